@@ -1,0 +1,48 @@
+# Every target sets itself up: a .venv at the root, made once, pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help setup test check pong gaussian bench docs clean
+
+help:
+	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
+	@echo "make gaussian   the score-function picture, pictures/gaussian"
+	@echo "make test       the whole test suite"
+	@echo "make check      lint, types, import contract, tests, docs"
+	@echo "make bench      the tables of benchmarks/"
+	@echo "make docs       the documentation site, strict, in site/"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[applications,docs,dev]"
+	@touch $@
+
+test: setup
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+	$(MAKE) docs
+
+pong: setup
+	$(BIN)/python -m applications.pong train $(ARGS)
+
+gaussian: setup
+	$(BIN)/python -m applications.gaussian plot $(ARGS)
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) site .pytest_cache .ruff_cache

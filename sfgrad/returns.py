@@ -1,0 +1,138 @@
+"""Returns and advantages along a time axis: discounting, episode boundaries.
+
+Both public functions are one linear recurrence `y[t] = x[t] + a[t]·y[t+1]`, solved by recursive
+doubling in log2(T) vectorised steps, so that no Python loop runs over time.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["discounted_return", "generalized_advantage"]
+
+
+def linear_recurrence(x: Tensor, a: Tensor) -> Tensor:
+    """Solve `y[t] = x[t] + a[t]·y[t+1]` with `y[T] = 0` along the first dimension.
+
+    Differentiable in both arguments. After a step of width w, `y[t]` holds the terms of the next
+    2·w times and `a[t]` the product of as many coefficients.
+
+    Args:
+        x: `[T, ...]`.
+        a: `[T, ...]`, of the same shape as `x`; the last row is never used.
+
+    Returns:
+        `[T, ...]`, y.
+    """
+    length, width = x.shape[0], 1
+    while width < length:
+        head = length - width
+        x = torch.cat([torch.addcmul(x[:head], a[:head], x[width:]), x[head:]])
+        width *= 2
+        if width < length:  # beyond the end y is 0, so coefficients that reach it do not matter
+            a = torch.cat([a[:head] * a[width // 2 :], a[head:]])
+    return x
+
+
+def discounted_return(
+    reward: Tensor, discount: float, done: Tensor | None = None, dim: int = 0
+) -> Tensor:
+    """Sum of the present and all later rewards, the later ones discounted.
+
+    `return[t] = reward[t] + discount · (1 − done[t]) · return[t+1]`
+
+    Args:
+        reward: `[..., T, ...]`, time along `dim`, in any unit.
+        discount: γ in [0, 1], per step.
+        done: same shape as `reward`, boolean or 0/1: nothing after step t counts for steps up to t
+            (the end of an episode, or of a point in Pong).
+        dim: the time axis.
+
+    Returns:
+        The return-to-go, of the shape and in the unit of `reward`.
+
+    Raises:
+        ValueError: the discount is outside [0, 1], or `done` has another shape than `reward`.
+
+    Unbiased: a discount below 1 estimates another objective, with less variance.
+
+    Source: Sutton & Barto (2018), Reinforcement Learning, eq. 3.8.
+
+    >>> discounted_return(torch.tensor([0.0, 1.0, 0.0, 1.0]), 0.5)
+    tensor([0.6250, 1.2500, 0.5000, 1.0000])
+    >>> discounted_return(torch.ones(4), 1.0, done=torch.tensor([0, 1, 0, 0]))
+    tensor([2., 1., 2., 1.])
+    """
+    if not 0 <= discount <= 1:
+        raise ValueError(f"discount is {discount}: it must be in [0, 1]")
+    reward = reward.movedim(dim, 0)
+    carry = torch.full_like(reward, discount)
+    if done is not None:
+        carry = carry * (1 - _same_shape("done", done, reward, dim))
+    return linear_recurrence(reward, carry).movedim(0, dim)
+
+
+def generalized_advantage(
+    reward: Tensor,
+    value: Tensor,
+    last_value: Tensor,
+    discount: float,
+    trace: float,
+    done: Tensor | None = None,
+    dim: int = 0,
+) -> Tensor:
+    """Advantage by an exponentially weighted mean of n-step estimates (GAE).
+
+    `δ[t] = reward[t] + discount·(1 − done[t])·value[t+1] − value[t]`,
+    `advantage[t] = δ[t] + discount·trace·(1 − done[t])·advantage[t+1]`
+
+    Args:
+        reward: `[..., T, ...]`, time along `dim`, in any unit.
+        value: same shape and unit: the predicted return from each state before its step.
+        last_value: the same without `dim`: the predicted return from the state after the last step.
+        discount: γ in [0, 1], per step.
+        trace: λ in [0, 1]: 0 trusts the prediction after one step, 1 uses the whole return.
+        done: same shape as `reward`, boolean or 0/1: nothing after step t counts for steps up to t.
+        dim: the time axis.
+
+    Returns:
+        The advantage, of the shape and in the unit of `reward`.
+
+    Raises:
+        ValueError: discount or trace is outside [0, 1], or a shape differs from that of `reward`.
+
+    Unbiased: as an advantage only for trace = 1 (then for any `value`, up to the bootstrap from
+    `last_value`); below that as far as `value` is right.
+
+    Source: Schulman et al. (2016), High-Dimensional Continuous Control Using Generalized Advantage
+    Estimation, eq. 16.
+
+    >>> r, v = torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
+    >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, trace=0.5)
+    tensor([0.1250, 1.5000])
+    """
+    for name, number in (("discount", discount), ("trace", trace)):
+        if not 0 <= number <= 1:
+            raise ValueError(f"{name} is {number}: it must be in [0, 1]")
+    reward = reward.movedim(dim, 0)
+    value = _same_shape("value", value, reward, dim)
+    if last_value.shape != reward.shape[1:]:
+        raise ValueError(
+            f"last_value has shape {list(last_value.shape)}: "
+            f"one step of reward has {list(reward.shape[1:])}"
+        )
+    carry = torch.full_like(reward, discount)
+    if done is not None:
+        carry = carry * (1 - _same_shape("done", done, reward, dim))
+    following = torch.cat([value[1:], last_value.to(value.dtype).unsqueeze(0)])
+    delta = reward + carry * following - value
+    return linear_recurrence(delta, trace * carry).movedim(0, dim)
+
+
+def _same_shape(name: str, tensor: Tensor, reward: Tensor, dim: int) -> Tensor:
+    """`tensor` with time first and in the dtype of `reward`; refused where the shapes differ."""
+    if tensor.dim() != reward.dim() or tensor.movedim(dim, 0).shape != reward.shape:
+        raise ValueError(
+            f"{name} has shape {list(tensor.shape)}: "
+            f"reward has {list(reward.movedim(0, dim).shape)}"
+        )
+    return tensor.movedim(dim, 0).to(reward.dtype)
