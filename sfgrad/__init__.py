@@ -1,13 +1,48 @@
-"""sfgrad."""
+"""Score-function gradients for stochastic computation graphs.
 
+Every sampling node is a draw and a weight, and one formula turns the weights and the costs into a
+loss. A node w draws z from a density q and carries the differentiable weight ω = p(z) / stop(q(z));
+with c the costs and b_w what node w's cost to go is compared with,
+
+    J = mean over rows of  Σ_c (Π_{w before c} ω_w)·c  +  Σ_w Ω_before(w)·(1 − ω_w)·b_w
+
+has the expected cost as the expectation of its value, and its gradient as that of its gradient.
+"""
+
+from sfgrad.baselines import Baseline, Constant, Learned, LeaveOneOut, MovingAverage
+from sfgrad.estimators import Draw, Enumerate, Estimator, Pathwise, ScoreFunction, row_log_prob
+from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
+from sfgrad.graph import StochasticGraph
+from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
 
+__version__ = "0.1.0"
+
 __all__ = [
+    "Baseline",
+    "Constant",
+    "Draw",
+    "Enumerate",
+    "Estimator",
+    "Expectation",
+    "Learned",
+    "LeaveOneOut",
+    "MovingAverage",
+    "Pathwise",
+    "ScoreFunction",
+    "StochasticGraph",
+    "StochasticNode",
+    "add_cost",
+    "align",
+    "branch",
     "discounted_return",
+    "expectation",
     "generalized_advantage",
     "leave_one_out",
     "magic_box",
+    "row_log_prob",
+    "sample",
     "score_function_loss",
     "standardize",
 ]

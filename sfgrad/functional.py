@@ -1,6 +1,5 @@
 """Pure functions on plain tensors, for people who keep their own training loop."""
 
-import torch
 from torch import Tensor
 
 __all__ = ["leave_one_out", "magic_box", "score_function_loss", "standardize"]

@@ -1,0 +1,77 @@
+"""Which weights multiply which cost, and the cost to go that a baseline is compared with.
+
+Two ways to say the same: `Ordered`, where everything recorded before counts, costs one cumulative
+product; `Narrowed`, where `parents=` was used, needs a mask for every cost.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfgrad.returns import linear_recurrence
+
+__all__ = ["Narrowed", "Ordered"]
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Every node recorded before a cost may influence it.
+
+    Args:
+        before: for each of the C costs, how many of the W nodes were recorded before it.
+    """
+
+    before: list[int]
+
+    def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Products of the weights before every cost `[C, R]` and every node `[W, R]`.
+
+        Args:
+            log_weights: `[W, R]`, in the order of recording.
+        """
+        products = torch.cat([torch.zeros_like(log_weights[:1]), log_weights.cumsum(0)]).exp()
+        return products[self.before], products[:-1]
+
+    def costs_to_go(self, weights: Tensor, costs: Tensor) -> Tensor:
+        """For every node, the later costs, each times the weights in between: `[W, R]`.
+
+        Args:
+            weights: `[W, R]`, without gradient.
+            costs: `[C, R]`, without gradient.
+        """
+        after = costs.new_zeros(len(weights) + 1, costs.shape[1])
+        after.index_add_(0, torch.tensor(self.before, device=costs.device), costs)
+        weights = torch.cat([weights.to(costs.dtype), torch.ones_like(after[:1])])
+        return linear_recurrence(after, weights)[1:]
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Only its ancestors may influence a cost.
+
+    Args:
+        costs: `[C, W]`, boolean: whether the node is an ancestor of the cost.
+        nodes: `[W, W]`, boolean: whether the second node is an ancestor of the first.
+    """
+
+    costs: Tensor
+    nodes: Tensor
+
+    def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Ordered.products`."""
+        return self._product(self.costs, log_weights), self._product(self.nodes, log_weights)
+
+    @staticmethod
+    def _product(mask: Tensor, log_weights: Tensor) -> Tensor:
+        return log_weights.where(mask.unsqueeze(-1), 0).sum(1).exp()
+
+    def costs_to_go(self, weights: Tensor, costs: Tensor) -> Tensor:
+        """As `Ordered.costs_to_go`."""
+        result = torch.zeros_like(weights)
+        one = torch.ones_like(weights[:1])
+        for mask, cost in zip(self.costs.unsqueeze(-1), costs, strict=True):
+            later = torch.cat([torch.where(mask, weights, one)[1:], one])
+            later = later.flip(0).cumprod(0).flip(0)  # product of the weights after each node
+            result = result + mask * later * cost
+        return result

@@ -1,0 +1,128 @@
+"""The protocol of an estimator: a draw and a weight.
+
+Every sampling node makes a draw `z` from some density `q` and carries a differentiable weight
+`ω = p(z) / stop(q(z)) = exp(log_prob − stop(log_density))`. One condition makes an estimator valid: for every f, the mean over copies
+of `ω·f(z)` has the expectation E_p[f]; if its derivatives agree up to order k, gradients are right
+up to order k.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.baselines import Baseline
+
+__all__ = ["Draw", "Estimator", "replay", "row_log_prob"]
+
+
+class Draw(NamedTuple):
+    """What an estimator hands to the graph.
+
+    Args:
+        value: `[copies · R, ...]`, the drawn values, newest copies outermost.
+        log_prob: `[copies · R]`, nats: log p(z), or whatever has the derivatives that the weight
+            should have; None means ω = 1 without derivative (the gradient flows through `value`).
+        log_density: `[copies · R]`, nats, without gradient: log q(z); None with `log_prob`.
+        copies: how many rows each row became.
+    """
+
+    value: Tensor
+    log_prob: Tensor | None = None
+    log_density: Tensor | None = None
+    copies: int = 1
+
+    @property
+    def weight(self) -> Tensor | None:
+        """`[copies · R]`, ω."""
+        if self.log_prob is None or self.log_density is None:
+            return None
+        return (self.log_prob - self.log_density).exp()
+
+
+class Estimator(ABC):
+    """How a node draws, and how its draw carries a gradient."""
+
+    baseline: Baseline | None = None
+    """Subtracted from the cost to go, or None."""
+
+    independent: bool = False
+    """Whether the copies are independent draws, which leave-one-out may compare."""
+
+    @abstractmethod
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw one value, or `copies` values, for every row.
+
+        Args:
+            distribution: over R rows: `batch_shape = [R, ...]` (any shape when `batch_ndims` is 0).
+            batch_ndims: number of leading dimensions that are rows, 0 or 1.
+        """
+
+    def plain(self, distribution: Distribution) -> Tensor:
+        """One value per row, for use outside any graph."""
+        return distribution.sample()
+
+
+def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
+    """Log-probability of `value`, summed over everything after the first `ndims` dimensions.
+
+    Args:
+        distribution: over R rows.
+        value: `[R, ...]`, or `[copies, R, ...]` with `ndims` one larger.
+        ndims: leading dimensions to keep; copies and rows are folded into one.
+
+    Returns:
+        `[copies · R]` (`[1]` when `ndims` is 0), nats.
+    """
+    log_prob = distribution.log_prob(value)
+    if log_prob.dim() == ndims == 1:
+        return log_prob
+    rows = log_prob.shape[:ndims].numel()
+    return log_prob.reshape(rows, -1).sum(1)
+
+
+def replay(
+    name: str,
+    distribution: Distribution,
+    value: Tensor,
+    log_density: Tensor | None,
+    batch_ndims: int,
+) -> Draw:
+    """Score a given value with the present parameters instead of drawing one.
+
+    The weight is 1, or the importance ratio to the density that the value was recorded at.
+
+    Args:
+        name: the node, for errors.
+        distribution: over R rows.
+        value: `[copies · R, ...]`; the number of copies is read off its rows.
+        log_density: `[copies · R]`, nats, or None for "drawn from the present parameters".
+        batch_ndims: as in `Estimator.draw`.
+
+    Raises:
+        ValueError: the value has another shape than the distribution.
+    """
+    value = value.detach()
+    wanted = distribution.batch_shape + distribution.event_shape
+    copies = 1
+    if batch_ndims and value.dim() and wanted[0] and value.shape[0] % wanted[0] == 0:
+        copies = value.shape[0] // wanted[0]
+        folded = value.reshape(copies, *wanted[:1], *value.shape[1:])
+    else:
+        folded = value.unsqueeze(0)
+    if folded.shape[1:] != wanted:
+        raise ValueError(
+            f"node {name!r}: the replayed value has shape {list(value.shape)} but the distribution "
+            f"draws {list(wanted)}"
+        )
+    log_prob = row_log_prob(distribution, folded, batch_ndims + 1)
+    if log_density is None:
+        log_density = log_prob.detach()
+    elif log_density.numel() != log_prob.numel():
+        raise ValueError(
+            f"node {name!r}: the replayed log-probability has shape {list(log_density.shape)}: "
+            f"give one number for each of the {log_prob.numel()} rows"
+        )
+    log_density = log_density.detach().reshape(log_prob.shape).to(log_prob.dtype)
+    return Draw(value, log_prob, log_density, copies)

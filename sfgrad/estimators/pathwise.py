@@ -1,0 +1,34 @@
+"""The pathwise estimator, also called the reparametrisation trick."""
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.estimators.base import Draw, Estimator
+
+__all__ = ["Pathwise"]
+
+
+class Pathwise(Estimator):
+    """Draw `z = g(ε, θ)` and let the gradient flow through z: `∇ E[f(z)] = E[∇z · f′(z)]`.
+
+    Raises:
+        ValueError: the distribution cannot be reparametrised (it has no `rsample`).
+
+    Unbiased: yes, to any order, if the cost is differentiable in z (continuous suffices).
+
+    Source: Kingma & Welling (2014), Auto-Encoding Variational Bayes, section 2.4.
+    """
+
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw one reparametrised value for every row."""
+        del batch_ndims
+        return Draw(self.plain(distribution))
+
+    def plain(self, distribution: Distribution) -> Tensor:
+        """One reparametrised value per row."""
+        if not distribution.has_rsample:
+            raise ValueError(
+                f"{type(distribution).__name__} has no rsample: its draws cannot be "
+                "reparametrised, use ScoreFunction() or Enumerate()"
+            )
+        return distribution.rsample()

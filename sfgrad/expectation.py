@@ -1,0 +1,136 @@
+"""The transform around a model: a function of sampled costs becomes a loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sfgrad.graph import StochasticGraph
+from sfgrad.node import StochasticNode
+
+__all__ = ["Expectation", "expectation"]
+
+InDims = int | None | tuple[int | None, ...]
+
+
+def expectation(
+    fn: Callable[..., Any],
+    samples: int = 1,
+    in_dims: InDims = 0,
+    batch_ndims: int = 1,
+    has_aux: bool = False,
+) -> "Expectation":
+    """Turn a model that samples into a callable that returns the loss.
+
+    Args:
+        fn: returns its costs per row, `[R]` or `[R, ...]`, or registers them with `add_cost`, or
+            both. Of a module it makes a module with the same parameters.
+        samples: every input row is repeated so many times, newest copies outermost; the model sees
+            one larger batch.
+        in_dims: the row dimension of every positional argument, as in `torch.func.vmap`: one
+            number for all or a tuple; None leaves an argument as it is. Only used to repeat.
+            Tensors in keyword arguments have rows first.
+        batch_ndims: 1 for rows first, 0 for a single row.
+        has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
+
+    Returns:
+        An `Expectation`, called with the arguments of `fn`: the loss `[]`, or `(loss, aux)`. Its
+        value is the estimate of the expected cost (mean over rows), its gradient unbiased.
+
+    Raises:
+        ValueError: `samples` is below 1, or above 1 with nothing to repeat; and whatever the graph
+            refuses.
+
+    Unbiased: as the estimators of the nodes say.
+
+    Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from sfgrad import sample
+    >>> logits = torch.zeros(3, requires_grad=True)
+    >>> loss = expectation(lambda x: (sample(Bernoulli(logits=x)) - 0.45) ** 2)(logits)
+    >>> loss.backward()
+    """
+    return Expectation(fn, samples, in_dims, batch_ndims, has_aux)
+
+
+class Expectation(nn.Module):
+    """What `expectation` returns; `fn` is the wrapped callable, a submodule if it is a module."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        samples: int = 1,
+        in_dims: InDims = 0,
+        batch_ndims: int = 1,
+        has_aux: bool = False,
+    ):
+        super().__init__()
+        if samples < 1:
+            raise ValueError(f"samples is {samples}: draw at least one")
+        if samples > 1 and not batch_ndims:
+            raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
+        self.fn = fn
+        self.samples = samples
+        self.in_dims = in_dims
+        self.batch_ndims = batch_ndims
+        self.has_aux = has_aux
+        for path, module in self.named_modules():
+            if isinstance(module, StochasticNode) and module.name is None:
+                module.name = path.removeprefix("fn").removeprefix(".") or None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss `[]`, or `(loss, aux)`."""
+        graph = StochasticGraph(self.batch_ndims)
+        aux = self.record(graph, *args, **kwargs)
+        loss = graph.loss()
+        return (loss, aux) if self.has_aux else loss
+
+    def record(self, graph: StochasticGraph, *args: Any, **kwargs: Any) -> Any:
+        """Run `fn` on repeated inputs inside `graph`, add the costs it returns, return its aux."""
+        with graph:
+            if self.samples > 1:
+                args, kwargs = self._repeat(graph, args, kwargs)
+            costs = self.fn(*args, **kwargs)
+            costs, aux = costs if self.has_aux else (costs, None)
+            if costs is not None:
+                graph.record_cost(costs)
+        return aux
+
+    def _repeat(
+        self, graph: StochasticGraph, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        dims = self.in_dims if isinstance(self.in_dims, tuple) else (self.in_dims,) * len(args)
+        if len(dims) != len(args):
+            raise ValueError(f"in_dims has {len(dims)} entries for {len(args)} arguments")
+        found: list[int] = []
+        args = tuple(_map(a, d, self.samples, found) for a, d in zip(args, dims, strict=True))
+        kwargs = {key: _map(value, 0, self.samples, found) for key, value in kwargs.items()}
+        if not found:
+            raise ValueError(
+                f"expectation(samples={self.samples}) found no tensor among the arguments to "
+                "repeat: pass the inputs as arguments"
+            )
+        for rows in found:
+            graph.check_rows("an argument of the objective", rows)
+        graph.record_branch("expectation", self.samples)
+        return args, kwargs
+
+
+def _map(value: Any, dim: int | None, copies: int, rows: list[int]) -> Any:
+    """Repeat every tensor in a nest of tuples, lists and dictionaries; note its rows."""
+    if dim is None:
+        return value
+    if isinstance(value, Tensor):
+        if not value.dim():
+            raise ValueError("an argument is a tensor without rows: mark it None in in_dims")
+        rows.append(value.shape[dim])
+        return torch.cat([value] * copies, dim)
+    if isinstance(value, dict):
+        return {key: _map(item, dim, copies, rows) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_map(item, dim, copies, rows) for item in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(_map(item, dim, copies, rows) for item in value)
+    return value

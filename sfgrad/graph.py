@@ -1,0 +1,209 @@
+"""A stochastic computation graph, and the one formula that turns it into a loss.
+
+    J = mean over rows of  Σ_c (Π_{w ≺ c} ω_w)·c  +  Σ_w Ω_before(w)·(1 − ω_w)·b_w
+
+with c the costs, ω_w the weight of node w, b_w its baseline, `≺` "recorded before" (or, with
+`parents=`, "is an ancestor of") and Ω_before(w) the product of the weights of the nodes before w.
+"""
+
+import threading
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.baselines import Baseline
+from sfgrad.credit import Narrowed, Ordered
+from sfgrad.estimators.base import Draw, Estimator, replay
+from sfgrad.record import Node, Recorder
+
+__all__ = ["StochasticGraph", "active_graph"]
+
+_active = threading.local()
+
+
+def active_graph() -> "StochasticGraph | None":
+    """The innermost graph that is recording in this thread, or None."""
+    graphs: list[StochasticGraph] = getattr(_active, "graphs", [])
+    return graphs[-1] if graphs else None
+
+
+class StochasticGraph(Recorder):
+    """Records draws and costs inside a `with` block and turns them into a loss.
+
+    Args:
+        batch_ndims: leading dimensions that are independent rows: 1, or 0 for a single row.
+        draws: `{name: value}` or `{name: (value, log_prob)}` replays these nodes: the given values
+            are scored with the present parameters instead of drawn, at weight 1 or at the
+            importance ratio to the recorded log-probability (`[rows]`, nats). The `draws` of
+            another graph fit. Nodes that are not named draw as usual.
+
+    Raises:
+        ValueError: `batch_ndims` is neither 0 nor 1; and whatever a record or `loss()` refuses.
+
+    Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
+        not interact and no baseline depends on the draw it is used for.
+
+    Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs; Foerster
+        et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order Gradient
+        Estimation in Stochastic Computation Graphs, for the second sum.
+    """
+
+    updates_baselines = True
+
+    def __init__(
+        self,
+        batch_ndims: int = 1,
+        draws: Mapping[str, Tensor | tuple[Tensor, Tensor | None]] | None = None,
+    ):
+        super().__init__(batch_ndims)
+        self._replayed = dict(draws or {})
+
+    def __enter__(self):
+        """Start recording in this thread."""
+        if not hasattr(_active, "graphs"):
+            _active.graphs = []
+        _active.graphs.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop recording."""
+        _active.graphs.pop()
+
+    @property
+    def draws(self) -> dict[str, tuple[Tensor, Tensor | None]]:
+        """What was drawn, as the `draws=` of another graph takes it."""
+        return {n: (node.draw.value, node.draw.log_density) for n, node in self.nodes.items()}
+
+    def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
+        """Replay the node if its draw was given, else let its estimator draw."""
+        if name not in self._replayed:
+            return super().perform(name, distribution, estimator)
+        given = self._replayed[name]
+        value, log_prob = given if isinstance(given, tuple) else (given, None)
+        return replay(name, distribution, value, log_prob, self.batch_ndims)
+
+    def loss(self) -> Tensor:
+        """The surrogate J of the module's docstring; to be taken once.
+
+        Returns:
+            `[]`: its value is the estimate of the expected total cost (mean over rows), its
+            gradient the estimate of the gradient.
+
+        Raises:
+            ValueError: there is no cost; the loss was taken before; a node is credited with no
+                cost; a replayed name was never drawn; or something is NaN or infinite (named;
+                unchecked under `torch.compile`).
+        """
+        self._check_whole()
+        self._closed = True
+        costs = torch.stack([self._tile(cost.value) for cost in self.costs.values()])
+        nodes = [node for node in self.nodes.values() if node.draw.log_prob is not None]
+        if not nodes:
+            return self._checked(costs.sum(0).mean())
+        log_prob, log_density = (
+            torch.stack([self._tile(node.draw[field]) for node in nodes]) for field in (1, 2)
+        )
+        log_weights = log_prob - log_density.detach()
+        credit = self.credit(nodes)
+        at_costs, at_nodes = credit.products(log_weights)
+        loss = (at_costs * costs).sum(0).mean()
+        if self.uses_baselines and any(node.estimator.baseline is not None for node in nodes):
+            weights = log_weights.exp()
+            costs_to_go = credit.costs_to_go(weights.detach(), costs.detach())
+            baselines, error = self._baselines(nodes, costs_to_go)
+            loss = loss + (at_nodes * (1 - weights) * baselines).sum(0).mean() + error
+        return self._checked(loss)
+
+    def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
+        """Which of the `nodes` may influence which cost."""
+        events = [*self.costs.values(), *nodes]
+        if all(event.ancestors is None for event in events):
+            weighted = [0]  # how many of the first nodes have a weight
+            for node in self.nodes.values():
+                weighted.append(weighted[-1] + (node.draw.log_prob is not None))
+            return Ordered([weighted[cost.before] for cost in self.costs.values()])
+        masks = [
+            [n.index < end if a is None else n.index in a for n in nodes]
+            for end, a in [(c.before, c.ancestors) for c in self.costs.values()]
+            + [(n.index, n.ancestors) for n in nodes]
+        ]
+        table = torch.tensor(masks, device=self._device)
+        return Narrowed(table[: len(self.costs)], table[len(self.costs) :])
+
+    def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Read every baseline, then update every baseline: `[W, R]`, and the errors' surrogate."""
+        read: list[Tensor] = []
+        updates: list[tuple[Baseline, Tensor, Tensor | None]] = []
+        for node, cost_to_go in zip(nodes, costs_to_go, strict=True):
+            baseline = node.estimator.baseline
+            if baseline is None:
+                read.append(torch.zeros_like(cost_to_go))
+                continue
+            rows = node.layout[0] * node.layout[1] * node.layout[2]
+            cost_to_go = cost_to_go.view(-1, rows).mean(0).view(node.layout)
+            prediction = node.prediction
+            if prediction is not None:
+                prediction = prediction.repeat(rows // len(prediction)).view(node.layout)
+            value = baseline.read(cost_to_go, prediction).detach()
+            read.append(self._tile(value.expand(node.layout).reshape(rows)))
+            if self.updates_baselines and self._grad and baseline.training:
+                updates.append((baseline, cost_to_go, prediction))
+        error: Tensor | float = 0.0
+        for baseline, cost_to_go, prediction in updates:
+            found = baseline.update(cost_to_go, prediction)
+            if found is not None:
+                error = error + (found - found.detach())
+        return torch.stack(read), error
+
+    def _tile(self, rows: Tensor) -> Tensor:
+        """Repeat what was recorded before a branch to the present number of rows."""
+        assert self.rows is not None, "something was recorded"
+        return rows if len(rows) == self.rows else rows.repeat(self.rows // len(rows))
+
+    def _check_whole(self) -> None:
+        """Refuse what only the whole graph shows."""
+        if self._closed:
+            raise ValueError(
+                "loss() was called twice: it also updates baselines, so keep its result"
+            )
+        if not self.costs:
+            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+        unknown = [name for name in self._replayed if name not in self.nodes]
+        if unknown:
+            raise ValueError(
+                f"draws= names {', '.join(unknown)}, which the graph never drew: it drew "
+                f"{', '.join(self.nodes) or 'nothing'}"
+            )
+        reached = max([0, *[c.before for c in self.costs.values() if c.ancestors is None]])
+        narrowed = {i for c in self.costs.values() if c.ancestors is not None for i in c.ancestors}
+        for name, node in self.nodes.items():
+            if node.index >= reached and node.index not in narrowed:
+                raise ValueError(
+                    f"node {name!r} is credited with no cost, so it would silently get no gradient: "
+                    "add its costs after it is drawn, or draw it outside the graph"
+                )
+
+    def _checked(self, loss: Tensor) -> Tensor:
+        """The loss, or an error that names what is NaN or infinite in it."""
+        if torch.compiler.is_compiling() or loss.is_meta or torch.isfinite(loss):
+            return loss
+        for name, cost in self.costs.items():
+            if not torch.isfinite(cost.value).all():
+                raise ValueError(f"cost {name!r} is NaN or infinite in {_where(cost.value)}")
+        for name, node in self.nodes.items():
+            weight = node.draw.weight
+            if weight is not None and not torch.isfinite(weight).all():
+                raise ValueError(
+                    f"node {name!r} has a NaN or infinite log-probability (or importance ratio) in "
+                    f"{_where(weight)}"
+                )
+        raise ValueError(
+            "the loss is NaN or infinite: a baseline or a product of weights overflowed"
+        )
+
+
+def _where(value: Tensor) -> str:
+    rows = (~torch.isfinite(value)).nonzero().flatten().tolist()
+    return f"{len(rows)} of {len(value)} rows, first row {rows[0]}"

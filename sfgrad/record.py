@@ -1,0 +1,214 @@
+"""The events of a stochastic computation graph: draws, costs and branches, in order, checked."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.estimators.base import Draw, Estimator
+
+__all__ = ["Cost", "Node", "Parents", "Recorder"]
+
+Parents = Iterable[str | Tensor]
+
+
+class Node(NamedTuple):
+    """A recorded draw: `draw.value` is `[rows, ...]`, `draw.weight` is `[rows]`.
+
+    `layout` splits the rows into (enumerated or coupled copies, independent draws, rows before
+    their branch); `ancestors` are the indices of the nodes that may influence this one, None for
+    all before it; `prediction` is what its baseline said at the draw.
+    """
+
+    index: int
+    estimator: Estimator
+    draw: Draw
+    layout: tuple[int, int, int]
+    ancestors: frozenset[int] | None
+    prediction: Tensor | None
+
+
+class Cost(NamedTuple):
+    """A recorded cost: `value` is `[rows]`; `before` nodes were recorded before it."""
+
+    value: Tensor
+    before: int
+    ancestors: frozenset[int] | None
+
+
+class Recorder:
+    """Keeps the events and the number of rows, and refuses what does not fit.
+
+    Args:
+        batch_ndims: leading dimensions that are independent rows: 1, or 0 for a single row.
+    """
+
+    uses_baselines = True
+
+    def __init__(self, batch_ndims: int = 1):
+        if batch_ndims not in (0, 1):
+            raise ValueError(
+                f"batch_ndims is {batch_ndims}: it must be 1 (rows first) or 0 (a single row)"
+            )
+        self.batch_ndims = batch_ndims
+        self.nodes: dict[str, Node] = {}
+        self.costs: dict[str, Cost] = {}
+        self.rows: int | None = None if batch_ndims else 1
+        self._branches: list[tuple[int, bool]] = []  # (copies, independent), oldest first
+        self._repeats: dict[str, int] = {}
+        self._device: torch.device | None = None
+        self._grad = torch.is_grad_enabled()
+        self._closed = False
+
+    def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
+        """Make the draw of a node."""
+        del name
+        return estimator.draw(distribution, self.batch_ndims)
+
+    def record_draw(
+        self,
+        distribution: Distribution,
+        estimator: Estimator,
+        context: Tensor | None = None,
+        parents: Parents | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        """Draw and remember it; what `sample` calls inside the graph."""
+        name = self._unique(name or "node", self.nodes)
+        what = f"node {name!r}"
+        if torch.is_grad_enabled() != self._grad:
+            raise ValueError(
+                f"{what} is sampled with gradients {'off' if self._grad else 'on'} but the graph "
+                "began the other way: its gradient would silently be lost. Sample under the "
+                "graph's own grad mode; for checkpointing use use_reentrant=False"
+            )
+        batch_shape = distribution.batch_shape
+        if self.batch_ndims and not batch_shape:
+            raise ValueError(
+                f"{what}: the distribution has no batch shape: give it one entry per row, or use "
+                "batch_ndims=0 for a single row"
+            )
+        self.check_rows(what, batch_shape[0] if self.batch_ndims else 1)
+        ancestors = self._ancestors(what, parents)
+        draw = self.perform(name, distribution, estimator)
+        self._check_device(what, draw.value)
+        self.record_branch(what, draw.copies, estimator.independent)
+        layout = self._layout()
+        prediction = None
+        if estimator.baseline is not None and self.uses_baselines:
+            prediction = estimator.baseline.at_draw(name, context, layout[1])
+        self.nodes[name] = Node(len(self.nodes), estimator, draw, layout, ancestors, prediction)
+        return draw.value
+
+    def record_cost(
+        self, value: Tensor, parents: Parents | None = None, name: str | None = None
+    ) -> None:
+        """Remember a cost per row; what `add_cost` calls."""
+        name = self._unique(name or "cost", self.costs)
+        what = f"cost {name!r}"
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{what} is a {type(value).__name__}: give a tensor, one cost per row")
+        if self.batch_ndims and not value.dim():
+            rows = "" if self.rows is None else f" but the graph has {self.rows} rows"
+            raise ValueError(
+                f"{what} has shape []{rows}: keep one cost per row, e.g. reduction='none' "
+                "(or batch_ndims=0 for a single row)"
+            )
+        self.check_rows(what, value.shape[0] if self.batch_ndims else 1)
+        self._check_device(what, value)
+        if not value.is_floating_point():
+            value = value.to(torch.get_default_dtype())
+        if value.dim() != 1 or not self.batch_ndims:
+            value = value.reshape(value.shape[0] if self.batch_ndims else 1, -1).sum(1)
+        self.costs[name] = Cost(value, len(self.nodes), self._ancestors(what, parents))
+
+    def record_branch(self, what: str, copies: int, independent: bool = True) -> None:
+        """Let every row be `copies` rows from here on; what `branch` calls."""
+        if copies == 1:
+            return
+        if not self.batch_ndims:
+            raise ValueError(
+                f"{what} makes {copies} copies but batch_ndims=0 means a single row: use "
+                "batch_ndims=1 with a batch of one"
+            )
+        assert self.rows is not None, "rows are known when copies are made"
+        self.rows *= copies
+        self._branches.append((copies, independent))
+
+    def check_rows(self, what: str, rows: int) -> None:
+        """Refuse another number of rows than the present one; the first record fixes it."""
+        if self._closed:
+            raise ValueError(f"{what} comes after loss(): record everything before taking the loss")
+        if self.rows is None:
+            self.rows = rows
+        if rows != self.rows:
+            older = rows in self.row_counts()
+            raise ValueError(
+                f"{what} has {rows} rows but the graph has {self.rows}"
+                + (
+                    ": it was made before the rows were copied, pass it through align()"
+                    if older
+                    else ": rows come first, and every record needs all of them (nothing is "
+                    "broadcast; align() repeats what is older than a branch)"
+                )
+            )
+
+    def row_counts(self) -> list[int]:
+        """Numbers of rows the graph had so far, the present one first."""
+        counts = [] if self.rows is None else [self.rows]
+        for copies, _ in reversed(self._branches):
+            counts.append(counts[-1] // copies)
+        return counts
+
+    def _layout(self) -> tuple[int, int, int]:
+        """The present rows, split at the nearest branch into independent draws."""
+        assert self.rows is not None, "a draw has rows"
+        copies = 1
+        for made, independent in reversed(self._branches):
+            if independent:
+                return copies, made, self.rows // (copies * made)
+            copies *= made
+        return 1, 1, self.rows
+
+    def _unique(self, name: str, taken: Iterable[str]) -> str:
+        """`name`, then `name.1`, `name.2`, …"""
+        if name not in taken:
+            return name
+        count = self._repeats.get(name, 0) + 1
+        while f"{name}.{count}" in taken:
+            count += 1
+        self._repeats[name] = count
+        return f"{name}.{count}"
+
+    def _ancestors(self, what: str, parents: Parents | None) -> frozenset[int] | None:
+        """The parents and everything that may influence them; None for all nodes so far."""
+        if parents is None:
+            return None
+        closure: set[int] = set()
+        for parent in parents:
+            node = self._find(what, parent)
+            closure.add(node.index)
+            closure.update(range(node.index) if node.ancestors is None else node.ancestors)
+        return frozenset(closure)
+
+    def _find(self, what: str, parent: str | Tensor) -> Node:
+        if isinstance(parent, str) and parent in self.nodes:
+            return self.nodes[parent]
+        for node in self.nodes.values():
+            if node.draw.value is parent:
+                return node
+        asked = repr(parent) if isinstance(parent, str) else "a tensor that no node returned"
+        raise ValueError(
+            f"{what}: parent {asked} is not in the graph, which has {', '.join(self.nodes) or 'none'}"
+        )
+
+    def _check_device(self, what: str, value: Tensor) -> None:
+        if self._device is None:
+            self._device = value.device
+        if value.device != self._device:
+            raise ValueError(
+                f"{what} is on {value.device} but the graph began on {self._device}: move it "
+                "yourself, nothing is moved between devices silently"
+            )
