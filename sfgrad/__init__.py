@@ -16,11 +16,13 @@ from sfgrad.functional import leave_one_out, magic_box, score_function_loss, sta
 from sfgrad.graph import StochasticGraph
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
+from sfgrad.verify import BiasReport, check_unbiased, exact_gradient
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Baseline",
+    "BiasReport",
     "Constant",
     "Draw",
     "Enumerate",
@@ -36,7 +38,9 @@ __all__ = [
     "add_cost",
     "align",
     "branch",
+    "check_unbiased",
     "discounted_return",
+    "exact_gradient",
     "expectation",
     "generalized_advantage",
     "leave_one_out",

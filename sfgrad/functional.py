@@ -54,7 +54,8 @@ def magic_box(log_prob: Tensor) -> Tensor:
 
     Unbiased: yes, to any order of differentiation.
 
-    Source: Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator, eq. 5.
+    Source: Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator,
+        eq. 5.
 
     >>> log_prob = torch.tensor([-1.0, -2.0], requires_grad=True)
     >>> magic_box(log_prob)

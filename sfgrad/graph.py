@@ -45,9 +45,9 @@ class StochasticGraph(Recorder):
     Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
         not interact and no baseline depends on the draw it is used for.
 
-    Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs; Foerster
-        et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order Gradient
-        Estimation in Stochastic Computation Graphs, for the second sum.
+    Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs;
+        Foerster et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order
+        Gradient Estimation in Stochastic Computation Graphs, for the second sum.
     """
 
     updates_baselines = True
@@ -98,14 +98,18 @@ class StochasticGraph(Recorder):
         """
         self._check_whole()
         self._closed = True
-        costs = torch.stack([self._tile(cost.value) for cost in self.costs.values()])
-        nodes = [node for node in self.nodes.values() if node.draw.log_prob is not None]
+        costs = torch.stack([self.tile(cost.value) for cost in self.costs.values()])
+        nodes: list[Node] = []
+        log_probs: list[Tensor] = []
+        log_densities: list[Tensor] = []
+        for node in self.nodes.values():
+            if node.draw.log_prob is not None and node.draw.log_density is not None:
+                nodes.append(node)
+                log_probs.append(self.tile(node.draw.log_prob))
+                log_densities.append(self.tile(node.draw.log_density))
         if not nodes:
             return self._checked(costs.sum(0).mean())
-        log_prob, log_density = (
-            torch.stack([self._tile(node.draw[field]) for node in nodes]) for field in (1, 2)
-        )
-        log_weights = log_prob - log_density.detach()
+        log_weights = torch.stack(log_probs) - torch.stack(log_densities).detach()
         credit = self.credit(nodes)
         at_costs, at_nodes = credit.products(log_weights)
         loss = (at_costs * costs).sum(0).mean()
@@ -125,9 +129,9 @@ class StochasticGraph(Recorder):
                 weighted.append(weighted[-1] + (node.draw.log_prob is not None))
             return Ordered([weighted[cost.before] for cost in self.costs.values()])
         masks = [
-            [n.index < end if a is None else n.index in a for n in nodes]
+            [n.order < end if a is None else n.order in a for n in nodes]
             for end, a in [(c.before, c.ancestors) for c in self.costs.values()]
-            + [(n.index, n.ancestors) for n in nodes]
+            + [(n.order, n.ancestors) for n in nodes]
         ]
         table = torch.tensor(masks, device=self._device)
         return Narrowed(table[: len(self.costs)], table[len(self.costs) :])
@@ -147,7 +151,7 @@ class StochasticGraph(Recorder):
             if prediction is not None:
                 prediction = prediction.repeat(rows // len(prediction)).view(node.layout)
             value = baseline.read(cost_to_go, prediction).detach()
-            read.append(self._tile(value.expand(node.layout).reshape(rows)))
+            read.append(self.tile(value.expand(node.layout).reshape(rows)))
             if self.updates_baselines and self._grad and baseline.training:
                 updates.append((baseline, cost_to_go, prediction))
         error: Tensor | float = 0.0
@@ -157,7 +161,7 @@ class StochasticGraph(Recorder):
                 error = error + (found - found.detach())
         return torch.stack(read), error
 
-    def _tile(self, rows: Tensor) -> Tensor:
+    def tile(self, rows: Tensor) -> Tensor:
         """Repeat what was recorded before a branch to the present number of rows."""
         assert self.rows is not None, "something was recorded"
         return rows if len(rows) == self.rows else rows.repeat(self.rows // len(rows))
@@ -179,10 +183,10 @@ class StochasticGraph(Recorder):
         reached = max([0, *[c.before for c in self.costs.values() if c.ancestors is None]])
         narrowed = {i for c in self.costs.values() if c.ancestors is not None for i in c.ancestors}
         for name, node in self.nodes.items():
-            if node.index >= reached and node.index not in narrowed:
+            if node.order >= reached and node.order not in narrowed:
                 raise ValueError(
-                    f"node {name!r} is credited with no cost, so it would silently get no gradient: "
-                    "add its costs after it is drawn, or draw it outside the graph"
+                    f"node {name!r} is credited with no cost, so it would silently get no "
+                    "gradient: add its costs after it is drawn, or draw it outside the graph"
                 )
 
     def _checked(self, loss: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ class Node(NamedTuple):
     """A recorded draw: `draw.value` is `[rows, ...]`, `draw.weight` is `[rows]`.
 
     `layout` splits the rows into (enumerated or coupled copies, independent draws, rows before
-    their branch); `ancestors` are the indices of the nodes that may influence this one, None for
+    their branch); `ancestors` are the `order` of the nodes that may influence this one, None for
     all before it; `prediction` is what its baseline said at the draw.
     """
 
-    index: int
+    order: int
     estimator: Estimator
     draw: Draw
     layout: tuple[int, int, int]
@@ -62,6 +62,11 @@ class Recorder:
         self._grad = torch.is_grad_enabled()
         self._closed = False
 
+    def estimator_for(self, name: str, estimator: Estimator) -> Estimator:
+        """The estimator of a node; checks of a graph put others in its place."""
+        del name
+        return estimator
+
     def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
         """Make the draw of a node."""
         del name
@@ -92,6 +97,7 @@ class Recorder:
             )
         self.check_rows(what, batch_shape[0] if self.batch_ndims else 1)
         ancestors = self._ancestors(what, parents)
+        estimator = self.estimator_for(name, estimator)
         draw = self.perform(name, distribution, estimator)
         self._check_device(what, draw.value)
         self.record_branch(what, draw.copies, estimator.independent)
@@ -108,7 +114,7 @@ class Recorder:
         """Remember a cost per row; what `add_cost` calls."""
         name = self._unique(name or "cost", self.costs)
         what = f"cost {name!r}"
-        if not isinstance(value, Tensor):
+        if not torch.is_tensor(value):
             raise TypeError(f"{what} is a {type(value).__name__}: give a tensor, one cost per row")
         if self.batch_ndims and not value.dim():
             rows = "" if self.rows is None else f" but the graph has {self.rows} rows"
@@ -173,7 +179,7 @@ class Recorder:
         return 1, 1, self.rows
 
     def _unique(self, name: str, taken: Iterable[str]) -> str:
-        """`name`, then `name.1`, `name.2`, …"""
+        """`name`, then `name.1`, `name.2`, and so on."""
         if name not in taken:
             return name
         count = self._repeats.get(name, 0) + 1
@@ -189,8 +195,8 @@ class Recorder:
         closure: set[int] = set()
         for parent in parents:
             node = self._find(what, parent)
-            closure.add(node.index)
-            closure.update(range(node.index) if node.ancestors is None else node.ancestors)
+            closure.add(node.order)
+            closure.update(range(node.order) if node.ancestors is None else node.ancestors)
         return frozenset(closure)
 
     def _find(self, what: str, parent: str | Tensor) -> Node:
@@ -201,7 +207,8 @@ class Recorder:
                 return node
         asked = repr(parent) if isinstance(parent, str) else "a tensor that no node returned"
         raise ValueError(
-            f"{what}: parent {asked} is not in the graph, which has {', '.join(self.nodes) or 'none'}"
+            f"{what}: parent {asked} is not in the graph, which has "
+            f"{', '.join(self.nodes) or 'no node'}"
         )
 
     def _check_device(self, what: str, value: Tensor) -> None:

@@ -1,9 +1,10 @@
 """The protocol of an estimator: a draw and a weight.
 
 Every sampling node makes a draw `z` from some density `q` and carries a differentiable weight
-`ω = p(z) / stop(q(z)) = exp(log_prob − stop(log_density))`. One condition makes an estimator valid: for every f, the mean over copies
-of `ω·f(z)` has the expectation E_p[f]; if its derivatives agree up to order k, gradients are right
-up to order k.
+`ω = p(z) / stop(q(z)) = exp(log_prob − stop(log_density))`.
+
+One condition makes an estimator valid: for every f, the mean over copies of `ω·f(z)` has the
+expectation E_p[f]; if its derivatives agree up to order k, gradients are right up to order k.
 """
 
 from abc import ABC, abstractmethod
