@@ -10,43 +10,27 @@ has the expected cost as the expectation of its value, and its gradient as that 
 """
 
 from sfgrad.baselines import Baseline, Constant, Learned, LeaveOneOut, MovingAverage
-from sfgrad.estimators import Draw, Enumerate, Estimator, Pathwise, ScoreFunction, row_log_prob
+from sfgrad.estimators.base import Draw, Estimator, row_log_prob
+from sfgrad.estimators.enumerate import Enumerate
+from sfgrad.estimators.pathwise import Pathwise
+from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
-from sfgrad.verify import BiasReport, check_unbiased, exact_gradient
+from sfgrad.verify.check import check_unbiased
+from sfgrad.verify.oracle import exact_gradient
+from sfgrad.verify.report import BiasReport
 
 __version__ = "0.1.0"
 
+# fmt: off
 __all__ = [
-    "Baseline",
-    "BiasReport",
-    "Constant",
-    "Draw",
-    "Enumerate",
-    "Estimator",
-    "Expectation",
-    "Learned",
-    "LeaveOneOut",
-    "MovingAverage",
-    "Pathwise",
-    "ScoreFunction",
-    "StochasticGraph",
-    "StochasticNode",
-    "add_cost",
-    "align",
-    "branch",
-    "check_unbiased",
-    "discounted_return",
-    "exact_gradient",
-    "expectation",
-    "generalized_advantage",
-    "leave_one_out",
-    "magic_box",
-    "row_log_prob",
-    "sample",
-    "score_function_loss",
-    "standardize",
+    "Baseline", "BiasReport", "Constant", "Draw", "Enumerate", "Estimator", "Expectation",
+    "Learned", "LeaveOneOut", "MovingAverage", "Pathwise", "ScoreFunction", "StochasticGraph",
+    "StochasticNode", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
+    "exact_gradient", "expectation", "generalized_advantage", "leave_one_out", "magic_box",
+    "row_log_prob", "sample", "score_function_loss", "standardize",
 ]
+# fmt: on

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from sfgrad.functional import leave_one_out
 
-__all__ = ["Baseline", "Constant", "Learned", "LeaveOneOut", "MovingAverage"]
-
 
 class Baseline(nn.Module, ABC):
     """What the graph asks of a baseline, in this order: `at_draw`, `read`, `update`.
@@ -32,8 +30,6 @@ class Baseline(nn.Module, ABC):
         Returns:
             `[R]`, a prediction of the cost to go, or None.
         """
-        del name, context, samples
-        return None
 
     @abstractmethod
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
@@ -53,8 +49,6 @@ class Baseline(nn.Module, ABC):
         Returns:
             `[]`, an error to be minimised along with the objective, or None.
         """
-        del cost_to_go, prediction
-        return None
 
 
 class Constant(Baseline):
@@ -74,7 +68,6 @@ class Constant(Baseline):
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The number."""
-        del prediction
         return cost_to_go.new_tensor(self.value)
 
 
@@ -109,7 +102,6 @@ class MovingAverage(Baseline):
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the past, 0 when there is none."""
-        del prediction
         if self.average.device != cost_to_go.device:
             raise ValueError(
                 f"the moving average is on {self.average.device} but the costs are on "
@@ -121,7 +113,6 @@ class MovingAverage(Baseline):
         """Take the mean over all rows in."""
         self.average.lerp_(cost_to_go.mean().to(self.average.dtype), 1 - self.decay)
         self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)
-        return super().update(cost_to_go, prediction)
 
 
 class LeaveOneOut(Baseline):
@@ -145,11 +136,9 @@ class LeaveOneOut(Baseline):
                 f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once: "
                 "use expectation(samples=2 or more), ScoreFunction(samples=), or branch()"
             )
-        return super().at_draw(name, context, samples)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the others."""
-        del prediction
         return leave_one_out(cost_to_go, dim=1)
 
 
@@ -177,7 +166,6 @@ class Learned(Baseline):
 
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Predict, before anything written in place afterwards could leak the draw."""
-        del samples
         if context is None:
             raise ValueError(
                 f"node {name!r} has a Learned baseline but no context: pass context=, what the "
@@ -193,11 +181,10 @@ class Learned(Baseline):
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The prediction made at the draw."""
-        del cost_to_go
-        assert prediction is not None, "the graph hands over what at_draw returned"
+        assert prediction is not None
         return prediction
 
     def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
         """Mean squared error of the prediction."""
-        assert prediction is not None, "the graph hands over what at_draw returned"
+        assert prediction is not None
         return (prediction - cost_to_go).square().mean()

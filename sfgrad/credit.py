@@ -11,8 +11,6 @@ from torch import Tensor
 
 from sfgrad.returns import linear_recurrence
 
-__all__ = ["Narrowed", "Ordered"]
-
 
 @dataclass(frozen=True)
 class Ordered:
@@ -61,6 +59,10 @@ class Narrowed:
     def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
         """As `Ordered.products`."""
         return self._product(self.costs, log_weights), self._product(self.nodes, log_weights)
+
+    def to(self, device: torch.device | None) -> "Narrowed":
+        """The same masks on another device."""
+        return Narrowed(self.costs.to(device), self.nodes.to(device))
 
     @staticmethod
     def _product(mask: Tensor, log_weights: Tensor) -> Tensor:

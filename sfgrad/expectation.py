@@ -5,22 +5,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from sfgrad.graph import StochasticGraph
 from sfgrad.node import StochasticNode
 
-__all__ = ["Expectation", "expectation"]
-
 InDims = int | None | tuple[int | None, ...]
 
 
-def expectation(
-    fn: Callable[..., Any],
-    samples: int = 1,
-    in_dims: InDims = 0,
-    batch_ndims: int = 1,
-    has_aux: bool = False,
-) -> "Expectation":
+class Expectation(nn.Module):
     """Turn a model that samples into a callable that returns the loss.
 
     Args:
@@ -35,8 +28,8 @@ def expectation(
         has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
 
     Returns:
-        An `Expectation`, called with the arguments of `fn`: the loss `[]`, or `(loss, aux)`. Its
-        value is the estimate of the expected cost (mean over rows), its gradient unbiased.
+        A module, called with the arguments of `fn`: the loss `[]`, or `(loss, aux)`. Its value is
+        the estimate of the expected cost (mean over rows), its gradient unbiased.
 
     Raises:
         ValueError: `samples` is below 1, or above 1 with nothing to repeat; and whatever the graph
@@ -52,11 +45,6 @@ def expectation(
     >>> loss = expectation(lambda x: (sample(Bernoulli(logits=x)) - 0.45) ** 2)(logits)
     >>> loss.backward()
     """
-    return Expectation(fn, samples, in_dims, batch_ndims, has_aux)
-
-
-class Expectation(nn.Module):
-    """What `expectation` returns; `fn` is the wrapped callable, a submodule if it is a module."""
 
     def __init__(
         self,
@@ -71,11 +59,8 @@ class Expectation(nn.Module):
             raise ValueError(f"samples is {samples}: draw at least one")
         if samples > 1 and not batch_ndims:
             raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
-        self.fn = fn
-        self.samples = samples
-        self.in_dims = in_dims
-        self.batch_ndims = batch_ndims
-        self.has_aux = has_aux
+        self.fn, self.samples, self.in_dims = fn, samples, in_dims
+        self.batch_ndims, self.has_aux = batch_ndims, has_aux
         for path, module in self.named_modules():
             if isinstance(module, StochasticNode) and module.name is None:
                 module.name = path.removeprefix("fn").removeprefix(".") or None
@@ -104,33 +89,29 @@ class Expectation(nn.Module):
         dims = self.in_dims if isinstance(self.in_dims, tuple) else (self.in_dims,) * len(args)
         if len(dims) != len(args):
             raise ValueError(f"in_dims has {len(dims)} entries for {len(args)} arguments")
-        found: list[int] = []
-        args = tuple(_map(a, d, self.samples, found) for a, d in zip(args, dims, strict=True))
-        kwargs = {key: _map(value, 0, self.samples, found) for key, value in kwargs.items()}
+        found = False
+
+        def repeat(nest: Any, dim: int | None) -> Any:
+            def one(tensor: Tensor) -> Tensor:
+                nonlocal found
+                if not tensor.dim():
+                    raise ValueError("an argument has no rows: mark it None in in_dims")
+                graph.check_rows("an argument of the objective", tensor.shape[dim or 0])
+                found = True
+                return torch.cat([tensor] * self.samples, dim or 0)
+
+            return nest if dim is None else tree_map_only(Tensor, one, nest)
+
+        args = tuple(repeat(arg, dim) for arg, dim in zip(args, dims, strict=True))
+        kwargs = repeat(kwargs, 0)
         if not found:
             raise ValueError(
                 f"expectation(samples={self.samples}) found no tensor among the arguments to "
                 "repeat: pass the inputs as arguments"
             )
-        for rows in found:
-            graph.check_rows("an argument of the objective", rows)
         graph.record_branch("expectation", self.samples)
         return args, kwargs
 
 
-def _map(value: Any, dim: int | None, copies: int, rows: list[int]) -> Any:
-    """Repeat every tensor in a nest of tuples, lists and dictionaries; note its rows."""
-    if dim is None:
-        return value
-    if isinstance(value, Tensor):
-        if not value.dim():
-            raise ValueError("an argument is a tensor without rows: mark it None in in_dims")
-        rows.append(value.shape[dim])
-        return torch.cat([value] * copies, dim)
-    if isinstance(value, dict):
-        return {key: _map(item, dim, copies, rows) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_map(item, dim, copies, rows) for item in value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(_map(item, dim, copies, rows) for item in value)
-    return value
+expectation = Expectation
+"""`expectation(model)` reads like the transforms of `torch.func`."""

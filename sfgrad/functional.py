@@ -2,8 +2,6 @@
 
 from torch import Tensor
 
-__all__ = ["leave_one_out", "magic_box", "score_function_loss", "standardize"]
-
 
 def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
     """Loss whose gradient is the score-function estimate of what raises the advantage.

@@ -6,8 +6,9 @@ with c the costs, ω_w the weight of node w, b_w its baseline, `≺` "recorded b
 `parents=`, "is an ancestor of") and Ω_before(w) the product of the weights of the nodes before w.
 """
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,8 +18,6 @@ from sfgrad.baselines import Baseline
 from sfgrad.credit import Narrowed, Ordered
 from sfgrad.estimators.base import Draw, Estimator, replay
 from sfgrad.record import Node, Recorder
-
-__all__ = ["StochasticGraph", "active_graph"]
 
 _active = threading.local()
 
@@ -98,18 +97,12 @@ class StochasticGraph(Recorder):
         """
         self._check_whole()
         self._closed = True
-        costs = torch.stack([self.tile(cost.value) for cost in self.costs.values()])
-        nodes: list[Node] = []
-        log_probs: list[Tensor] = []
-        log_densities: list[Tensor] = []
-        for node in self.nodes.values():
-            if node.draw.log_prob is not None and node.draw.log_density is not None:
-                nodes.append(node)
-                log_probs.append(self.tile(node.draw.log_prob))
-                log_densities.append(self.tile(node.draw.log_density))
+        costs = self._stack([cost.value for cost in self.costs.values()])
+        nodes = [node for node in self.nodes.values() if node.draw.log_prob is not None]
         if not nodes:
             return self._checked(costs.sum(0).mean())
-        log_weights = torch.stack(log_probs) - torch.stack(log_densities).detach()
+        log_weights = self._stack([n.draw.log_prob for n in nodes])
+        log_weights = log_weights - self._stack([n.draw.log_density for n in nodes]).detach()
         credit = self.credit(nodes)
         at_costs, at_nodes = credit.products(log_weights)
         loss = (at_costs * costs).sum(0).mean()
@@ -129,49 +122,42 @@ class StochasticGraph(Recorder):
                 weighted.append(weighted[-1] + (node.draw.log_prob is not None))
             return Ordered([weighted[cost.before] for cost in self.costs.values()])
         masks = [
-            [n.order < end if a is None else n.order in a for n in nodes]
-            for end, a in [(c.before, c.ancestors) for c in self.costs.values()]
-            + [(n.order, n.ancestors) for n in nodes]
+            [n.before < e.before if e.ancestors is None else n.before in e.ancestors for n in nodes]
+            for e in events
         ]
         table = torch.tensor(masks, device=self._device)
         return Narrowed(table[: len(self.costs)], table[len(self.costs) :])
 
     def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, Tensor | float]:
         """Read every baseline, then update every baseline: `[W, R]`, and the errors' surrogate."""
-        read: list[Tensor] = []
+        read = torch.zeros_like(costs_to_go)
         updates: list[tuple[Baseline, Tensor, Tensor | None]] = []
-        for node, cost_to_go in zip(nodes, costs_to_go, strict=True):
-            baseline = node.estimator.baseline
+        for row, node in enumerate(nodes):
+            baseline, prediction = node.estimator.baseline, node.prediction
             if baseline is None:
-                read.append(torch.zeros_like(cost_to_go))
                 continue
-            rows = node.layout[0] * node.layout[1] * node.layout[2]
-            cost_to_go = cost_to_go.view(-1, rows).mean(0).view(node.layout)
-            prediction = node.prediction
+            rows = math.prod(node.layout)
+            cost_to_go = costs_to_go[row].view(-1, rows).mean(0).view(node.layout)
             if prediction is not None:
                 prediction = prediction.repeat(rows // len(prediction)).view(node.layout)
             value = baseline.read(cost_to_go, prediction).detach()
-            read.append(self.tile(value.expand(node.layout).reshape(rows)))
+            read[row] = self.tile(value.expand(node.layout).reshape(rows))
             if self.updates_baselines and self._grad and baseline.training:
                 updates.append((baseline, cost_to_go, prediction))
-        error: Tensor | float = 0.0
-        for baseline, cost_to_go, prediction in updates:
-            found = baseline.update(cost_to_go, prediction)
-            if found is not None:
-                error = error + (found - found.detach())
-        return torch.stack(read), error
+        errors = [baseline.update(seen, predicted) for baseline, seen, predicted in updates]
+        return read, sum(e - e.detach() for e in errors if e is not None)
+
+    def _stack(self, recorded: Sequence[Tensor | None]) -> Tensor:
+        return torch.stack([self.tile(rows) for rows in recorded if rows is not None])
 
     def tile(self, rows: Tensor) -> Tensor:
         """Repeat what was recorded before a branch to the present number of rows."""
-        assert self.rows is not None, "something was recorded"
         return rows if len(rows) == self.rows else rows.repeat(self.rows // len(rows))
 
     def _check_whole(self) -> None:
         """Refuse what only the whole graph shows."""
         if self._closed:
-            raise ValueError(
-                "loss() was called twice: it also updates baselines, so keep its result"
-            )
+            raise ValueError("loss() was called twice: it updates baselines, so keep its result")
         if not self.costs:
             raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
         unknown = [name for name in self._replayed if name not in self.nodes]
@@ -183,7 +169,7 @@ class StochasticGraph(Recorder):
         reached = max([0, *[c.before for c in self.costs.values() if c.ancestors is None]])
         narrowed = {i for c in self.costs.values() if c.ancestors is not None for i in c.ancestors}
         for name, node in self.nodes.items():
-            if node.order >= reached and node.order not in narrowed:
+            if node.before >= reached and node.before not in narrowed:
                 raise ValueError(
                     f"node {name!r} is credited with no cost, so it would silently get no "
                     "gradient: add its costs after it is drawn, or draw it outside the graph"
@@ -193,21 +179,15 @@ class StochasticGraph(Recorder):
         """The loss, or an error that names what is NaN or infinite in it."""
         if torch.compiler.is_compiling() or loss.is_meta or torch.isfinite(loss):
             return loss
-        for name, cost in self.costs.items():
-            if not torch.isfinite(cost.value).all():
-                raise ValueError(f"cost {name!r} is NaN or infinite in {_where(cost.value)}")
+        seen = [(f"cost {name!r} is", cost.value) for name, cost in self.costs.items()]
         for name, node in self.nodes.items():
-            weight = node.draw.weight
-            if weight is not None and not torch.isfinite(weight).all():
+            if (weight := node.draw.weight) is not None:
+                seen.append((f"log-probability or importance ratio of node {name!r} is", weight))
+        for what, value in seen:
+            rows = (~torch.isfinite(value)).nonzero().flatten().tolist()
+            if rows:
                 raise ValueError(
-                    f"node {name!r} has a NaN or infinite log-probability (or importance ratio) in "
-                    f"{_where(weight)}"
+                    f"{what} NaN or infinite in {len(rows)} of {len(value)} rows, first row "
+                    f"{rows[0]}"
                 )
-        raise ValueError(
-            "the loss is NaN or infinite: a baseline or a product of weights overflowed"
-        )
-
-
-def _where(value: Tensor) -> str:
-    rows = (~torch.isfinite(value)).nonzero().flatten().tolist()
-    return f"{len(rows)} of {len(value)} rows, first row {rows[0]}"
+        raise ValueError("the loss is NaN or infinite: a baseline or a product of weights is")

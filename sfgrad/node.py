@@ -8,8 +8,6 @@ from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.graph import active_graph
 from sfgrad.record import Parents
 
-__all__ = ["StochasticNode", "add_cost", "align", "branch", "sample"]
-
 _SCORE_FUNCTION = ScoreFunction()
 
 
@@ -114,7 +112,7 @@ def align(tensor: Tensor) -> Tensor:
     Unbiased: yes.
     """
     graph = active_graph()
-    if graph is None or graph.rows is None or not graph.batch_ndims:
+    if graph is None or not graph.rows or not graph.batch_ndims:
         return tensor
     rows = tensor.shape[0] if tensor.dim() else 1
     if rows not in graph.row_counts():
@@ -149,11 +147,7 @@ class StochasticNode(nn.Module):
         self.name = name
 
     def forward(
-        self,
-        dist: Distribution,
-        context: Tensor | None = None,
-        *,
-        parents: Parents | None = None,
+        self, dist: Distribution, context: Tensor | None = None, *, parents: Parents | None = None
     ) -> Tensor:
         """Draw; arguments and result as in `sample`. May be called many times in one forward."""
         return sample(dist, self.estimator, context=context, parents=parents, name=self.name)

@@ -9,20 +9,18 @@ from torch.distributions import Distribution
 
 from sfgrad.estimators.base import Draw, Estimator
 
-__all__ = ["Cost", "Node", "Parents", "Recorder"]
-
 Parents = Iterable[str | Tensor]
 
 
 class Node(NamedTuple):
-    """A recorded draw: `draw.value` is `[rows, ...]`, `draw.weight` is `[rows]`.
+    """A recorded draw: `draw.value` is `[rows, ...]`; `before` nodes were recorded before it.
 
     `layout` splits the rows into (enumerated or coupled copies, independent draws, rows before
-    their branch); `ancestors` are the `order` of the nodes that may influence this one, None for
-    all before it; `prediction` is what its baseline said at the draw.
+    their branch); `ancestors` are the nodes that may influence this one, by their `before`, None
+    for all before it; `prediction` is what its baseline said at the draw.
     """
 
-    order: int
+    before: int
     estimator: Estimator
     draw: Draw
     layout: tuple[int, int, int]
@@ -55,8 +53,8 @@ class Recorder:
         self.batch_ndims = batch_ndims
         self.nodes: dict[str, Node] = {}
         self.costs: dict[str, Cost] = {}
-        self.rows: int | None = None if batch_ndims else 1
-        self._branches: list[tuple[int, bool]] = []  # (copies, independent), oldest first
+        self.rows = 1 - batch_ndims  # 0 until the first record fixes it
+        self._branches: list[tuple[int, int, bool]] = []  # rows before, copies, independent
         self._repeats: dict[str, int] = {}
         self._device: torch.device | None = None
         self._grad = torch.is_grad_enabled()
@@ -89,20 +87,18 @@ class Recorder:
                 "began the other way: its gradient would silently be lost. Sample under the "
                 "graph's own grad mode; for checkpointing use use_reentrant=False"
             )
-        batch_shape = distribution.batch_shape
-        if self.batch_ndims and not batch_shape:
+        if self.batch_ndims and not distribution.batch_shape:
             raise ValueError(
                 f"{what}: the distribution has no batch shape: give it one entry per row, or use "
                 "batch_ndims=0 for a single row"
             )
-        self.check_rows(what, batch_shape[0] if self.batch_ndims else 1)
+        self.check_rows(what, distribution.batch_shape[0] if self.batch_ndims else 1)
         ancestors = self._ancestors(what, parents)
         estimator = self.estimator_for(name, estimator)
         draw = self.perform(name, distribution, estimator)
         self._check_device(what, draw.value)
         self.record_branch(what, draw.copies, estimator.independent)
-        layout = self._layout()
-        prediction = None
+        layout, prediction = self._layout(), None
         if estimator.baseline is not None and self.uses_baselines:
             prediction = estimator.baseline.at_draw(name, context, layout[1])
         self.nodes[name] = Node(len(self.nodes), estimator, draw, layout, ancestors, prediction)
@@ -117,76 +113,64 @@ class Recorder:
         if not torch.is_tensor(value):
             raise TypeError(f"{what} is a {type(value).__name__}: give a tensor, one cost per row")
         if self.batch_ndims and not value.dim():
-            rows = "" if self.rows is None else f" but the graph has {self.rows} rows"
             raise ValueError(
-                f"{what} has shape []{rows}: keep one cost per row, e.g. reduction='none' "
-                "(or batch_ndims=0 for a single row)"
+                f"{what} has shape [] but the graph has {self.rows or 'several'} rows: keep one "
+                "cost per row, e.g. reduction='none' (or batch_ndims=0 for a single row)"
             )
-        self.check_rows(what, value.shape[0] if self.batch_ndims else 1)
+        rows = value.shape[0] if self.batch_ndims else 1
+        self.check_rows(what, rows)
         self._check_device(what, value)
         if not value.is_floating_point():
             value = value.to(torch.get_default_dtype())
-        if value.dim() != 1 or not self.batch_ndims:
-            value = value.reshape(value.shape[0] if self.batch_ndims else 1, -1).sum(1)
+        if value.shape != (rows,):
+            value = value.reshape(rows, -1).sum(1)
         self.costs[name] = Cost(value, len(self.nodes), self._ancestors(what, parents))
 
     def record_branch(self, what: str, copies: int, independent: bool = True) -> None:
         """Let every row be `copies` rows from here on; what `branch` calls."""
-        if copies == 1:
-            return
-        if not self.batch_ndims:
+        if copies > 1 and not self.batch_ndims:
             raise ValueError(
                 f"{what} makes {copies} copies but batch_ndims=0 means a single row: use "
                 "batch_ndims=1 with a batch of one"
             )
-        assert self.rows is not None, "rows are known when copies are made"
-        self.rows *= copies
-        self._branches.append((copies, independent))
+        if copies > 1:
+            self._branches.append((self.rows, copies, independent))
+            self.rows *= copies
 
     def check_rows(self, what: str, rows: int) -> None:
         """Refuse another number of rows than the present one; the first record fixes it."""
         if self._closed:
             raise ValueError(f"{what} comes after loss(): record everything before taking the loss")
-        if self.rows is None:
-            self.rows = rows
-        if rows != self.rows:
-            older = rows in self.row_counts()
-            raise ValueError(
-                f"{what} has {rows} rows but the graph has {self.rows}"
-                + (
-                    ": it was made before the rows were copied, pass it through align()"
-                    if older
-                    else ": rows come first, and every record needs all of them (nothing is "
-                    "broadcast; align() repeats what is older than a branch)"
-                )
-            )
+        self.rows = self.rows or rows
+        if rows == self.rows:
+            return
+        reason = "rows come first, every record needs all of them, and nothing is broadcast"
+        if rows in self.row_counts():
+            reason = "it was made before the rows were copied, pass it through align()"
+        raise ValueError(
+            f"{what} has {rows} rows but the graph has {self.rows}: {reason} "
+            "(align() repeats what is older than a branch)"
+        )
 
     def row_counts(self) -> list[int]:
         """Numbers of rows the graph had so far, the present one first."""
-        counts = [] if self.rows is None else [self.rows]
-        for copies, _ in reversed(self._branches):
-            counts.append(counts[-1] // copies)
-        return counts
+        return [self.rows, *[before for before, _, _ in reversed(self._branches)]]
 
     def _layout(self) -> tuple[int, int, int]:
         """The present rows, split at the nearest branch into independent draws."""
-        assert self.rows is not None, "a draw has rows"
-        copies = 1
-        for made, independent in reversed(self._branches):
+        for before, copies, independent in reversed(self._branches):
             if independent:
-                return copies, made, self.rows // (copies * made)
-            copies *= made
+                return self.rows // (copies * before), copies, before
         return 1, 1, self.rows
 
     def _unique(self, name: str, taken: Iterable[str]) -> str:
         """`name`, then `name.1`, `name.2`, and so on."""
-        if name not in taken:
-            return name
-        count = self._repeats.get(name, 0) + 1
-        while f"{name}.{count}" in taken:
+        unique, count = name, self._repeats.get(name, 0)
+        while unique in taken:
             count += 1
+            unique = f"{name}.{count}"
         self._repeats[name] = count
-        return f"{name}.{count}"
+        return unique
 
     def _ancestors(self, what: str, parents: Parents | None) -> frozenset[int] | None:
         """The parents and everything that may influence them; None for all nodes so far."""
@@ -195,15 +179,14 @@ class Recorder:
         closure: set[int] = set()
         for parent in parents:
             node = self._find(what, parent)
-            closure.add(node.order)
-            closure.update(range(node.order) if node.ancestors is None else node.ancestors)
+            closure |= {node.before, *(node.ancestors or ())}
+            if node.ancestors is None:
+                closure |= set(range(node.before))
         return frozenset(closure)
 
     def _find(self, what: str, parent: str | Tensor) -> Node:
-        if isinstance(parent, str) and parent in self.nodes:
-            return self.nodes[parent]
-        for node in self.nodes.values():
-            if node.draw.value is parent:
+        for name, node in self.nodes.items():
+            if node.draw.value is parent or (isinstance(parent, str) and name == parent):
                 return node
         asked = repr(parent) if isinstance(parent, str) else "a tensor that no node returned"
         raise ValueError(
@@ -212,8 +195,7 @@ class Recorder:
         )
 
     def _check_device(self, what: str, value: Tensor) -> None:
-        if self._device is None:
-            self._device = value.device
+        self._device = self._device or value.device
         if value.device != self._device:
             raise ValueError(
                 f"{what} is on {value.device} but the graph began on {self._device}: move it "

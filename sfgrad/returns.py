@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["discounted_return", "generalized_advantage"]
-
 SERIAL = 32
 """Up to this many steps a plain loop is faster than blocks."""
 
@@ -79,13 +77,8 @@ def discounted_return(
     >>> discounted_return(torch.ones(4), 1.0, done=torch.tensor([0, 1, 0, 0]))
     tensor([2., 1., 2., 1.])
     """
-    if not 0 <= discount <= 1:
-        raise ValueError(f"discount is {discount}: it must be in [0, 1]")
     reward = reward.movedim(dim, 0)
-    carry = torch.full_like(reward, discount)
-    if done is not None:
-        carry = carry * (1 - _same_shape("done", done, reward, dim))
-    return linear_recurrence(reward, carry).movedim(0, dim)
+    return linear_recurrence(reward, _carry(reward, discount, done, dim)).movedim(0, dim)
 
 
 def generalized_advantage(
@@ -127,9 +120,7 @@ def generalized_advantage(
     >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, trace=0.5)
     tensor([0.1250, 1.5000])
     """
-    for name, number in (("discount", discount), ("trace", trace)):
-        if not 0 <= number <= 1:
-            raise ValueError(f"{name} is {number}: it must be in [0, 1]")
+    _check_fraction("trace", trace)
     reward = reward.movedim(dim, 0)
     value = _same_shape("value", value, reward, dim)
     if last_value.shape != reward.shape[1:]:
@@ -137,12 +128,22 @@ def generalized_advantage(
             f"last_value has shape {list(last_value.shape)}: "
             f"one step of reward has {list(reward.shape[1:])}"
         )
-    carry = torch.full_like(reward, discount)
-    if done is not None:
-        carry = carry * (1 - _same_shape("done", done, reward, dim))
+    carry = _carry(reward, discount, done, dim)
     following = torch.cat([value[1:], last_value.to(value.dtype).unsqueeze(0)])
     delta = reward + carry * following - value
     return linear_recurrence(delta, trace * carry).movedim(0, dim)
+
+
+def _carry(reward: Tensor, discount: float, done: Tensor | None, dim: int) -> Tensor:
+    """How much of the next step counts for each: `[T, ...]`."""
+    _check_fraction("discount", discount)
+    carry = torch.full_like(reward, discount)
+    return carry if done is None else carry * (1 - _same_shape("done", done, reward, dim))
+
+
+def _check_fraction(name: str, number: float) -> None:
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} is {number}: it must be in [0, 1]")
 
 
 def _same_shape(name: str, tensor: Tensor, reward: Tensor, dim: int) -> Tensor:

@@ -75,7 +75,9 @@ def test_costs_to_go_agree_when_weights_are_not_one(named):
         sf.sample(Bernoulli(p), sf.ScoreFunction(Spy(0.0)), name="a")
         sf.add_cost(torch.full((2,), 10.0, dtype=torch.float64))
         sf.sample(Bernoulli(p), sf.ScoreFunction(Spy(0.0)), name="b")
-        sf.add_cost(torch.full((2,), 3.0, dtype=torch.float64), parents=["a", "b"] if named else None)
+        sf.add_cost(
+            torch.full((2,), 3.0, dtype=torch.float64), parents=["a", "b"] if named else None
+        )
     graph.loss()
     torch.testing.assert_close(seen[0], torch.full((2,), 10 + 3 * ratio, dtype=torch.float64))
     torch.testing.assert_close(seen[1], torch.full((2,), 3.0, dtype=torch.float64))

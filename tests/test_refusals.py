@@ -43,13 +43,18 @@ def test_a_scalar_cost_where_rows_exist(graph):
 
 
 def test_a_scalar_cost_before_rows_are_known(graph):
-    with pytest.raises(ValueError, match=r"cost 'cost' has shape \[\]: keep one cost per row"):
+    with pytest.raises(
+        ValueError,
+        match=r"cost 'cost' has shape \[\] but the graph has several rows: keep one cost",
+    ):
         sf.add_cost(torch.tensor(1.0))
 
 
 def test_a_cost_on_another_number_of_rows(graph):
     sf.sample(bernoulli(), name="gate")
-    with pytest.raises(ValueError, match="cost 'c' has 1 rows but the graph has 4: rows come first"):
+    with pytest.raises(
+        ValueError, match="cost 'c' has 1 rows but the graph has 4: rows come first"
+    ):
         sf.add_cost(torch.ones(1), name="c")
 
 
@@ -112,7 +117,9 @@ def test_a_log_probability_that_is_not_finite(graph):
     loc = torch.where(torch.arange(3) == 1, torch.nan, z)
     sf.sample(Normal(loc, 1.0, validate_args=False), name="w")
     sf.add_cost(torch.ones(3))
-    with pytest.raises(ValueError, match="node 'w' has a NaN or infinite log-prob.* first row 1"):
+    with pytest.raises(
+        ValueError, match="log-prob.* of node 'w' is NaN or infinite in 1 of 3 rows, first row 1"
+    ):
         graph.loss()
 
 
@@ -123,14 +130,14 @@ def test_a_draw_of_probability_zero(graph):
 
     sf.sample(Impossible(logits=torch.zeros(2)), name="z")
     sf.add_cost(torch.ones(2))
-    with pytest.raises(ValueError, match="node 'z' has a NaN or infinite log-probability"):
+    with pytest.raises(ValueError, match="log-probability or importance ratio of node 'z' is NaN"):
         graph.loss()
 
 
 def test_a_baseline_that_is_not_finite(graph):
     sf.sample(bernoulli(), sf.ScoreFunction(sf.Constant(math.nan)))
     sf.add_cost(torch.ones(4))
-    with pytest.raises(ValueError, match="a baseline or a product of weights overflowed"):
+    with pytest.raises(ValueError, match="a baseline or a product of weights is"):
         graph.loss()
 
 
@@ -145,7 +152,7 @@ def test_pathwise_without_rsample(graph):
         (Poisson(torch.ones(4)), "Poisson has no finite support"),
         (Normal(torch.zeros(4), 1.0), "Normal has no finite support"),
         (Binomial(torch.tensor([1.0, 2.0, 2.0, 2.0]), torch.ones(4) / 2), "Binomial cannot be"),
-        (Bernoulli(logits=torch.zeros(4, 13)), "8192 copies of every row, more than max_size=4096"),
+        (Bernoulli(logits=torch.zeros(4, 13)), "8192 values are more than 4096"),
     ],
 )
 def test_enumerate_on_what_cannot_be_enumerated(graph, dist, message):
@@ -222,7 +229,9 @@ def test_a_replayed_name_that_was_never_drawn():
     with sf.StochasticGraph(draws={"move": torch.ones(4)}) as graph:
         sf.sample(bernoulli(), name="step")
         sf.add_cost(torch.ones(4))
-    with pytest.raises(ValueError, match="draws= names move, which the graph never drew: it drew st"):
+    with pytest.raises(
+        ValueError, match="draws= names move, which the graph never drew: it drew st"
+    ):
         graph.loss()
 
 
@@ -252,7 +261,9 @@ def test_reentrant_checkpointing_is_refused_and_the_other_kind_works():
     logits = torch.zeros(4, requires_grad=True)
 
     def fn(use_reentrant):
-        z = checkpoint(lambda x: sf.sample(Bernoulli(logits=x)), logits, use_reentrant=use_reentrant)
+        z = checkpoint(
+            lambda x: sf.sample(Bernoulli(logits=x)), logits, use_reentrant=use_reentrant
+        )
         return z + 0 * logits
 
     with pytest.raises(ValueError, match="use_reentrant=False"):

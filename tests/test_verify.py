@@ -164,10 +164,8 @@ def test_oracle_leaves_out_the_parameters_of_baselines():
 
 def test_oracle_refuses_too_many_trajectories():
     eta = torch.zeros(1, 20, requires_grad=True)
-    with pytest.raises(ValueError, match=r"at least 1048576 traj.*limit is 100000 \(node 'z': 104"):
-        sf.exact_gradient(
-            lambda: sf.sample(Bernoulli(logits=eta), name="z").sum(1), wrt=[eta]
-        )
+    with pytest.raises(ValueError, match="node 'z' .* 1048576 values are more than 100000"):
+        sf.exact_gradient(lambda: sf.sample(Bernoulli(logits=eta), name="z").sum(1), wrt=[eta])
 
 
 def test_oracle_refuses_too_many_trajectories_of_a_tree():
@@ -186,7 +184,9 @@ def test_oracle_refuses_too_many_trajectories_of_a_tree():
 
 def test_oracle_refuses_a_continuous_node():
     eta = torch.zeros(2, requires_grad=True)
-    with pytest.raises(ValueError, match=r"node 'z' is continuous \(Normal\): give it an order, qua"):
+    with pytest.raises(
+        ValueError, match=r"node 'z' is continuous \(Normal\): give it an order, qua"
+    ):
         sf.exact_gradient(lambda: sf.sample(Normal(eta, 1.0), name="z"), wrt=[eta])
     with pytest.raises(ValueError, match="node 'z' cannot be enumerated: Poisson has no finite"):
         sf.exact_gradient(lambda: sf.sample(Poisson(eta + 1), name="z"), wrt=[eta])
@@ -321,7 +321,7 @@ def test_samples_of_the_expectation_and_an_expectation_itself():
 
 
 def test_the_gradient_check_of_the_rl_ntm_paper():
-    """All (3·3·2)³ = 5,832 action sequences of three steps, against central differences."""
+    """All (3·3·2)² = 324 action sequences of two steps, against central differences."""
 
     class Controller(nn.Module):
         def __init__(self):
@@ -331,7 +331,7 @@ def test_the_gradient_check_of_the_rl_ntm_paper():
 
         def forward(self, x):
             state = x
-            for _ in range(3):
+            for _ in range(2):
                 h = (self.weights @ state.unsqueeze(-1)).squeeze(-1)
                 head = sf.sample(Categorical(logits=h[:, :3]), name="input")
                 memory = sf.sample(Categorical(logits=h[:, 3:6]), name="memory")
@@ -344,7 +344,7 @@ def test_the_gradient_check_of_the_rl_ntm_paper():
     report = sf.check_unbiased(model, x, mode="exact")
     assert report, report
     value, (gradient,) = sf.exact_gradient(model, x)
-    for i, j in ((0, 0), (4, 1), (7, 0)):
+    for i, j in ((0, 0), (7, 1)):
         ends = []
         for step in (1e-6, -1e-6):
             moved = copy.deepcopy(model)
@@ -424,7 +424,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_negative_controls_are_caught_and_the_nodes_named(name, mode):
     make, nodes = BROKEN[name]
-    report = sf.check_unbiased(make(), X[:1], mode=mode, seed=2, repeats=3000)
+    report = sf.check_unbiased(make(), X[:1], mode=mode, seed=2, repeats=1000)
     assert not report
     assert "BIASED" in str(report)
     assert "linear" in str(report)

@@ -15,8 +15,6 @@ from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
 
-__all__ = ["Draw", "Estimator", "replay", "row_log_prob"]
-
 
 class Draw(NamedTuple):
     """What an estimator hands to the graph.
@@ -104,26 +102,19 @@ def replay(
     Raises:
         ValueError: the value has another shape than the distribution.
     """
-    value = value.detach()
     wanted = distribution.batch_shape + distribution.event_shape
-    copies = 1
-    if batch_ndims and value.dim() and wanted[0] and value.shape[0] % wanted[0] == 0:
-        copies = value.shape[0] // wanted[0]
-        folded = value.reshape(copies, *wanted[:1], *value.shape[1:])
-    else:
-        folded = value.unsqueeze(0)
-    if folded.shape[1:] != wanted:
+    if value.shape[batch_ndims:] != wanted[batch_ndims:] or value.numel() % wanted.numel():
         raise ValueError(
             f"node {name!r}: the replayed value has shape {list(value.shape)} but the distribution "
             f"draws {list(wanted)}"
         )
+    folded = value.detach().reshape(-1, *wanted)
     log_prob = row_log_prob(distribution, folded, batch_ndims + 1)
     if log_density is None:
-        log_density = log_prob.detach()
-    elif log_density.numel() != log_prob.numel():
+        log_density = log_prob
+    if log_density.numel() != log_prob.numel():
         raise ValueError(
             f"node {name!r}: the replayed log-probability has shape {list(log_density.shape)}: "
             f"give one number for each of the {log_prob.numel()} rows"
         )
-    log_density = log_density.detach().reshape(log_prob.shape).to(log_prob.dtype)
-    return Draw(value, log_prob, log_density, copies)
+    return Draw(value.detach(), log_prob, log_density.detach().reshape(-1), len(folded))

@@ -8,8 +8,6 @@ from torch.distributions import Distribution, Independent
 
 from sfgrad.estimators.base import Draw, Estimator, row_log_prob
 
-__all__ = ["Enumerate", "product_support", "support_size"]
-
 
 class Enumerate(Estimator):
     """Visit every value: M copies of each row, one per value, weighed `ω = M · p(z)`.
@@ -33,51 +31,36 @@ class Enumerate(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Make one copy of every row for each value of the support."""
-        size = support_size(distribution, batch_ndims)
-        if size > self.max_size:
-            raise ValueError(
-                f"Enumerate() would make {size} copies of every row, more than max_size="
-                f"{self.max_size}: use ScoreFunction() or raise max_size"
-            )
-        value = product_support(distribution, batch_ndims)
+        value = product_support(distribution, batch_ndims, self.max_size)
         log_prob = row_log_prob(distribution, value, batch_ndims + 1)
-        log_density = torch.full_like(log_prob, -math.log(size))
-        return Draw(value.flatten(0, batch_ndims), log_prob, log_density, size)
+        log_density = torch.full_like(log_prob, -math.log(len(value)))
+        return Draw(value.flatten(0, batch_ndims), log_prob, log_density, len(value))
 
 
-def _elements(distribution: Distribution, batch_ndims: int) -> tuple[Distribution, Tensor, int]:
-    """The base distribution, its support `[m, ...]`, and the number of elements in one row."""
-    base = distribution
-    while isinstance(base, Independent):
-        base = base.base_dist
-    name = type(base).__name__
-    if not base.has_enumerate_support:
-        raise ValueError(f"{name} has no finite support that could be enumerated")
-    try:
-        support = base.enumerate_support(expand=False)
-    except NotImplementedError as error:
-        raise ValueError(f"{name} cannot be enumerated: {error}") from error
-    return base, support, base.batch_shape[batch_ndims:].numel()
-
-
-def support_size(distribution: Distribution, batch_ndims: int) -> int:
-    """Number M of values that one row can take; raises where the support is not finite."""
-    _, support, elements = _elements(distribution, batch_ndims)
-    return support.shape[0] ** elements
-
-
-def product_support(distribution: Distribution, batch_ndims: int) -> Tensor:
+def product_support(distribution: Distribution, batch_ndims: int, max_size: int) -> Tensor:
     """Every value of a row: `[M, *batch_shape, *event_shape]`, the same for every row.
 
     Elements of a row (the dimensions of an `Independent`, or plain batch dimensions after the rows)
     range over their product space.
+
+    Raises:
+        ValueError: the support is infinite, unknown, or of more than `max_size` values.
     """
-    base, support, elements = _elements(distribution, batch_ndims)
-    digits = torch.arange(support.shape[0], device=support.device)
-    combinations = torch.cartesian_prod(*[digits] * elements).reshape(-1, elements)
-    values = support.flatten(0, len(base.batch_shape))[combinations]  # [M, elements, *event]
-    rows = base.batch_shape[:batch_ndims]
-    values = values.reshape(
-        -1, *[1] * batch_ndims, *base.batch_shape[batch_ndims:], *base.event_shape
-    )
-    return values.expand(-1, *rows, *values.shape[1 + batch_ndims :])
+    base = distribution
+    while isinstance(base, Independent):
+        base = base.base_dist
+    name, shape = type(base).__name__, base.batch_shape
+    if not base.has_enumerate_support:
+        raise ValueError(f"{name} has no finite support that could be enumerated")
+    try:
+        support = base.enumerate_support(expand=False).flatten(0, len(shape))  # [m, *event]
+    except NotImplementedError as error:
+        raise ValueError(f"{name} cannot be enumerated: {error}") from error
+    elements = shape[batch_ndims:].numel()
+    if len(support) ** elements > max_size:
+        raise ValueError(f"{len(support) ** elements} values are more than {max_size}")
+    digits = torch.arange(len(support), device=support.device)
+    values = support[torch.cartesian_prod(*[digits] * elements)]  # [M, (elements,) *event]
+    rows = [1] * batch_ndims
+    values = values.reshape(-1, *rows, *shape[batch_ndims:], *base.event_shape)
+    return values.expand(-1, *shape, *base.event_shape)

@@ -5,8 +5,6 @@ from torch.distributions import Distribution
 
 from sfgrad.estimators.base import Draw, Estimator
 
-__all__ = ["Pathwise"]
-
 
 class Pathwise(Estimator):
     """Draw `z = g(ε, θ)` and let the gradient flow through z: `∇ E[f(z)] = E[∇z · f′(z)]`.

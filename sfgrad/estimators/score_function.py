@@ -5,8 +5,6 @@ from torch.distributions import Distribution
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.base import Draw, Estimator, row_log_prob
 
-__all__ = ["ScoreFunction"]
-
 
 class ScoreFunction(Estimator):
     """Draw from p and weigh with `ω = p(z) / stop(p(z))`: value 1, derivative the score.

@@ -7,8 +7,9 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
+from torch.utils._pytree import tree_map_only
 
 from sfgrad.credit import Narrowed, Ordered
 from sfgrad.estimators.base import Draw, Estimator
@@ -17,16 +18,8 @@ from sfgrad.expectation import Expectation
 from sfgrad.graph import StochasticGraph
 from sfgrad.record import Node
 from sfgrad.verify.oracle import as_objective, default_wrt, exact_gradient, restored
-from sfgrad.verify.outcomes import (
-    HIDDEN_RANDOMNESS,
-    IntractableError,
-    Outcomes,
-    Quadrature,
-    support,
-)
+from sfgrad.verify.outcomes import HIDDEN_RANDOMNESS, IntractableError, Outcomes, Quadrature
 from sfgrad.verify.report import BiasReport, Comparison
-
-__all__ = ["check_unbiased"]
 
 _PLAIN = ScoreFunction()
 
@@ -46,14 +39,10 @@ class _Trial(StochasticGraph):
         keep: set[str] | None = None,
         others: Estimator = _PLAIN,
         outcomes: Outcomes | None = None,
-        quadrature: Quadrature = None,
     ):
         super().__init__(batch_ndims)
         self.log_probability = 0.0
-        self._keep = keep
-        self._others = others
-        self._outcomes = outcomes
-        self._quadrature = quadrature
+        self._keep, self._others, self._outcomes = keep, others, outcomes
 
     def estimator_for(self, name: str, estimator: Estimator) -> Estimator:
         """The node's own estimator, or the one that is used for all others."""
@@ -67,7 +56,7 @@ class _Trial(StochasticGraph):
     def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
         """Let the estimator draw from a distribution whose draws are chosen for it."""
         if self._outcomes is not None:
-            distribution = self._scripted(name, distribution)
+            distribution = self._scripted(name, distribution, self._outcomes)
         return super().perform(name, distribution, estimator)
 
     def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
@@ -75,96 +64,102 @@ class _Trial(StochasticGraph):
         own = super().credit(nodes)
         if self._keep is None:
             return own
-        kept_orders = {self.nodes[name].order for name in self._keep if name in self.nodes}
-        kept = torch.tensor([node.order in kept_orders for node in nodes])
-        kept = kept.to(self._device or "cpu")
         if isinstance(own, Ordered):
-            before = torch.tensor(own.before, device=kept.device).unsqueeze(1)
-            own_costs = before > torch.arange(len(nodes), device=kept.device)
+            before = torch.tensor(own.before).unsqueeze(1) > torch.arange(len(nodes))
         else:
-            own_costs = own.costs
-        return Narrowed(own_costs | ~kept, ~kept.expand(len(nodes), -1))
+            before = own.costs
+        kept = {self.nodes[name].before for name in self._keep if name in self.nodes}
+        others = torch.tensor([node.before not in kept for node in nodes])
+        return Narrowed(before.to("cpu") | others, others.expand(len(nodes), -1)).to(self._device)
 
-    def _scripted(self, name: str, distribution: Distribution) -> Distribution:
+    def _scripted(self, name: str, dist: Distribution, outcomes: Outcomes) -> Distribution:
         """A copy of the distribution whose `sample` and `rsample` follow the outcomes."""
-        values, log_mass = support(name, distribution, self.batch_ndims, self._quadrature)
-        values = values if self.batch_ndims else values.unsqueeze(1)
+        values, log_mass = outcomes.support(name, dist, self.batch_ndims)
+        values = values.flatten(1, self.batch_ndims) if self.batch_ndims else values.unsqueeze(1)
+        size, rows = log_mass.shape
 
         def rsample(sample_shape: Sequence[int] = ()) -> Tensor:
-            assert self._outcomes is not None, "only a script calls this"
-            copies, rows = math.prod(sample_shape), log_mass.shape[1]
-            index = torch.tensor(
-                [self._outcomes.choose(name, len(values)) for _ in range(copies * rows)],
-                device=values.device,
-            )
-            row = torch.arange(rows, device=values.device).repeat(copies)
-            self.log_probability += float(log_mass[index, row].detach().sum())
-            shape = values.shape[1:] if self.batch_ndims else values.shape[2:]
+            row = torch.arange(rows).repeat(math.prod(sample_shape)).to(values.device)
+            index = torch.tensor([outcomes.choose(name, size) for _ in row]).to(values.device)
+            self.log_probability += float(log_mass.detach()[index, row].sum())
+            shape = dist.batch_shape + dist.event_shape
             return values[index, row].reshape(*sample_shape, *shape)
 
-        scripted = copy.copy(distribution)
+        scripted = copy.copy(dist)
         scripted.rsample = rsample
         scripted.sample = lambda sample_shape=(): rsample(sample_shape).detach()
         return scripted
 
 
 class _Trials:
-    """Runs of one model at fixed parameters, each giving value and gradient as one vector."""
+    """Runs of one model at fixed parameters, each giving value and gradient as one vector `[P]`."""
 
-    def __init__(self, objective: Expectation, inputs: tuple[Any, ...], wrt: list[Tensor]):
-        self.objective = objective
-        self.inputs = inputs
-        self.wrt = wrt
-        self.names: list[str] = []
+    def __init__(self, objective: Expectation, inputs: tuple[Any, ...], wrt: dict[str, Tensor]):
+        self.objective, self.inputs, self.wrt = objective, inputs, list(wrt.values())
+        self.labels = ["the objective's value", *wrt]
+        self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
+        self.nodes: list[str] = []
 
-    def run(self, graph: _Trial) -> Tensor:
-        """`[1 + parameters]`: the loss and its gradient, flattened."""
+    def run(self, *options: Any) -> tuple[Tensor, float]:
+        """The loss and its gradient `[P]`, and the probability of the scripted draws."""
+        graph = _Trial(self.objective.batch_ndims, *options)
         with restored(self.objective):
             self.objective.record(graph, *self.inputs)
-            baselines = [n.estimator.baseline for n in graph.nodes.values()]
+            baselines = [node.estimator.baseline for node in graph.nodes.values()]
             with restored(*[baseline for baseline in baselines if baseline is not None]):
                 loss = graph.loss()
-        self.names = list(graph.nodes)
-        gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in self.wrt]
+        self.nodes = list(graph.nodes)
+        gradients = [torch.zeros_like(tensor) for tensor in self.wrt]
         if loss.requires_grad:
             gradients = torch.autograd.grad(
                 loss, self.wrt, allow_unused=True, materialize_grads=True
             )
-        return torch.cat([t.detach().reshape(-1).double() for t in (loss, *gradients)])
+        return self.flat(loss, gradients), math.exp(graph.log_probability)
 
-    def expectation(
-        self, keep: set[str] | None, limit: int, quadrature: Quadrature
-    ) -> tuple[Tensor, Tensor]:
-        """Exact mean over all outcomes of the estimator's draws, and the mean magnitude."""
-        mean, magnitude = torch.zeros(()), torch.zeros(())
-        outcomes = Outcomes(limit)
-        first: Tensor | None = None
+    def flat(self, value: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+        """`[P]`, double."""
+        return torch.cat([t.detach().reshape(-1).double() for t in (value, *gradients)])
+
+    def enumerated(self, keep: set[str] | None, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
+        """Exact mean over all outcomes of the estimator's draws, and mean magnitude, `[P]` each."""
+        mean = magnitude = torch.zeros(())
         for count in outcomes:
-            graph = _Trial(self.objective.batch_ndims, keep, _PLAIN, outcomes, quadrature)
-            found = self.run(graph)
+            found, probability = self.run(keep, _PLAIN, outcomes)
             if count == 0:
-                first = found
-            part = math.exp(graph.log_probability) * found
-            mean, magnitude = mean + part, magnitude + part.abs()
-        replayed = Outcomes(limit)
-        for _ in replayed:
-            graph = _Trial(self.objective.batch_ndims, keep, _PLAIN, replayed, quadrature)
-            if first is None or not torch.allclose(self.run(graph), first, rtol=1e-9, atol=1e-12):
-                raise IntractableError(
-                    f"{HIDDEN_RANDOMNESS}; or an estimator draws noise of its own: use "
-                    "mode='monte_carlo'"
-                )
-            break
+                outcomes.rewind()
+                if not torch.allclose(found, self.run(keep, _PLAIN, outcomes)[0]):
+                    raise IntractableError(HIDDEN_RANDOMNESS)
+            mean, magnitude = mean + probability * found, magnitude + probability * found.abs()
         return mean, magnitude
 
-    def moments(
+    def sampled(
         self, keep: set[str] | None, repeats: int, others: Estimator = _PLAIN
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, squared standard error and mean magnitude over independent runs."""
-        runs = torch.stack(
-            [self.run(_Trial(self.objective.batch_ndims, keep, others)) for _ in range(repeats)]
-        )
+        """Mean, its squared standard error and mean magnitude over independent runs, `[P]` each."""
+        runs = torch.stack([self.run(keep, others)[0] for _ in range(repeats)])
         return runs.mean(0), runs.var(0) / repeats, runs.abs().mean(0)
+
+    def report(
+        self, mode: str, truth: Tensor, test: Callable[[set[str] | None], tuple[Tensor, Tensor]]
+    ) -> BiasReport:
+        """Compare the mean that `test` finds, and, if it is off, that of every node alone."""
+
+        def compare(keep: set[str] | None) -> list[Comparison]:
+            mean, allowed = test(keep)
+            parts = zip(*(t.split(self.sizes) for t in (mean, truth, allowed)), strict=True)
+            return [
+                Comparison.worst(*named)
+                for named in zip(self.labels, *zip(*parts, strict=True), strict=True)
+            ]
+
+        comparisons = compare(None)
+        alone = {name: compare({name}) for name in self.nodes if any(c.biased for c in comparisons)}
+        nodes = {
+            name: max(c.bias for c in found if c.biased)
+            for name, found in alone.items()
+            if any(c.biased for c in found)
+        }
+        return BiasReport(mode, comparisons, nodes)
 
 
 def check_unbiased(
@@ -233,108 +228,68 @@ def check_unbiased(
         raise ValueError(f"mode is {mode!r}: it must be 'auto', 'exact' or 'monte_carlo'")
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}: a standard error needs at least two")
-    objective, inputs, named = _in_double(as_objective(fn, batch_ndims, samples), inputs, wrt)
-    trials = _Trials(objective, inputs, list(named.values()))
-    sizes = [1] + [tensor.numel() for tensor in named.values()]
-    labels = ["the objective's value", *named]
+    trials = _Trials(*_in_double(as_objective(fn, batch_ndims, samples), inputs, wrt))
 
     def oracle() -> Tensor:
-        value, gradients = exact_gradient(
-            objective, *inputs, wrt=trials.wrt, max_trajectories=max_outcomes, quadrature=quadrature
+        return trials.flat(
+            *exact_gradient(
+                trials.objective,
+                *trials.inputs,
+                wrt=trials.wrt,
+                max_trajectories=max_outcomes,
+                quadrature=quadrature,
+            )
         )
-        return torch.cat([t.reshape(-1).double() for t in (value, *gradients)])
+
+    def exact(keep: set[str] | None) -> tuple[Tensor, Tensor]:
+        mean, magnitude = trials.enumerated(keep, Outcomes(max_outcomes, quadrature))
+        scale = [part.max().expand(len(part)) for part in magnitude.split(trials.sizes)]
+        return mean, rtol * torch.cat(scale)
 
     if mode != "monte_carlo":
         try:
-            truth = oracle()
-
-            def exact(keep: set[str] | None) -> list[Comparison]:
-                mean, magnitude = trials.expectation(keep, max_outcomes, quadrature)
-                scale = [part.max() for part in magnitude.split(sizes)]
-                tolerance = torch.cat([s.expand(n) for s, n in zip(scale, sizes, strict=True)])
-                return _compare(labels, sizes, mean, truth, rtol * tolerance)
-
-            return _report("exact", exact, trials)
+            return trials.report("exact", oracle(), exact)
         except IntractableError:
             if mode == "exact":
                 raise
-    coordinates = sum(sizes)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        variance = torch.zeros(coordinates, dtype=torch.float64)
         try:
             if reference is not None:
                 raise IntractableError("a reference was asked for")
-            truth = oracle()
+            truth, variance = oracle(), torch.zeros(())
         except IntractableError:
-            truth, variance, _ = trials.moments(set(), repeats, reference or _PLAIN)
+            truth, variance, _ = trials.sampled(set(), repeats, reference or _PLAIN)
 
-        def monte_carlo(keep: set[str] | None) -> list[Comparison]:
-            mean, square_error, magnitude = trials.moments(keep, repeats)
-            tests = coordinates * (1 if keep is None else 1 + len(trials.names))
+        def monte_carlo(keep: set[str] | None) -> tuple[Tensor, Tensor]:
+            mean, square_error, magnitude = trials.sampled(keep, repeats)
+            tests = len(mean) * (1 if keep is None else 1 + len(trials.nodes))
             z = NormalDist().inv_cdf(1 - error_rate / (2 * tests))
             z += (z**3 + z) / (4 * (repeats - 1))  # Student's t with as many degrees of freedom
-            floor = 1e-9 * magnitude  # rounding, where the estimate does not vary
-            error = (square_error + variance).sqrt() + floor / z
-            return _compare(labels, sizes, mean, truth, z * error)
+            return mean, z * (square_error + variance).sqrt() + 1e-9 * magnitude  # rounding
 
-        return _report("monte_carlo", monte_carlo, trials)
-
-
-def _report(
-    mode: str, compare: Callable[[set[str] | None], list[Comparison]], trials: _Trials
-) -> BiasReport:
-    comparisons = compare(None)
-    nodes: dict[str, float] = {}
-    if any(comparison.biased for comparison in comparisons):
-        for name in trials.names:
-            alone = [c.bias for c in compare({name}) if c.biased]
-            if alone:
-                nodes[name] = max(alone)
-    return BiasReport(mode, comparisons, nodes)
-
-
-def _compare(
-    labels: list[str], sizes: list[int], mean: Tensor, truth: Tensor, tolerance: Tensor
-) -> list[Comparison]:
-    """For each parameter the coordinate that is furthest beyond its tolerance."""
-    result: list[Comparison] = []
-    parts = (tensor.split(sizes) for tensor in (mean, truth, tolerance))
-    for label, found, wanted, allowed in zip(labels, *parts, strict=True):
-        bias = (found - wanted).abs()
-        worst = int((bias / allowed.clamp(min=1e-300)).argmax())
-        result.append(Comparison(label, *(float(x[worst]) for x in (found, wanted, bias, allowed))))
-    return result
+        return trials.report("monte_carlo", truth, monte_carlo)
 
 
 def _in_double(
     objective: Expectation, inputs: tuple[Any, ...], wrt: Sequence[Tensor] | None
 ) -> tuple[Expectation, tuple[Any, ...], dict[str, Tensor]]:
     """The model, its inputs and what to differentiate by, copied to double precision."""
-    names = {id(p): name.removeprefix("fn.") for name, p in objective.named_parameters()}
-    chosen = (
-        list(default_wrt(objective))
-        if wrt is None
-        else [names.get(id(tensor), f"wrt[{i}]") for i, tensor in enumerate(wrt)]
-    )
+    chosen = default_wrt(objective)
+    if wrt is not None:
+        names = {id(p): name.removeprefix("fn.") for name, p in objective.named_parameters()}
+        chosen = {names.get(id(tensor), f"wrt[{i}]"): tensor for i, tensor in enumerate(wrt)}
     if not chosen:
         raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
-    if isinstance(objective.fn, nn.Module):
-        objective = copy.deepcopy(objective).double()
+    objective = copy.deepcopy(objective).double()
     copied = {name.removeprefix("fn."): p for name, p in objective.named_parameters()}
-    named: dict[str, Tensor] = {}
-    for i, name in enumerate(chosen):
-        if name in copied:
-            named[name] = copied[name]
-        elif wrt is not None:
-            if wrt[i].dtype != torch.float64:
-                raise ValueError(
-                    f"{name} is {wrt[i].dtype} and no parameter of fn, so it cannot be copied to "
-                    "double precision: make it float64"
-                )
-            named[name] = wrt[i]
-    doubled = tuple(
-        x.double() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs
-    )
-    return objective, doubled, named
+    chosen = {name: copied.get(name, tensor) for name, tensor in chosen.items()}
+    for name, tensor in chosen.items():
+        if tensor.dtype != torch.float64:
+            raise ValueError(
+                f"{name} is {tensor.dtype} and no parameter of fn, so it cannot be copied to "
+                "double precision: make it float64"
+            )
+    doubled = tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, inputs)
+    return objective, doubled, chosen

@@ -1,6 +1,7 @@
 """The exact objective and its gradient, by replaying the model along every trajectory."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -12,11 +13,9 @@ from sfgrad.baselines import Baseline
 from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.expectation import Expectation
 from sfgrad.graph import StochasticGraph
-from sfgrad.verify.outcomes import HIDDEN_RANDOMNESS, Outcomes, Quadrature, support
+from sfgrad.verify.outcomes import HIDDEN_RANDOMNESS, Outcomes, Quadrature
 
-__all__ = ["as_objective", "default_wrt", "exact_gradient", "restored"]
-
-Pick = Callable[[str, int, int], Tensor]
+Pick = Callable[..., Tensor]
 """Of the node's name, M and R: which of its M values each of the R rows takes, `[R]`."""
 
 
@@ -25,20 +24,19 @@ class _Replay(StochasticGraph):
 
     uses_baselines = False
 
-    def __init__(self, batch_ndims: int, pick: Pick, quadrature: Quadrature):
+    def __init__(self, batch_ndims: int, outcomes: Outcomes, pick: Pick):
         super().__init__(batch_ndims)
         self.supports: dict[str, tuple[int, int]] = {}  # by node: values M, rows R
+        self._outcomes = outcomes
         self._pick = pick
-        self._quadrature = quadrature
         self._log_mass: list[Tensor] = []
 
     def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
         """Take the picked values, in a single copy whatever the estimator would make."""
-        del estimator
-        values, log_mass = support(name, distribution, self.batch_ndims, self._quadrature)
-        rows = log_mass.shape[1]
-        self.supports[name] = (len(values), rows)
-        index = self._pick(name, len(values), rows).to(values.device)
+        values, log_mass = self._outcomes.support(name, distribution, self.batch_ndims)
+        size, rows = log_mass.shape
+        self.supports[name] = size, rows
+        index = self._pick(name, size, rows).to(values.device)
         row = torch.arange(rows, device=values.device)
         self._log_mass.append(log_mass[index, row])
         value = values[index, row] if self.batch_ndims else values[index[0]]
@@ -49,9 +47,8 @@ class _Replay(StochasticGraph):
         if not self.costs:
             raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
         cost = torch.stack([self.tile(cost.value) for cost in self.costs.values()]).sum(0)
-        if not self._log_mass:
-            return torch.ones_like(cost), cost
-        return torch.stack([self.tile(mass) for mass in self._log_mass]).sum(0).exp(), cost
+        log_mass = [torch.zeros_like(cost), *map(self.tile, self._log_mass)]
+        return torch.stack(log_mass).sum(0).exp(), cost
 
 
 def exact_gradient(
@@ -99,31 +96,28 @@ def exact_gradient(
     >>> sf.exact_gradient(fn, wrt=[eta])
     (tensor(0.2525), [tensor([0.0250])])
     """
-    objective = as_objective(fn, batch_ndims)
-    objective = Expectation(  # without copies of the inputs: the mean over them is the same
-        objective.fn, 1, objective.in_dims, objective.batch_ndims, objective.has_aux
-    )
-    wrt = list(default_wrt(objective).values()) if wrt is None else list(wrt)
+    model = as_objective(fn, batch_ndims)
+    model = Expectation(model.fn, 1, model.in_dims, model.batch_ndims, model.has_aux)
+    wrt = list(default_wrt(model).values() if wrt is None else wrt)
     if not wrt:
         raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
+    outcomes = Outcomes(max_trajectories, quadrature)
 
     def replay(pick: Pick) -> _Replay:
-        graph = _Replay(objective.batch_ndims, pick, quadrature)
-        objective.record(graph, *inputs)
+        graph = _Replay(model.batch_ndims, outcomes, pick)
+        model.record(graph, *inputs)
         return graph
+
+    def along(name: str, size: int, rows: int) -> Tensor:
+        return torch.full((rows,), outcomes.choose(name, size))
 
     value: Tensor | float = 0.0
     gradients = [torch.zeros_like(tensor) for tensor in wrt]
-    outcomes = Outcomes(max_trajectories)
-    with restored(objective), torch.enable_grad():
+    with restored(model), torch.enable_grad():
         for count in outcomes:
-
-            def along(name: str, size: int, rows: int) -> Tensor:
-                return torch.full((rows,), outcomes.choose(name, size))
-
             probability, cost = replay(along).outcome()
             if count == 0:
-                _refuse_hidden_randomness_and_interaction(replay)
+                _check_rows_and_randomness(replay)
             part = (probability * cost).mean()
             if not torch.isfinite(part):
                 raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
@@ -134,49 +128,45 @@ def exact_gradient(
     return torch.as_tensor(value), gradients
 
 
-def _refuse_hidden_randomness_and_interaction(replay: Callable[[Pick], _Replay]) -> None:
-    """Replay a few trajectories, again, and with one row's draw changed."""
+def _check_rows_and_randomness(replay: Callable[[Pick], _Replay]) -> None:
+    """Replay a few trajectories twice, and with one row's draw changed; refuse what moves."""
     for start, step in ((0, 0), (-1, 0), (0, 1)):  # all first values, all last, rows differ
 
-        def base(name: str, size: int, rows: int, start: int = start, step: int = step) -> Tensor:
-            del name
-            return (start + step * torch.arange(rows)) % size
+        def pick(
+            name: str,
+            size: int,
+            rows: int,
+            changed: tuple[str, int] = ("", 0),
+            s: int = start,
+            t: int = step,
+        ) -> Tensor:
+            index = s + t * torch.arange(rows)
+            if name == changed[0]:
+                index[changed[1]] += 1
+            return index % size
 
-        graph = replay(base)
-        before, again = graph.outcome(), replay(base).outcome()
-        if not all(map(_same, before, again)):
+        graph = replay(pick)
+        before = graph.outcome()
+        if not _same(before, replay(pick).outcome(), slice(None)):
             raise ValueError(HIDDEN_RANDOMNESS)
-        for changed, (values, rows) in graph.supports.items():
-            for row in {0, rows - 1} if values > 1 < rows else ():
-
-                def one_changed(
-                    name: str,
-                    size: int,
-                    rows: int,
-                    base: Pick = base,
-                    at: tuple[str, int] = (changed, row),
-                ) -> Tensor:
-                    index = base(name, size, rows)
-                    if name == at[0]:
-                        index[at[1]] = (index[at[1]] + 1) % size
-                    return index
-
-                after = replay(one_changed).outcome()
+        for name, (size, rows) in graph.supports.items():
+            for row in {0, rows - 1} if size > 1 < rows else ():
+                after = replay(functools.partial(pick, changed=(name, row))).outcome()
                 others = torch.arange(len(before[0])) % rows != row  # later copies are outermost
-                if not all(
-                    x.shape == y.shape and _same(x[others], y[others])
-                    for x, y in zip(before, after, strict=True)
-                ):
+                if not _same(before, after, others):
                     raise ValueError(
-                        f"rows interact: changing the draw of node {changed!r} in row {row} moves "
+                        f"rows interact: changing the draw of node {name!r} in row {row} moves "
                         "the cost or the probabilities of another row; batch norm in training "
                         "mode, in-batch negatives and branches on a whole batch do that"
                     )
 
 
-def _same(x: Tensor, y: Tensor) -> bool:
-    tolerance = torch.finfo(x.dtype).eps ** 0.75
-    return x.shape == y.shape and torch.allclose(x, y, rtol=tolerance, atol=tolerance)
+def _same(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], rows: Any) -> bool:
+    tolerance = torch.finfo(before[0].dtype).eps ** 0.75
+    return all(
+        x.shape == y.shape and torch.allclose(x[rows], y[rows], rtol=tolerance, atol=tolerance)
+        for x, y in zip(before, after, strict=True)
+    )
 
 
 def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> Expectation:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["BiasReport", "Comparison"]
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,13 @@ class Comparison:
     wanted: float
     bias: float
     allowed: float
+
+    @classmethod
+    def worst(cls, parameter: str, found: Tensor, wanted: Tensor, allowed: Tensor) -> "Comparison":
+        """Of tensors `[n]`, the coordinate furthest beyond what is allowed."""
+        bias = (found - wanted).abs()
+        worst = (bias / allowed.clamp(min=1e-300)).argmax()
+        return cls(parameter, *(float(x[worst]) for x in (found, wanted, bias, allowed)))
 
     @property
     def biased(self) -> bool:

@@ -1,0 +1,58 @@
+"""The contract of the package itself: names, docstrings, size, packaging."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import sfgrad as sf
+
+ROOT = Path(__file__).parents[1]
+CORE = sorted((ROOT / "sfgrad").rglob("*.py"))
+
+
+def test_exports_are_sorted_and_exist():
+    assert sorted(sf.__all__) == sf.__all__
+    assert all(hasattr(sf, name) for name in sf.__all__)
+
+
+@pytest.mark.parametrize("name", sf.__all__)
+def test_every_public_name_documents_itself(name):
+    doc = inspect.getdoc(getattr(sf, name))
+    assert doc, f"{name} has no docstring"
+    if name in ("Baseline", "Estimator", "Draw", "BiasReport", "Expectation", "row_log_prob"):
+        return  # protocols and results; estimates are what must say whether they are unbiased
+    assert re.search(r"^Unbiased: ", doc, re.M), f"{name} does not say whether it is unbiased"
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_of_the_core_are_short(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def code_lines(path):
+    """Lines that are neither blank, nor comment, nor docstring."""
+    source = path.read_text()
+    counted = {
+        number
+        for number, line in enumerate(source.splitlines(), 1)
+        if line.strip() and not line.strip().startswith("#")
+    }
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
+            counted -= set(range(node.lineno, node.end_lineno + 1))
+    return len(counted)
+
+
+def test_the_core_is_under_a_thousand_lines_of_code():
+    assert sum(map(code_lines, CORE)) < 1000
+
+
+def test_the_readme_example_runs():
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
