@@ -1,24 +1,28 @@
-"""What every training shares: the run folder, metrics, checkpoints, a clean stop, the display.
+"""What every training shares: the run folder, checkpoints, metrics, a clean stop, the display.
 
 A run folder holds
 
-    config.json              what was asked for
-    metrics.jsonl            one JSON object a line, one line per update
-    checkpoint.safetensors   everything needed to go on, replaced as a whole
-    events.out.tfevents.*    the metrics for TensorBoard
+    config.json               what was asked for, and where it came from
+    metrics.jsonl             one JSON object a line, one line per update
+    checkpoint.safetensors    all that is needed to go on, replaced as a whole
+    events.out.tfevents.*     the metrics for TensorBoard
 
-Metrics are written before the checkpoint of the same update; a resumed run drops the lines that its
+An update's metrics are written before its checkpoint, and a resumed run drops the lines that its
 checkpoint does not know. So a run killed at any moment loses the update in flight and nothing else.
 """
 
+import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,62 +32,64 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
 
 
 class RunError(Exception):
-    """Something the user can put right; shown without a traceback."""
+    """Something that the user can put right: told without a traceback."""
 
 
-# ---------------------------------------------------------------- one file, as one unit
+# ---------------------------------------------------------------- files, whole or not at all
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `path` as a whole or not at all, also through a crash.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which replaces `path` as a whole at the end, or not at all.
 
     Raises:
-        RunError: the disk is full or not writable.
+        RunError: the disk is full or cannot be written.
     """
     part = path.with_name(path.name + ".part")
     try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield part
+        with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
         raise RunError(
-            f"{path} could not be written ({error.strerror}); what it held before is untouched"
+            f"{path} could not be written ({error}): what it held is kept; make room, then go on "
+            "with --resume"
         ) from error
 
 
 def save_state(path: Path, state: Any) -> None:
-    """Save nested dicts and lists of tensors and JSON values in one safetensors file, atomically.
+    """Save nested dicts and lists of tensors and JSON values as one safetensors file, atomically.
 
-    Such are the `state_dict()` of modules and optimizers and `torch.get_rng_state()`. The structure
-    and a checksum travel in the file's metadata.
+    That takes the `state_dict()` of modules and optimizers and `torch.get_rng_state()`. The
+    structure and a checksum of everything travel in the file's metadata.
     """
     tensors: dict[str, Tensor] = {}
 
     def pack(value: Any, name: str) -> Any:
         if isinstance(value, Tensor):
-            tensors[name] = value.detach().cpu().clone().contiguous()
+            value = value.detach().cpu().contiguous()
+            shared = any(value.data_ptr() == other.data_ptr() for other in tensors.values())
+            tensors[name] = value.clone() if shared else value
             return {"tensor": name}
         if isinstance(value, dict):
-            return {
-                "dict": [[k, pack(v, f"{name}.{k}" if name else str(k))] for k, v in value.items()]
-            }
+            return {"dict": [[key, pack(item, f"{name}.{key}")] for key, item in value.items()]}
         if isinstance(value, list | tuple):
-            return {"list": [pack(v, f"{name}.{i}") for i, v in enumerate(value)]}
+            return {"list": [pack(item, f"{name}.{index}") for index, item in enumerate(value)]}
         return value
 
-    structure = json.dumps(pack(state, ""))
-    metadata = {"structure": structure, "checksum": str(_checksum(structure, tensors))}
-    write_atomically(path, save(tensors, metadata))
+    structure = json.dumps(pack(state, "state"))
+    metadata = {"structure": structure, "checksum": _checksum(structure, tensors)}
+    with replacing(path) as part:
+        save_file(tensors, part, metadata)
 
 
 def load_state(path: Path) -> Any:
@@ -98,113 +104,166 @@ def load_state(path: Path) -> Any:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        structure = metadata["structure"]
-        if metadata["checksum"] != str(_checksum(structure, tensors)):
-            raise ValueError("the checksum does not match")
+        if metadata["checksum"] != _checksum(metadata["structure"], tensors):
+            raise ValueError("its checksum is wrong")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{path} is damaged ({error}); put back a copy of it, or start again in another folder"
+            f"{path} is damaged ({error}): put a copy of it back, or start another folder"
         ) from error
 
     def unpack(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        (kind, content), *_ = value.items()
+        ((kind, content),) = value.items()
         if kind == "tensor":
             return tensors[content]
         if kind == "dict":
-            return {k: unpack(v) for k, v in content}
-        return [unpack(v) for v in content]
+            return {key: unpack(item) for key, item in content}
+        return [unpack(item) for item in content]
 
-    return unpack(json.loads(structure))
+    return unpack(json.loads(metadata["structure"]))
 
 
-def _checksum(structure: str, tensors: dict[str, Tensor]) -> int:
+def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:
     checksum = zlib.crc32(structure.encode())
     for name in sorted(tensors):
         checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy(), checksum)
-    return checksum
+    return str(checksum)
 
 
 # ---------------------------------------------------------------- the folder
 
 
 class Run:
-    """A training's folder: opened new or resumed, fed with metrics and checkpoints.
+    """A training's folder, new or resumed; a context manager that closes its files.
 
     Args:
         folder: the run folder itself.
-        config: a dataclass instance, written to `config.json`; `resume` compares it.
-        resume: go on with what the folder holds instead of refusing a folder that holds a run.
-        free: names of config fields in which a resumed run may differ (how long to train).
+        config: a dataclass instance; it is written to `config.json`.
+        resume: go on with the run in the folder.
+        limits: fields of the config in which a resumed run may differ: how long to train.
 
     Raises:
-        RunError: the folder holds a run and `resume` is not asked for; or it is and there is no
-            run, its checkpoint is damaged, or its config is another.
+        RunError: the folder holds a run and `resume` is false; or it is true and the folder holds
+            no run, a damaged checkpoint, or a run of another config.
     """
 
-    def __init__(self, folder: Path, config: Any, resume: bool, free: tuple[str, ...] = ()):
+    def __init__(self, folder: Path, config: Any, resume: bool, limits: Collection[str] = ()):
         self.folder = folder
         self.state: Any = None
-        """What the checkpoint holds, when resuming."""
-        asked = json.loads(json.dumps(asdict(config)))
+        """What the checkpoint holds, if resumed; it counts its updates as `update`."""
+        asked, origin = json.loads(json.dumps(asdict(config))), _origin()
         if resume:
-            self._check_same(asked, free)
-            self.state = load_state(folder / CHECKPOINT)
-            self._drop_lines_after(self.state["update"])
+            had = self._same_config(asked, limits)
+            self.state, origin = load_state(folder / CHECKPOINT), had.get("origin")
+            kept = [
+                m for m in read_metrics(folder / METRICS) if m["update"] <= self.state["update"]
+            ]
+            lines = "".join(json.dumps(metrics) + "\n" for metrics in kept)
+            with replacing(folder / METRICS) as part:
+                part.write_text(lines)
         elif (folder / CONFIG).exists() or (folder / CHECKPOINT).exists():
             raise RunError(
-                f"{folder} already holds a run: add --resume to go on with it, "
-                "or name another folder with --run-dir"
+                f"{folder} holds a run already: go on with it by --resume, or name another folder "
+                "by --run-dir"
             )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder} cannot be made ({error.strerror})") from error
-        write_atomically(folder / CONFIG, (json.dumps(asked, indent=2) + "\n").encode())
-        self._lines = open(folder / METRICS, "a")  # noqa: SIM115
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        purge = None if self.state is None else self.state["update"] + 1
-        self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({**asked, "origin": origin}, indent=2) + "\n"
+            with replacing(folder / CONFIG) as part:
+                part.write_text(text)
+            self._lines = open(folder / METRICS, "a")  # noqa: SIM115
+            purge = None if self.state is None else self.state["update"] + 1
+            self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
+        except OSError as error:
+            raise RunError(f"{folder} cannot be written ({error.strerror})") from error
 
-    def _check_same(self, asked: dict[str, Any], free: tuple[str, ...]) -> None:
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._board.close()
+
+    def _same_config(self, asked: dict[str, Any], limits: Collection[str]) -> dict[str, Any]:
         if not (self.folder / CHECKPOINT).exists():
-            raise RunError(f"{self.folder} holds no checkpoint to resume: leave out --resume")
+            raise RunError(f"{self.folder} holds no checkpoint to go on from: leave out --resume")
         had = read_config(self.folder)
-        for name in asked:
-            if name not in free and had.get(name) != asked[name]:
+        for name, value in asked.items():
+            if name not in limits and had.get(name) != value:
                 raise RunError(
-                    f"{self.folder} was trained with {name} = {had.get(name)}, not {asked[name]}: "
-                    "resume with the same options, or start another folder"
+                    f"the run in {self.folder} has {name} = {had.get(name)}, not {value}: "
+                    "resume it with its own options, or start another folder"
                 )
-
-    def _drop_lines_after(self, update: int) -> None:
-        lines = read_metrics(self.folder)
-        kept = [json.dumps(line) + "\n" for line in lines if line["update"] <= update]
-        write_atomically(self.folder / METRICS, "".join(kept).encode())
+        return had
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Append one line; its numbers go to TensorBoard as well, by `metrics["update"]`."""
+        """Append a line; its numbers go to TensorBoard too, at step `metrics["update"]`."""
         try:
             self._lines.write(json.dumps(metrics) + "\n")
             self._lines.flush()
         except OSError as error:
             raise RunError(
-                f"{self.folder / METRICS} could not be written ({error.strerror})"
+                f"{self.folder / METRICS} could not be written ({error.strerror}): make room "
+                "and go on with --resume"
             ) from error
         for name, value in metrics.items():
             if isinstance(value, int | float) and name != "update":
                 self._board.add_scalar(name, value, metrics["update"])
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint; `state["update"]` must count the updates made."""
+        """Replace the checkpoint; `state["update"]` counts the updates made."""
         save_state(self.folder / CHECKPOINT, state)
 
-    def close(self) -> None:
-        """Close the files."""
-        self._lines.close()
-        self._board.close()
+
+def _origin() -> dict[str, str | None]:
+    """The command that runs, and the commit and the torch it runs with."""
+    program = sys.argv[0]
+    if program.endswith("__main__.py"):  # python -m package
+        program = "python -m " + ".".join(Path(program).parent.parts[-2:])
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "command": " ".join([program, *sys.argv[1:]]),
+        "commit": commit,
+        "torch": torch.__version__,
+    }
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """`parent/name-1`, or the first number that is free."""
+    taken = [_number(folder) for folder in parent.glob(f"{name}-*")]
+    return parent / f"{name}-{max(taken, default=0) + 1}"
+
+
+def latest_folder(parent: Path) -> Path:
+    """The run below `parent` that was written to last.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = list(parent.glob(f"*/{CHECKPOINT}"))
+    if not found:
+        raise RunError(f"there is no run in {parent} to go on with: leave out --resume")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def _number(folder: Path) -> int:
+    digits = folder.name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -213,21 +272,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise RunError(f"{folder} is no run folder: there is no {path}") from error
+        raise RunError(f"{folder} holds no run: there is no {path}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error})") from error
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of the run's metrics; a last line cut short by a kill is left out."""
-    path = folder / METRICS
-    lines = path.read_text().split("\n") if path.exists() else []
-    metrics = []
-    for number, line in enumerate(lines[:-1], 1):
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file; a last line that a kill cut short is left out."""
+    metrics: list[dict[str, Any]] = []
+    if not path.exists():
+        return metrics
+    for index, line in enumerate(path.read_text().split("\n")[:-1], 1):
         try:
             metrics.append(json.loads(line))
         except ValueError as error:
-            raise RunError(f"{path} is damaged in line {number} ({error})") from error
+            raise RunError(f"{path} is damaged in line {index} ({error})") from error
     return metrics
 
 
@@ -235,7 +294,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 class StopSignals:
-    """Within the block, Ctrl-C and SIGTERM only set `requested`; a second Ctrl-C interrupts."""
+    """Within the block Ctrl-C and SIGTERM only set `requested`; a second Ctrl-C interrupts."""
 
     requested = False
 
@@ -257,20 +316,13 @@ class StopSignals:
 
 
 class Display:
-    """Live figures on a terminal, else a plain line every few seconds.
+    """Figures on a terminal, four times a second; elsewhere a plain line every ten seconds."""
 
-    Args:
-        title: the first line.
-        every: seconds between plain lines.
-    """
-
-    def __init__(self, title: str, every: float = 10.0):
+    def __init__(self, title: str):
         self.title, self.started, self.next = title, time.monotonic(), 0.0
-        self.console = Console(stderr=False)
-        self.live = None
-        self.every = every
-        if self.console.is_terminal:
-            self.live, self.every = Live(console=self.console, auto_refresh=False), 0.25
+        console = Console()
+        self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self.every = 0.25 if self.live else 10.0
 
     def __enter__(self) -> "Display":
         if self.live:
@@ -284,48 +336,65 @@ class Display:
             self.live.__exit__(*error)
 
     def show(self, figures: Callable[[], dict[str, str]], now: bool = False) -> None:
-        """Show `figures()`, name → text, if it is time to (or `now`)."""
+        """Show `figures()`, name → text, if it is time to, or `now`."""
         clock = time.monotonic()
         if clock < self.next and not now:
             return
         self.next = clock + self.every
         if self.live is None:
-            line = "  ".join(f"{name} {text}" for name, text in figures().items())
-            print(f"[{clock - self.started:6.0f} s] {line}", flush=True)
+            line = " · ".join(f"{name} {text}" for name, text in figures().items())
+            print(f"[{clock - self.started:5.0f} s] {line}", flush=True)
             return
-        table = Table.grid(padding=(0, 2))
+        table = Table(box=None, show_header=False, title=self.title, title_justify="left")
         for name, text in figures().items():
             table.add_row(f"[dim]{name}[/dim]", text)
-        frame = Table.grid()
-        frame.add_row(f"[bold]{self.title}[/bold]")
-        frame.add_row(table)
-        self.live.update(frame, refresh=True)
+        self.live.update(table, refresh=True)
 
 
-def sparkline(values: list[float], width: int = 40) -> str:
-    """The course of `values` in one line of block characters; at most `width` of them."""
-    if not values:
-        return ""
-    count = min(width, len(values))
-    edges = [round(i * len(values) / count) for i in range(count + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
-    low, high = min(means), max(means)
-    blocks = "▁▂▃▄▅▆▇█"
-    return "".join(blocks[round((m - low) / (high - low or 1) * 7)] for m in means)
+def sparkline(values: Sequence[float], width: int = 32) -> str:
+    """The course of `values` in one line of at most `width` blocks."""
+    columns = min(width, len(values))
+    edges = [index * len(values) // columns for index in range(columns + 1)] if columns else []
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    low, span = min(means, default=0), max(means, default=0) - min(means, default=0)
+    return "".join("▁▂▃▄▅▆▇█"[int((mean - low) / (span or 1) * 7.99)] for mean in means)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says it: `1 h 05 min`, `3 min 20 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+    """Seconds as a person says them: `1 h 05 min`, `3 min 20 s`, `7 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def run_command(command: Callable[[], int | None]) -> int:
-    """Run a subcommand: the exit status, with errors of the user's told on standard error."""
+# ---------------------------------------------------------------- the command line
+
+
+def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
+    """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            name = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
+        if not least <= value <= most or value == float("inf"):
+            wanted = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it must be {wanted}")
+        return value
+
+    return parse
+
+
+def run_command(command: Callable[[], object]) -> int:
+    """Run a subcommand: the exit status; what the user can put right is told on standard error."""
     try:
-        return command() or 0
+        command()
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

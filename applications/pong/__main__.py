@@ -1,4 +1,4 @@
-"""`python -m applications.pong`: train, evaluate, watch, plot."""
+"""Pong from pixels: `python -m applications.pong train | evaluate | export | watch | plot`."""
 
 import argparse
 import sys
@@ -6,55 +6,97 @@ from pathlib import Path
 
 import ale_py
 
-from applications.pong import blog
+from applications.pong import blog, evaluate, pictures, weights
 from applications.pong.games import find_game
-from applications.runs import Run, run_command
+from applications.runs import Run, latest_folder, new_folder, number, read_config, run_command
 
 RECIPES = {"blog": blog}
+RUNS = Path("runs/pong")
 
 
-def train(options: argparse.Namespace) -> int:
+def train(options: argparse.Namespace) -> None:
+    """Train, live, into a run folder."""
     recipe = RECIPES[options.recipe]
-    asked = {
-        name: getattr(options, name)
-        for name in recipe.Config.__dataclass_fields__
-        if getattr(options, name, None) is not None
-    }
-    asked["game"] = find_game(options.game)
+    fields = recipe.Config.__dataclass_fields__
+    asked = {name: getattr(options, name, None) for name in fields}
+    asked["game"] = options.game and find_game(options.game)
+    asked = {name: value for name, value in asked.items() if value is not None}
     config = recipe.Config(**asked)
-    folder = options.run_dir or Path("runs", "pong", f"{config.recipe}-{config.game}-{config.seed}")
-    run = Run(folder, config, options.resume, recipe.FREE)
-    try:
+    folder = options.run_dir
+    if folder is None:
+        folder = latest_folder(RUNS) if options.resume else new_folder(RUNS, config.recipe)
+    if options.resume:  # what is not told stays as it was
+        had = read_config(folder)
+        kept = {name: had[name] for name in fields if name in had and name not in recipe.LIMITS}
+        config = recipe.Config(**(kept | asked))
+    with Run(folder, config, options.resume, recipe.LIMITS) as run:
         complete = recipe.train(config, run)
-    finally:
-        run.close()
-    print(f"{'done' if complete else 'stopped'}: {folder}")
-    return 0
+    go_on = f"go on with: python -m applications.pong train --resume --run-dir {folder}"
+    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command line."""
     top = argparse.ArgumentParser(prog="python -m applications.pong", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="command")
-    one = commands.add_parser("train", help="train a policy from pixels")
-    one.set_defaults(command=train)
-    one.add_argument("--recipe", choices=RECIPES, default="blog")
-    one.add_argument("--game", default="pong")
-    one.add_argument("--episodes", type=int)
-    one.add_argument("--seconds", type=float)
-    one.add_argument("--seed", type=int)
-    one.add_argument("--environments", type=int)
-    one.add_argument("--batch-episodes", type=int)
-    one.add_argument("--sticky", type=float)
-    one.add_argument("--learning-rate", type=float)
-    one.add_argument("--run-dir", type=Path)
-    one.add_argument("--resume", action="store_true")
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=help, description=help)
+        one.set_defaults(run=run)
+        one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        return one
+
+    one = command("train", train, "Train from pixels; Ctrl-C stops at a checkpoint.")
+    one.add_argument(
+        "--recipe", choices=RECIPES, default="blog", help="what to train (%(default)s)"
+    )
+    one.add_argument("--game", help="any game of the emulator (pong)")
+    one.add_argument("--episodes", type=number(int, 1), help="stop after so many in all (8000)")
+    one.add_argument("--seconds", type=number(float, 0), help="stop after so many in all (never)")
+    one.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
+    one.add_argument("--environments", type=number(int, 1), help="games in flight (16)")
+    one.add_argument("--batch-episodes", type=number(int, 1), help="episodes per update (10)")
+    one.add_argument(
+        "--sticky", type=number(float, 0, 1), help="probability of a repeated action (0.25)"
+    )
+    one.add_argument("--learning-rate", type=number(float, 0), help="of RMSProp (1e-4)")
+    one.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder, with its own options; only --episodes and "
+        "--seconds may be other than they were. Games in flight start anew",
+    )
+
+    one = command("evaluate", evaluate.evaluate, "Play, and print the mean return.")
+    one.add_argument(
+        "--environment",
+        help="'training' for the settings trained with, or an id such as ALE/Pong-v5 (both)",
+    )
+    one.add_argument("--episodes", type=number(int, 1), default=100, help="(%(default)s)")
+    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
+    one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
+    one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+
+    one = command("watch", pictures.watch, "Record a game as MP4 or GIF.")
+    one.add_argument("--output", type=Path, default=Path("pong.mp4"), help="(%(default)s)")
+    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
+    one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
+    one.add_argument("--steps", type=number(int, 1), help="at most so many agent steps (one game)")
+
+    one = command("plot", pictures.plot, "Draw the learning curve and the weights W1.")
+    one.add_argument("--output", type=Path, help="folder for the pictures (the run folder)")
+    one.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="(%(default)s)")
+
+    one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
+    one.add_argument("--output", type=Path, default=weights.SHIPPED, help="(%(default)s)")
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run a command: the exit status."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     options = parser().parse_args(arguments)
-    return run_command(lambda: options.command(options))
+    return run_command(lambda: options.run(options))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the policy sees: the difference of two 80×80 frames, kept as a short list of pixels.
 
-Between two screens of Pong some twenty of the 6400 pixels change. A `Frames` batch lists those only,
-so that the first layer costs a few row look-ups instead of a product with 6400 columns.
+Between two screens of Pong some thirty of the 6400 pixels change. A `Frames` batch lists only
+those, so that the first layer is a few row look-ups, not a product with 6400 columns.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class View:
     scale: float
     """What a level is multiplied by to become the policy's input."""
     maxpool: bool
-    """Whether the emulator joins the last two frames of a step (for games whose sprites flicker)."""
+    """Whether the emulator joins the last two frames of a step, for games whose sprites flicker."""
 
 
 def pong_view() -> View:
@@ -68,10 +68,12 @@ class Frames:
     """`[R]` int64: where each frame's list starts."""
 
     @classmethod
-    def of(cls, pixels: np.ndarray, levels: np.ndarray, counts: np.ndarray, scale: float):
+    def of(
+        cls, pixels: np.ndarray, levels: np.ndarray, counts: np.ndarray, scale: float
+    ) -> "Frames":
         """Frames of recorded arrays: `[L]`, `[L]`, and the number of pixels of each frame `[R]`."""
-        starts = torch.from_numpy(counts).long().cumsum(0).sub_(torch.from_numpy(counts))
         values = torch.from_numpy(levels).float().mul_(scale)
+        starts = torch.from_numpy(counts.cumsum() - counts)
         return cls(torch.from_numpy(pixels).long(), values, starts)
 
     def dense(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.distributions import Bernoulli, Categorical, Distribution
 
 from applications.pong.frames import PIXELS, Frames
@@ -24,9 +24,10 @@ class Policy(nn.Module):
         self.w2 = nn.Parameter(torch.randn(hidden, outputs) / hidden**0.5)
 
     def forward(self, frames: Frames) -> Distribution:
-        """The distribution of the next move, `[R]`: 1 is UP for two moves, else the move's index."""
+        """The next moves, `[R]`: 1 for UP and 0 for DOWN, or the index of one of several."""
+        values = frames.values.to(self.w1.dtype)
         hidden = F.embedding_bag(
-            frames.pixels, self.w1, frames.starts, mode="sum", per_sample_weights=frames.values
+            frames.pixels, self.w1, frames.starts, mode="sum", per_sample_weights=values
         )
         logits = hidden.relu() @ self.w2
         if self.moves == 2:

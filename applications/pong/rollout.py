@@ -1,5 +1,7 @@
 """Many games at once: the emulators, the moves, and the record of each finished episode."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,32 +10,28 @@ from ale_py.vector_env import AtariVectorEnv
 
 import sfgrad as sf
 from applications.pong.frames import Differences, Frames, View
+from applications.pong.games import Settings
 from applications.pong.policy import Policy
 
-MAX_FRAMES = 108_000
-"""The emulator ends an episode after so many frames (27,000 agent steps, half an hour of play)."""
-FRAME_SKIP = 4
 
+def make_emulators(settings: Settings, games: int, view: View, grey: bool = True) -> AtariVectorEnv:
+    """So many games of the emulator, with the screens that `view` asks for.
 
-def make_emulators(
-    game: str, environments: int, view: View, sticky: float, threads: int = 2
-) -> AtariVectorEnv:
-    """N games of the emulator with `view`'s screens.
-
-    Frame skip 4 and no moves but the policy's: no no-op start, no FIRE on reset. Rewards are not
-    clipped: returns are standardised per episode, which takes their unit away.
+    No move is made but the policy's: no no-op start, no FIRE on reset. Rewards are not clipped:
+    returns are standardised per episode, which takes their unit away.
     """
     return AtariVectorEnv(
-        game,
-        environments,
-        num_threads=min(threads, environments),
-        repeat_action_probability=sticky,
-        max_num_frames_per_episode=MAX_FRAMES,
+        settings.game,
+        games,
+        num_threads=min(os.cpu_count() or 1, games),
+        repeat_action_probability=settings.sticky,
+        max_num_frames_per_episode=settings.max_frames,
+        frameskip=settings.frame_skip,
         img_height=view.height,
         img_width=view.width,
-        stack_num=1,
-        frameskip=FRAME_SKIP,
+        grayscale=grey,
         maxpool=view.maxpool,
+        stack_num=1,
         noop_max=0,
         use_fire_reset=False,
         reward_clipping=False,
@@ -56,80 +54,108 @@ class Episode:
     rewards: np.ndarray
     """`[T]` float32, points."""
 
+    def frames(self, view: View, start: int, stop: int) -> Frames:
+        """The difference frames of the decisions from `start` up to `stop`."""
+        first = self.counts[:start].sum()
+        listed = slice(first, first + self.counts[start:stop].sum())
+        counts = self.counts[start:stop]
+        return Frames.of(self.pixels[listed], self.levels[listed], counts, view.scale)
+
 
 class Recorder:
     """Collects one game's steps until its episode ends."""
 
     def __init__(self):
-        self.pixels, self.levels, self.counts, self.moves, self.rewards = [], [], [], [], []
+        self.pixels: list[np.ndarray] = []
+        self.levels: list[np.ndarray] = []
+        self.counts: list[int] = []
+        self.moves: list[float] = []
+        self.rewards: list[float] = []
 
-    def finish(self) -> Episode:
-        """The episode as arrays; the recorder is empty again."""
-        episode = Episode(
+    def episode(self) -> Episode:
+        """What was collected, as arrays."""
+        return Episode(
             np.concatenate(self.pixels),
             np.concatenate(self.levels),
-            np.array(self.counts, np.int64),
+            np.array(self.counts),
             np.array(self.moves, np.float32),
             np.array(self.rewards, np.float32),
         )
-        self.__init__()
-        return episode
 
 
 class Group:
-    """Games that step together."""
+    """Games that step together. Between two calls of `step` their emulators run.
 
-    def __init__(self, emulators, view: View, actions: np.ndarray, seed: int):
+    Args:
+        emulators: a vector environment with `reset`, `send` and `recv`.
+        view: how screens become frames.
+        actions: the emulator's action for each of the policy's moves.
+        seed: of the first game; the others count on from it.
+    """
+
+    def __init__(self, emulators: AtariVectorEnv, view: View, actions: np.ndarray, seed: int):
         self.emulators, self.view, self.actions = emulators, view, actions
-        self.games = emulators.num_envs
+        self.games: int = emulators.num_envs
         self.recorders = [Recorder() for _ in range(self.games)]
         self.differences = Differences(view, self.games)
-        self.screens: np.ndarray | None = emulators.reset(seed=seed)[0]  # none while moves are out
+        self.opening: np.ndarray | None = emulators.reset(seed=seed)[0]
 
     def step(self, policy: Policy) -> list[Episode]:
-        """Receive what the last moves led to, and send the next: the episodes that ended."""
+        """Take what the last moves led to and send the next: the episodes that ended."""
         finished = []
-        if self.screens is None:
+        if self.opening is None:
             screens, rewards, terminated, truncated, _ = self.emulators.recv()
-            done = terminated | truncated
+            first = terminated | truncated  # the screen is the next episode's already
             for recorder, reward in zip(self.recorders, rewards.tolist(), strict=True):
                 recorder.rewards.append(reward)
-            finished = [self.recorders[game].finish() for game in np.flatnonzero(done)]
+            for game in np.flatnonzero(first):
+                finished.append(self.recorders[game].episode())
+                self.recorders[game] = Recorder()
         else:
-            screens, done, self.screens = self.screens, np.ones(self.games, bool), None
-        pixels, levels, counts = self.differences(screens[:, 0], done)
-        with torch.no_grad():
-            moves = sf_draw(policy(Frames.of(pixels, levels, counts, self.view.scale)))
+            screens, self.opening = self.opening, None
+            first = np.ones(self.games, bool)
+        pixels, levels, counts = self.differences(screens[:, 0], first)
+        with torch.no_grad():  # outside a graph, sample() just draws
+            moves = sf.sample(policy(Frames.of(pixels, levels, counts, self.view.scale)))
         self.emulators.send(self.actions[moves.long().numpy()])
-        # the emulators run now; the book-keeping is done meanwhile
-        start = 0
+        end = 0  # the emulators run from here on; the book-keeping costs nothing
         for recorder, move, count in zip(
             self.recorders, moves.tolist(), counts.tolist(), strict=True
         ):
-            recorder.pixels.append(pixels[start : start + count])
-            recorder.levels.append(levels[start : start + count])
+            start, end = end, end + count
+            recorder.pixels.append(pixels[start:end])
+            recorder.levels.append(levels[start:end])
             recorder.counts.append(count)
             recorder.moves.append(move)
-            start += count
         return finished
 
 
-def sf_draw(dist):
-    return dist.sample()
-
-
 class Rollout:
-    """N games in two groups that take turns: one group's games run while the other's are judged.
+    """N games in two groups that take turns: while one's moves are chosen, the other's games run.
 
-    The order of everything is fixed by the seed.
+    The order of all steps is fixed, so a seed fixes the whole training.
+
+    Args:
+        make: makes the vector environment of a given number of games.
+        environments: N.
+        view: how screens become frames.
+        actions: the emulator's action for each of the policy's moves.
+        seed: of the first game; the others count on from it.
     """
 
-    def __init__(self, make, environments: int, view: View, actions: np.ndarray, seed: int):
-        sizes = [environments - environments // 2, environments // 2]
+    def __init__(
+        self,
+        make: Callable[[int], AtariVectorEnv],
+        environments: int,
+        view: View,
+        actions: np.ndarray,
+        seed: int,
+    ):
+        half = environments // 2
+        sizes = [environments - half, half] if half else [environments]
         self.groups = [
             Group(make(size), view, actions, seed + index * environments)
             for index, size in enumerate(sizes)
-            if size
         ]
         self.turn = 0
         self.agent_steps = 0

@@ -1,0 +1,123 @@
+"""Pictures: the learning curve, what the hidden units look for, and a game as a film."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from applications.pong import weights
+from applications.pong.evaluate import Player
+from applications.pong.frames import SIDE, pong_view
+from applications.pong.games import Settings
+from applications.pong.policy import Policy
+from applications.pong.rollout import make_emulators
+from applications.runs import METRICS, RunError, read_metrics
+
+UNITS = 40
+"""Hidden units shown, as in the text."""
+
+
+FRAMES_PER_SECOND = 60
+"""Of the emulator."""
+ENLARGED = 2
+"""Screen pixels per pixel of the emulator's, in a film."""
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Draw W1 and, if it was recorded, the learning curve; of a run, or of what is shipped."""
+    policy, config = weights.load(options.run_dir)
+    folder = options.output or options.run_dir or Path("pictures")
+    recorded = options.run_dir / METRICS if options.run_dir else weights.metrics_of(weights.SHIPPED)
+    figures = {"w1": draw_units(policy)}
+    if metrics := read_metrics(recorded):
+        figures["learning-curve"] = draw_curve(
+            metrics, f"{config['recipe']} recipe, {config['game']}, sticky {config['sticky']}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        path = folder / f"{name}.{options.format}"
+        figure.savefig(path, dpi=150)
+        print(path)
+
+
+def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
+    """Every episode's return and the mean of the last 50, against episodes and against hours."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure.suptitle(f"Pong from pixels: {title}")
+    hours = [line["seconds"] / 3600 for line in metrics]
+    episodes = [line["episodes"] for line in metrics]
+    means = [line["mean_return"] for line in metrics]
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, x, name in ((left, episodes, "episodes"), (right, hours, "hours of training")):
+        dots = [(at, got) for at, line in zip(x, metrics, strict=True) for got in line["returns"]]
+        axes.plot(*zip(*dots, strict=True), ".", color="0.75", markersize=1.5, label="an episode")
+        axes.plot(x, means, color="tab:blue", label="mean of the last 50")
+        axes.set_xlabel(name)
+        axes.grid(alpha=0.3)
+    left.set_ylabel("return, points")
+    left.legend(loc="upper left", markerscale=4)
+    return figure
+
+
+def draw_units(policy: Policy) -> Figure:
+    """The rows of W1 of the 40 hidden units that weigh most, as 80×80 images.
+
+    White is positive, black negative, each image scaled by its own largest weight.
+    """
+    w1, w2 = policy.w1.detach(), policy.w2.detach()
+    weight = w1.norm(dim=0) * w2.norm(dim=1)
+    units = weight.argsort(descending=True)[:UNITS].sort().values
+    figure = Figure(figsize=(10, 6.6), layout="constrained")
+    figure.suptitle(f"W1: {len(units)} of {w1.shape[1]} hidden units (white +, black −)")
+    grid = figure.subplots(5, 8, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, unit in zip(grid.flat, units.tolist(), strict=False):
+        image = w1[:, unit].view(SIDE, SIDE).numpy()
+        most = np.abs(image).max()
+        axes.imshow(image, cmap="gray", vmin=-most, vmax=most)
+        axes.set_title(f"{unit}", fontsize=7, pad=2)
+    return figure
+
+
+def watch(options: argparse.Namespace) -> None:
+    """Record a game, in colour, as the file's ending says.
+
+    Two emulators play the same game by the same seed and moves: one shows the policy its grey
+    screens, the other the film its colours.
+
+    Raises:
+        RunError: the file's ending is neither .mp4 nor .gif.
+    """
+    if options.output.suffix.lower() not in (".mp4", ".gif"):
+        raise RunError(f"{options.output} ends in neither .mp4 nor .gif: name the file so")
+    policy, config = weights.load(options.run_dir)
+    torch.manual_seed(options.seed)
+    settings = Settings(config["game"], config["sticky"])
+    player = Player(policy, settings.game, 1, options.greedy)
+    seen = make_emulators(settings, 1, player.view)
+    shown = make_emulators(settings, 1, pong_view(), grey=False)
+    (screens, _), (colours, _) = seen.reset(seed=options.seed), shown.reset(seed=options.seed)
+    score, steps, first, over = 0.0, 0, np.ones(1, bool), False
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    rate = FRAMES_PER_SECOND / settings.frame_skip
+    with open_film(options.output, rate) as film:
+        while not over and steps != options.steps:
+            film.append_data(colours[0, 0].repeat(ENLARGED, 0).repeat(ENLARGED, 1))
+            actions = player.act(screens, first)
+            screens, rewards, terminated, truncated, _ = seen.step(actions)
+            colours = shown.step(actions)[0]
+            first = terminated | truncated
+            score, steps, over = score + float(rewards[0]), steps + 1, bool(first[0])
+    print(f"{options.output}: {steps} steps, score {score:+g}")
+
+
+def open_film(path: Path, rate: float) -> Any:
+    """A writer of frames `[H, W, 3]` uint8 at `rate` per second."""
+    if path.suffix.lower() == ".gif":
+        return imageio.get_writer(path, mode="I", duration=1000 / rate, loop=0)
+    return imageio.get_writer(path, fps=rate, macro_block_size=ENLARGED, quality=8)

@@ -1,0 +1,128 @@
+import ale_py
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from applications.pong.frames import PIXELS, Differences, Frames, any_view, pong_view
+from applications.pong.games import Settings, environment_settings, find_game, view_and_actions
+from applications.pong.policy import Policy
+from applications.pong.rollout import make_emulators
+from applications.runs import RunError
+
+STEPS = 300
+
+
+@pytest.fixture(scope="module")
+def screens():
+    """The same game twice, without chance: gymnasium's colours and our vectorised greys."""
+    gymnasium.register_envs(ale_py)
+    coloured = gymnasium.make("ALE/Pong-v5", repeat_action_probability=0.0)
+    grey = make_emulators(Settings("pong", sticky=0.0), 1, pong_view())
+    colours, greys = [coloured.reset(seed=1)[0]], [grey.reset(seed=1)[0][0, 0]]
+    rewards = []
+    for action in np.random.default_rng(0).integers(2, 4, STEPS):
+        screen, reward, *_ = coloured.step(action)
+        colours.append(screen)
+        screen, same, *_ = grey.step(np.array([action]))
+        greys.append(screen[0, 0])
+        rewards.append((reward, same[0]))
+    assert all(reward == same for reward, same in rewards)
+    assert any(reward for reward, _ in rewards)
+    return np.stack(colours), np.stack(greys)
+
+
+def by_the_text(screen):
+    """The text's rule on the red channel, `[210, 160, 3]` to `[80, 80]`."""
+    red = screen[35:195:2, ::2, 0].astype(float)
+    red[(red == 144) | (red == 109)] = 0
+    red[red != 0] = 1
+    return red
+
+
+def test_grey_rule_is_the_red_rule_on_real_screens(screens):
+    view = pong_view()
+    for colour, grey in zip(*screens, strict=True):
+        levels = view.levels[grey[view.rows, view.columns]]
+        np.testing.assert_array_equal(levels, by_the_text(colour))
+
+
+def test_differences_are_those_of_the_text(screens):
+    differences = Differences(pong_view(), 1)
+    last = None
+    for index, (colour, grey) in enumerate(zip(*screens, strict=True)):
+        first = index in (0, 100)  # as if a new episode began at the hundredth
+        listed = differences(grey[None], np.array([first]))
+        now = by_the_text(colour)
+        wanted = np.zeros_like(now) if first else now - last
+        np.testing.assert_array_equal(Frames.of(*listed, 1.0).dense(), wanted.reshape(1, PIXELS))
+        last = now
+
+
+def test_differences_keep_games_apart(screens):
+    _, greys = screens
+    together, apart = Differences(pong_view(), 2), [Differences(pong_view(), 1) for _ in range(2)]
+    for a, b in zip(greys[:-7:20], greys[7::20], strict=True):
+        both = Frames.of(*together(np.stack([a, b]), np.zeros(2, bool)), 1.0).dense()
+        for row, one, screen in zip(both, apart, (a, b), strict=True):
+            single = Frames.of(*one(screen[None], np.zeros(1, bool)), 1.0).dense()
+            assert torch.equal(row, single[0])
+
+
+def test_other_games_see_grey_differences():
+    view, actions = view_and_actions("breakout")
+    emulators = make_emulators(Settings("breakout", 0.0), 1, view)
+    differences = Differences(view, 1)
+    before = emulators.reset(seed=0)[0]
+    assert len(differences(before[:, 0], np.ones(1, bool))[0]) == 0
+    for action in (1, 2, 3, 2):  # FIRE, then moves
+        after = emulators.step(actions[[action]])[0]
+        frames = Frames.of(*differences(after[:, 0], np.zeros(1, bool)), view.scale)
+        wanted = (after.astype(float) - before).reshape(1, -1) / 255
+        np.testing.assert_allclose(frames.dense(), wanted, atol=1e-7)
+        before = after
+    assert after.shape == (1, 1, 80, 80)
+    assert any_view().scale == 1 / 255
+
+
+@pytest.mark.parametrize("moves", [2, 6])
+def test_listed_pixels_give_what_a_dense_product_gives(screens, moves):
+    torch.manual_seed(0)
+    _, greys = screens
+    differences = Differences(pong_view(), len(greys) // 2)
+    differences(greys[:150], np.ones(150, bool))
+    frames = Frames.of(*differences(greys[150:300], np.zeros(150, bool)), 1.0)
+    policy = Policy(moves).double()
+    dense = (frames.dense().double() @ policy.w1).relu() @ policy.w2
+    torch.testing.assert_close(policy(frames).logits.reshape(dense.shape).exp(), dense.exp()) if (
+        moves == 2
+    ) else torch.testing.assert_close(policy(frames).logits, dense.log_softmax(-1))
+    weight = torch.randn_like(dense)
+    wanted = torch.autograd.grad((dense.log_softmax(-1) * weight).sum(), [policy.w1, policy.w2])
+    logits = policy(frames).logits.reshape(dense.shape).log_softmax(-1)
+    for got, want in zip(
+        torch.autograd.grad((logits * weight).sum(), [policy.w1, policy.w2]), wanted, strict=True
+    ):
+        torch.testing.assert_close(got, want)
+
+
+def test_a_frame_without_change_is_a_row_of_zeros():
+    frames = Frames.of(np.array([], np.int16), np.array([], np.int16), np.zeros(3, int), 1.0)
+    assert torch.equal(Policy()(frames).logits, torch.zeros(3))
+
+
+def test_settings_come_from_the_registry():
+    assert environment_settings("ALE/Pong-v5") == Settings("pong", 0.25, 4, 108_000)
+    with pytest.raises(RunError, match="no environment 'ALE/Pnog-v5'"):
+        environment_settings("ALE/Pnog-v5")
+    with pytest.raises(RunError, match="CartPole-v1 is no Atari game with a fixed frame skip"):
+        environment_settings("CartPole-v1")
+
+
+def test_games_are_found_by_any_of_their_names():
+    names = ["space_invaders", "SpaceInvaders", "ALE/SpaceInvaders-v5", "space-invaders"]
+    assert {find_game(name) for name in names} == {"space_invaders"}
+    with pytest.raises(RunError, match="no game 'pnog': did you mean pong"):
+        find_game("pnog")
+    with pytest.raises(RunError, match="no game 'xyzxyz': it has adventure"):
+        find_game("xyzxyz")

@@ -1,0 +1,178 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from applications.pong import blog
+from applications.pong.games import Settings, view_and_actions
+from applications.pong.policy import Policy
+from applications.pong.rollout import Rollout, make_emulators
+from applications.runs import METRICS, Run, read_metrics
+
+CONFIG = blog.Config()
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """A policy in float64 and an episode it played on the real emulator."""
+    torch.manual_seed(0)
+    view, actions = view_and_actions("pong")
+    policy, episodes = Policy().double(), []
+    settings = Settings("pong", 0.25)
+    rollout = Rollout(lambda games: make_emulators(settings, games, view), 2, view, actions, 0)
+    while not episodes:
+        episodes += rollout.step(policy)
+    episode = episodes[0]
+    exact = replace(
+        episode, moves=episode.moves.astype(float), rewards=episode.rewards.astype(float)
+    )
+    assert set(np.unique(exact.rewards)) <= {-1, 0, 1}
+    assert max(exact.rewards.clip(0).sum(), -exact.rewards.clip(None, 0).sum()) == 21
+    return policy, exact, view
+
+
+def gradient(policy, episode, view):
+    policy.zero_grad()
+    blog.add_gradient(policy, episode, view, CONFIG)
+    return policy.w1.grad.clone(), policy.w2.grad.clone()
+
+
+def by_hand(policy, episode, view):
+    """The gradient of the cost by backpropagation written out."""
+    x = episode.frames(view, 0, len(episode.moves)).dense().double().numpy()
+    w1, w2 = policy.w1.detach().numpy(), policy.w2.detach().numpy()
+    h = np.maximum(x @ w1, 0)
+    up = 1 / (1 + np.exp(-(h @ w2)[:, 0]))
+    good, total = np.zeros(len(x)), 0.0
+    for t in reversed(range(len(x))):
+        if episode.rewards[t] != 0:
+            total = 0.0
+        good[t] = total = episode.rewards[t] + 0.99 * total
+    good = (good - good.mean()) / good.std()
+    d_logit = ((up - episode.moves) * good)[:, None]  # of −good · log p(move)
+    d_h = (d_logit @ w2.T) * (h > 0)
+    return x.T @ d_h, h.T @ d_logit
+
+
+def assert_same(got, wanted, tolerance):
+    for a, b in zip(got, wanted, strict=True):
+        assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
+
+
+def test_gradient_is_hand_written_backpropagation(recorded):
+    got, wanted = gradient(*recorded), by_hand(*recorded)
+    assert_same([g.numpy() for g in got], wanted, 1e-7)
+    assert np.abs(wanted[0]).max() > 0.1  # the sum over decisions, not their mean
+
+
+def test_gradient_does_not_depend_on_the_chunks(recorded, monkeypatch):
+    whole = gradient(*recorded)
+    monkeypatch.setattr(blog, "CHUNK", 97)
+    assert_same(gradient(*recorded), whole, 1e-12)
+
+
+def test_alternative_view_sampled_moves_as_labels(recorded):
+    """The text: supervised learning with the sampled move as a fake label, times the advantage."""
+    policy, episode, view = recorded
+    got = gradient(*recorded)
+    advantage = blog.advantages(episode, CONFIG)
+    policy.zero_grad()
+    logits = policy(episode.frames(view, 0, len(episode.moves))).logits
+    labels = torch.from_numpy(episode.moves)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    (advantage * cross_entropy).sum().backward()
+    assert_same([policy.w1.grad, policy.w2.grad], got, 1e-7)
+
+
+def test_returns_restart_at_points_and_are_standardised(recorded):
+    _, episode, _ = recorded
+    advantage = blog.advantages(episode, CONFIG)
+    assert advantage.mean().abs() < 1e-9
+    assert advantage.square().mean() == pytest.approx(1, rel=1e-6)
+    short = replace(episode, rewards=np.array([0.0, 1, 0, -1, 0]))
+    raw = np.array([0.99, 1, -0.99, -1, 0])
+    np.testing.assert_allclose(
+        blog.advantages(short, CONFIG), (raw - raw.mean()) / raw.std(), rtol=1e-7
+    )
+    other = blog.advantages(short, replace(CONFIG, game="breakout", discount=0.5))
+    raw = np.array([0.375, 0.75, -0.5, -1, 0])
+    np.testing.assert_allclose(other, (raw - raw.mean()) / raw.std(), rtol=1e-7)
+    assert blog.advantages(replace(episode, rewards=np.array([1.0])), CONFIG).tolist() == [0]
+
+
+def test_rmsprop_is_the_formula():
+    weight = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.RMSprop([weight], CONFIG.learning_rate, alpha=CONFIG.decay, eps=1e-5)
+    expected, cache = weight.detach().clone(), torch.zeros(2)
+    for gradient in (torch.tensor([3.0, -0.1]), torch.tensor([-1.0, 0.0])):
+        weight.grad = gradient.double()
+        optimizer.step()
+        cache = 0.99 * cache + 0.01 * gradient**2
+        expected -= 1e-4 * gradient / (cache.sqrt() + 1e-5)
+    torch.testing.assert_close(weight.detach(), expected, rtol=1e-7, atol=0)
+
+
+class Lights:
+    """A game with the emulator's interface: a light jumps about; UP scores if it is above.
+
+    Of an episode's twelve moves the first is blind and the others can all be won.
+    """
+
+    def __init__(self, games, length=12):
+        self.num_envs, self.length, self.left = games, length, 40
+
+    def reset(self, seed):
+        self.random = np.random.default_rng(seed)
+        self.time = self.random.integers(self.length, size=self.num_envs)
+        return self.light(), {}
+
+    def light(self):
+        self.left = 140 - self.left  # so that something always changes
+        self.above = self.random.random(self.num_envs) < 0.5
+        screens = np.full((self.num_envs, 1, 210, 160), 87, np.uint8)
+        for screen, above in zip(screens[:, 0], self.above, strict=True):
+            top = 55 if above else 155
+            screen[top : top + 16, self.left : self.left + 16] = 236
+        return screens
+
+    def send(self, actions):
+        self.scored = np.where((actions == 2) == self.above, 1.0, -1.0)
+
+    def recv(self):
+        self.time += 1
+        over = self.time >= self.length
+        self.time[over] = 0
+        return self.light(), self.scored, over, np.zeros_like(over), {}
+
+
+def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
+    config = blog.Config(environments=8, episodes=400, learning_rate=1e-3)
+    with Run(tmp_path / "run", config, resume=False) as run:
+        assert blog.train(config, run)
+    metrics = read_metrics(tmp_path / "run" / METRICS)
+    assert [line["update"] for line in metrics] == list(range(1, 41))
+    assert metrics[0]["mean_return"] < 4  # before the first update: 0 ± 1.1
+    assert metrics[-1]["mean_return_100"] > 9  # 11 is perfect
+    assert metrics[-1]["entropy"] < metrics[0]["entropy"] / 2
+
+
+def test_a_seed_fixes_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
+    courses = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        config = blog.Config(environments=4, episodes=50, seed=seed)
+        with Run(tmp_path / name, config, resume=False) as run:
+            blog.train(config, run)
+        lines = read_metrics(tmp_path / name / METRICS)
+        courses.append([(line["returns"], line["entropy"]) for line in lines])
+    assert courses[0] == courses[1] != courses[2]
