@@ -1,0 +1,171 @@
+"""A two-dimensional Gaussian, the expected cost of its samples, and one step that lowers it.
+
+Everything is float64; all gradients come from sfgrad.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+import sfgrad as sf
+from applications.gaussian.scores import Score
+from applications.runs import RunError
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean and scale of a Gaussian.
+
+    Args:
+        mean: `[2]`, in the units of the plot.
+        factor: `[2, 2]`, lower triangular with a positive diagonal; the covariance is `L Lᵀ`.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def moved(self, shift: Tensor, bend: Tensor) -> "Gaussian":
+        """Move in the Gaussian's own units: `μ + L·shift`, `L·exp(tril(bend))`.
+
+        The exponential of a lower triangular matrix is one with a positive diagonal, so every move
+        leads to a covariance, and a step of a given size means the same however wide the Gaussian.
+
+        Args:
+            shift: `[2]`, standard deviations.
+            bend: `[2, 2]`, only the lower triangle counts; its diagonal is the change of log scale.
+        """
+        bend = torch.matrix_exp(bend.tril())
+        return Gaussian(self.mean + self.factor @ shift, self.factor @ bend)
+
+    def sample(self, count: int) -> Tensor:
+        """Points `[count, 2]`."""
+        return MultivariateNormal(self.mean, scale_tril=self.factor).sample((count,))
+
+
+START = Gaussian(torch.tensor([0.35, 0.3], dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+"""Where everything begins."""
+
+BASELINES = ("none", "constant", "moving-average", "leave-one-out")
+
+
+def make_baseline(name: str, score: Score) -> sf.Baseline | None:
+    """The library's baseline of that name; the constant is the lowest score in the square."""
+    return {
+        "none": lambda: None,
+        "constant": lambda: sf.Constant(-score.range[0]),  # costs are minus scores
+        "moving-average": sf.MovingAverage,
+        "leave-one-out": sf.LeaveOneOut,
+    }[name]()
+
+
+def make_rate(learning_rate: float, score: Score) -> float:
+    """The rate of `update`: the learning rate is per half the range of the score, here ±1."""
+    low, high = score.range
+    return learning_rate * 2 / (high - low)
+
+
+class Draws(NamedTuple):
+    """What an objective drew: means `[K·R, 2]` (as used), points `[K·R, 2]`, scores `[K·R]`."""
+
+    means: Tensor
+    points: Tensor
+    scores: Tensor
+
+
+class ExpectedCost(nn.Module):
+    """Draw one point per row; its cost is minus its score. Here, and only here, the sign turns."""
+
+    def __init__(self, score: Score, baseline: sf.Baseline | None):
+        super().__init__()
+        self.score = score
+        self.point = sf.StochasticNode(sf.ScoreFunction(baseline))
+
+    def forward(self, means: Tensor, factors: Tensor) -> tuple[Tensor, Draws]:
+        """Costs `[R]` of draws from means `[R, 2]` and factors `[R, 2, 2]`."""
+        points = self.point(MultivariateNormal(means, scale_tril=factors, validate_args=False))
+        scores = self.score(points)
+        return -scores, Draws(means, points, scores)
+
+
+def make_objective(score: Score, baseline: sf.Baseline | None, samples: int) -> sf.Expectation:
+    """The loss of a batch of Gaussians: minus the expected score, from `samples` draws of each.
+
+    Raises:
+        RunError: there are too few samples.
+    """
+    least = 2 if isinstance(baseline, sf.LeaveOneOut) else 1
+    if samples < least:
+        raise RunError(
+            f"--samples {samples}: "
+            + ("leave-one-out compares at least 2" if least == 2 else "draw at least 1")
+        )
+    return sf.expectation(ExpectedCost(score, baseline), samples=samples, has_aux=True)
+
+
+class Step(NamedTuple):
+    """One update and the draws that it was made from.
+
+    `pulls` `[K, 2]` is what every draw adds: (score − baseline)·∇_μ log p. Their mean is the
+    estimate of the gradient of the expected score with respect to the mean.
+    """
+
+    before: Gaussian
+    after: Gaussian
+    points: Tensor
+    scores: Tensor
+    pulls: Tensor
+
+
+def update(
+    gaussian: Gaussian, objective: sf.Expectation, rate: float, covariance: bool = True
+) -> Step:
+    """Go uphill by one estimate of the gradient, in the Gaussian's own units.
+
+    In the units of the plot the mean moves by `rate · Σ · mean of the pulls`.
+
+    Args:
+        gaussian: where to draw.
+        objective: from `make_objective`.
+        rate: standard deviations per unit of score.
+        covariance: whether the covariance is learned too.
+
+    Raises:
+        RunError: the step is so large that numbers overflow.
+    """
+    shift = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    bend = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
+    here = gaussian.moved(shift, bend)
+    loss, draws = objective(here.mean.unsqueeze(0), here.factor.unsqueeze(0))
+    by_shift, by_bend, by_means = torch.autograd.grad(loss, (shift, bend, draws.means))
+    after = gaussian.moved(-rate * by_shift, -rate * covariance * by_bend)
+    if not (after.mean.isfinite().all() and after.factor.isfinite().all()):
+        raise RunError(f"a step at rate {rate:.3g} overflows: lower --learning-rate")
+    pulls = -len(draws.points) * by_means  # the loss is a cost, and the mean over the draws
+    return Step(gaussian, after, draws.points, draws.scores, pulls)
+
+
+def arrows(gaussian: Gaussian, points: Tensor) -> Tensor:
+    """∇_μ log p at given points: the gradient that each would give if its score were one.
+
+    Args:
+        gaussian: of density p.
+        points: `[N, 2]`, replayed instead of drawn.
+
+    Returns:
+        `[N, 2]`.
+    """
+    means = gaussian.mean.repeat(len(points), 1).requires_grad_()
+    with sf.StochasticGraph(draws={"point": points}) as graph:
+        sf.sample(MultivariateNormal(means, scale_tril=gaussian.factor), name="point")
+        sf.add_cost(-torch.ones(len(points), dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(graph.loss(), means)
+    return -len(points) * gradient
+
+
+def expected_score(gaussian: Gaussian, score: Score, samples: int) -> tuple[float, float]:
+    """Mean and standard error of the score over fresh samples."""
+    scores = score(gaussian.sample(samples))
+    return scores.mean().item(), scores.std().item() / samples**0.5

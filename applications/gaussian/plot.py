@@ -1,0 +1,96 @@
+"""From settings to files: computes what each picture shows, draws it and saves it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from applications.gaussian.animation import write_gif
+from applications.gaussian.clouds import draw_baselines
+from applications.gaussian.comparison import Estimates, Exact, as_json, compare, exact
+from applications.gaussian.gaussian import (
+    BASELINES,
+    START,
+    Gaussian,
+    make_baseline,
+    make_objective,
+    make_rate,
+    update,
+)
+from applications.gaussian.panels import draw_estimator
+from applications.gaussian.scores import Score
+from applications.gaussian.style import save
+from applications.gaussian.training import Config, Snapshot, course
+
+FRESH = 200_000
+"""Samples to measure the expected scores of the three panels with."""
+
+
+@contextmanager
+def progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; yields what advances it."""
+    with Progress(console=Console(stderr=True)) as bars:
+        task = bars.add_task(f"{name:12}", total=total)
+        yield lambda count: bars.advance(task, count)
+
+
+def estimator(
+    folder: Path,
+    formats: list[str],
+    score: Score,
+    *,
+    samples: int,
+    baseline: str,
+    learning_rate: float,
+    seed: int,
+    covariance: bool,
+) -> None:
+    """`estimator.*`: one update in three panels."""
+    torch.manual_seed(seed)
+    with progress("three panels", 1) as advance:
+        objective = make_objective(score, make_baseline(baseline, score), samples)
+        rate = make_rate(learning_rate, score)
+        step = update(START, objective, rate, covariance)
+        figure = draw_estimator(step, score, baseline, rate, FRESH)
+        save(figure, folder / "estimator", formats)
+        advance(1)
+
+
+def baselines(folder: Path, formats: list[str], score: Score, **settings: Any) -> dict[str, Any]:
+    """`baselines.*`: clouds of estimates, and `baselines.json`; returns what that holds."""
+    numbers, found, truth = comparison(START, score, **settings)
+    figure = draw_baselines(found, truth, score, settings["samples"])
+    save(figure, folder / "baselines", formats)
+    (folder / "baselines.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    return numbers
+
+
+def comparison(
+    gaussian: Gaussian, score: Score, *, samples: int, replications: int, seed: int
+) -> tuple[dict[str, Any], dict[str, Estimates], Exact]:
+    """All baselines side by side: the numbers, the estimates, the truth."""
+    torch.manual_seed(seed)
+    with progress("baselines", len(BASELINES) * replications) as advance:
+        found = compare(gaussian, score, samples, replications, advance)
+        truth = exact(gaussian, score)
+    settings = {"samples": samples, "replications": replications, "seed": seed}
+    return {"score": score.name, **settings, **as_json(found, truth)}, found, truth
+
+
+def learning(
+    folder: Path, score: Score, config: Config, history: list[Snapshot], frames: int
+) -> list[Snapshot]:
+    """`learning.gif`: the course of a training, which is made here if there is none."""
+    if not history:
+        with progress("learning", config.steps + 1) as advance:
+            history = course(config, score, advance)
+    torch.manual_seed(config.seed)
+    frames = min(frames, len(history))
+    with progress("animation", frames) as advance:
+        write_gif(history, score, folder / "learning.gif", frames, config.samples, advance)
+    return history
