@@ -41,6 +41,7 @@ from applications.pong.games import Settings, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import Rollout, make_emulators
 from applications.runs import Display, Run, save_state
+from benchmarks.timing import keep
 
 STICKY = 0.25
 
@@ -169,11 +170,22 @@ def main(arguments: list[str] | None = None) -> float:
     console = Console()
     console.print(table)
     spent = Table("part", "µs per agent step", title="processor time")
-    for name, microseconds in parts(options.environments).items():
+    microseconds_of = parts(options.environments)
+    for name, microseconds in microseconds_of.items():
         spent.add_row(name, f"{microseconds:.1f}")
     console.print(spent)
     ratio = statistics.median(ratios)
     print(f"{options.environments} games, {os.cpu_count()} cores: median ratio {ratio:.2f}")
+    keep(
+        "pong_throughput",
+        {
+            "training_over_emulator_alone": ratio,
+            "turns": ratios,
+            "training_steps_per_second": statistics.median(turns.trained),
+            "emulator_steps_per_second": statistics.median(turns.alone),
+            "microseconds_per_step": microseconds_of,
+        },
+    )
     return ratio
 
 

@@ -2,11 +2,14 @@
 
 import gc
 import json
+import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -38,15 +41,28 @@ def ratio(seconds: dict[str, list[float]], case: str, over: str) -> float:
     return statistics.median(a / b for a, b in zip(seconds[case], seconds[over], strict=True))
 
 
-def report(name: str, title: str, columns: list[str], rows: list[list[str]], **figures: float):
-    """Print a table and keep the figures in `benchmarks/results/<name>.json`."""
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*row)
+def report(name: str, title: str, seconds: dict[str, list[float]], figures: dict[str, float]):
+    """Print the median milliseconds of every case and the figures, and keep both."""
+    milliseconds = {case: 1e3 * statistics.median(spent) for case, spent in seconds.items()}
+    table = Table("", "ms (median)", title=title)
+    for case, median in milliseconds.items():
+        table.add_row(case, f"{median:.2f}")
     Console().print(table)
     for figure, value in figures.items():
         print(f"{figure}: {value:.3g}")
+    keep(name, {**figures, "milliseconds": milliseconds})
+
+
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """Write figures to `benchmarks/results/<name>.json`, with where they come from."""
+    head = ["git", "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
+    origin = {
+        "commit": commit or "unknown",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+    }
+    rounded = json.loads(
+        json.dumps({**origin, **figures}), parse_float=lambda x: round(float(x), 4)
+    )
     RESULTS.mkdir(exist_ok=True)
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    content = {"machine": machine, **{k: round(v, 4) for k, v in figures.items()}}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")

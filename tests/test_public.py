@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import sfgrad as sf
 
@@ -50,9 +51,10 @@ def test_the_core_is_under_a_thousand_lines_of_code():
     assert sum(map(code_lines, CORE)) < 1000
 
 
-def test_the_readme_example_runs():
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.S)
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_examples_of_a_page_run(page):
+    torch.manual_seed(0)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, page, "exec"), {})
