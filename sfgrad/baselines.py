@@ -103,10 +103,8 @@ class MovingAverage(Baseline):
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the past, 0 when there is none."""
         if self.average.device != cost_to_go.device:
-            raise ValueError(
-                f"the moving average is on {self.average.device} but the costs are on "
-                f"{cost_to_go.device}: move it with .to(), or own it in a StochasticNode"
-            )
+            devices = f"{self.average.device} but the costs are on {cost_to_go.device}"
+            raise ValueError(f"the moving average is on {devices}: own it in a StochasticNode")
         return torch.where(self.mass > 0, self.average / self.mass, self.average)
 
     def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
@@ -132,10 +130,8 @@ class LeaveOneOut(Baseline):
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Refuse where there is nothing to compare."""
         if samples < 2:
-            raise ValueError(
-                f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once: "
-                "use expectation(samples=2 or more), ScoreFunction(samples=), or branch()"
-            )
+            found = f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once"
+            raise ValueError(f"{found}: use samples=2 of expectation() or of the node, or branch()")
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the others."""
@@ -167,16 +163,11 @@ class Learned(Baseline):
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Predict, before anything written in place afterwards could leak the draw."""
         if context is None:
-            raise ValueError(
-                f"node {name!r} has a Learned baseline but no context: pass context=, what the "
-                "baseline may look at, to sample() or to the node"
-            )
+            raise ValueError(f"node {name!r} has a Learned baseline but no context: pass context=")
         prediction: Tensor = self.module(context.detach())
         if prediction.shape not in (context.shape[:1], (*context.shape[:1], 1)):
-            raise ValueError(
-                f"node {name!r}: the Learned baseline returned shape {list(prediction.shape)} for "
-                f"{context.shape[0]} rows of context: return [R] or [R, 1]"
-            )
+            shapes = f"{list(prediction.shape)} for {len(context)} rows of context"
+            raise ValueError(f"node {name!r}: Learned returned shape {shapes}, not [R] or [R, 1]")
         return prediction.reshape(-1)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:

@@ -4,7 +4,7 @@ Two ways to say the same: `Ordered`, where everything recorded before counts, co
 product; `Narrowed`, where `parents=` was used, needs a mask for every cost.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from torch import Tensor
 from sfgrad.returns import linear_recurrence
 
 
-@dataclass(frozen=True)
-class Ordered:
+class Ordered(NamedTuple):
     """Every node recorded before a cost may influence it.
 
     Args:
@@ -44,8 +43,7 @@ class Ordered:
         return linear_recurrence(after, weights)[1:]
 
 
-@dataclass(frozen=True)
-class Narrowed:
+class Narrowed(NamedTuple):
     """Only its ancestors may influence a cost.
 
     Args:
@@ -58,15 +56,9 @@ class Narrowed:
 
     def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
         """As `Ordered.products`."""
-        return self._product(self.costs, log_weights), self._product(self.nodes, log_weights)
-
-    def to(self, device: torch.device | None) -> "Narrowed":
-        """The same masks on another device."""
-        return Narrowed(self.costs.to(device), self.nodes.to(device))
-
-    @staticmethod
-    def _product(mask: Tensor, log_weights: Tensor) -> Tensor:
-        return log_weights.where(mask.unsqueeze(-1), 0).sum(1).exp()
+        masks = self.costs.unsqueeze(-1), self.nodes.unsqueeze(-1)
+        at_costs, at_nodes = (log_weights.where(mask, 0).sum(1).exp() for mask in masks)
+        return at_costs, at_nodes
 
     def costs_to_go(self, weights: Tensor, costs: Tensor) -> Tensor:
         """As `Ordered.costs_to_go`."""

@@ -76,41 +76,32 @@ class Expectation(nn.Module):
         """Run `fn` on repeated inputs inside `graph`, add the costs it returns, return its aux."""
         with graph:
             if self.samples > 1:
-                args, kwargs = self._repeat(graph, args, kwargs)
+                dims = self.in_dims
+                dims = dims if isinstance(dims, tuple) else (dims,) * len(args)
+                if len(dims) != len(args):
+                    raise ValueError(f"in_dims has {len(dims)} entries for {len(args)} arguments")
+                args = tuple(self._repeat(graph, *pair) for pair in zip(args, dims, strict=True))
+                kwargs = self._repeat(graph, kwargs, 0)
+                if not graph.rows:
+                    found = f"expectation(samples={self.samples}) found no tensor"
+                    raise ValueError(f"{found} among the arguments to repeat: pass the inputs in")
+                graph.record_branch("expectation", self.samples)
             costs = self.fn(*args, **kwargs)
             costs, aux = costs if self.has_aux else (costs, None)
             if costs is not None:
                 graph.record_cost(costs)
         return aux
 
-    def _repeat(
-        self, graph: StochasticGraph, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        dims = self.in_dims if isinstance(self.in_dims, tuple) else (self.in_dims,) * len(args)
-        if len(dims) != len(args):
-            raise ValueError(f"in_dims has {len(dims)} entries for {len(args)} arguments")
-        found = False
+    def _repeat(self, graph: StochasticGraph, nest: Any, dim: int | None) -> Any:
+        """Repeat the rows, along `dim`, of every tensor in the nest; None leaves it as it is."""
 
-        def repeat(nest: Any, dim: int | None) -> Any:
-            def one(tensor: Tensor) -> Tensor:
-                nonlocal found
-                if not tensor.dim():
-                    raise ValueError("an argument has no rows: mark it None in in_dims")
-                graph.check_rows("an argument of the objective", tensor.shape[dim or 0])
-                found = True
-                return torch.cat([tensor] * self.samples, dim or 0)
+        def repeat(tensor: Tensor) -> Tensor:
+            if not tensor.dim():
+                raise ValueError("an argument has no rows: mark it None in in_dims")
+            graph.check_rows("an argument of the objective", tensor.shape[dim or 0])
+            return torch.cat([tensor] * self.samples, dim or 0)
 
-            return nest if dim is None else tree_map_only(Tensor, one, nest)
-
-        args = tuple(repeat(arg, dim) for arg, dim in zip(args, dims, strict=True))
-        kwargs = repeat(kwargs, 0)
-        if not found:
-            raise ValueError(
-                f"expectation(samples={self.samples}) found no tensor among the arguments to "
-                "repeat: pass the inputs as arguments"
-            )
-        graph.record_branch("expectation", self.samples)
-        return args, kwargs
+        return nest if dim is None else tree_map_only(Tensor, repeat, nest)
 
 
 expectation = Expectation

@@ -31,10 +31,8 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
     tensor([-1.5000,  0.5000])
     """
     if log_prob.shape != advantage.shape:
-        raise ValueError(
-            f"log_prob has shape {list(log_prob.shape)} but advantage has "
-            f"{list(advantage.shape)}: give one advantage per draw"
-        )
+        shapes = f"{list(log_prob.shape)} but advantage has {list(advantage.shape)}"
+        raise ValueError(f"log_prob has shape {shapes}: give one advantage per draw")
     return -(log_prob * advantage.detach()).mean()
 
 
@@ -87,8 +85,7 @@ def leave_one_out(cost: Tensor, dim: int = 0) -> Tensor:
     samples = cost.shape[dim] if cost.dim() else 1
     if samples < 2:
         raise ValueError(f"leave-one-out over {samples} sample: it needs at least two to compare")
-    cost = cost.detach()
-    return (cost.sum(dim, keepdim=True) - cost) / (samples - 1)
+    return ((cost.sum(dim, keepdim=True) - cost) / (samples - 1)).detach()
 
 
 def standardize(x: Tensor, eps: float = 1e-8) -> Tensor:

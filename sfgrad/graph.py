@@ -6,17 +6,16 @@ with c the costs, ω_w the weight of node w, b_w its baseline, `≺` "recorded b
 `parents=`, "is an ancestor of") and Ω_before(w) the product of the weights of the nodes before w.
 """
 
-import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
 from sfgrad.credit import Narrowed, Ordered
-from sfgrad.estimators.base import Draw, Estimator, replay
+from sfgrad.estimators.base import Recorded
 from sfgrad.record import Node, Recorder
 
 _active = threading.local()
@@ -51,19 +50,9 @@ class StochasticGraph(Recorder):
 
     updates_baselines = True
 
-    def __init__(
-        self,
-        batch_ndims: int = 1,
-        draws: Mapping[str, Tensor | tuple[Tensor, Tensor | None]] | None = None,
-    ):
-        super().__init__(batch_ndims)
-        self._replayed = dict(draws or {})
-
     def __enter__(self):
         """Start recording in this thread."""
-        if not hasattr(_active, "graphs"):
-            _active.graphs = []
-        _active.graphs.append(self)
+        _active.graphs = [*getattr(_active, "graphs", []), self]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,17 +60,9 @@ class StochasticGraph(Recorder):
         _active.graphs.pop()
 
     @property
-    def draws(self) -> dict[str, tuple[Tensor, Tensor | None]]:
+    def draws(self) -> dict[str, Recorded]:
         """What was drawn, as the `draws=` of another graph takes it."""
         return {n: (node.draw.value, node.draw.log_density) for n, node in self.nodes.items()}
-
-    def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
-        """Replay the node if its draw was given, else let its estimator draw."""
-        if name not in self._replayed:
-            return super().perform(name, distribution, estimator)
-        given = self._replayed[name]
-        value, log_prob = given if isinstance(given, tuple) else (given, None)
-        return replay(name, distribution, value, log_prob, self.batch_ndims)
 
     def loss(self) -> Tensor:
         """The surrogate J of the module's docstring; to be taken once.
@@ -95,9 +76,9 @@ class StochasticGraph(Recorder):
                 cost; a replayed name was never drawn; or something is NaN or infinite (named;
                 unchecked under `torch.compile`).
         """
+        costs = self.stacked_costs()
         self._check_whole()
         self._closed = True
-        costs = self._stack([cost.value for cost in self.costs.values()])
         nodes = [node for node in self.nodes.values() if node.draw.log_prob is not None]
         if not nodes:
             return self._checked(costs.sum(0).mean())
@@ -106,27 +87,30 @@ class StochasticGraph(Recorder):
         credit = self.credit(nodes)
         at_costs, at_nodes = credit.products(log_weights)
         loss = (at_costs * costs).sum(0).mean()
-        if self.uses_baselines and any(node.estimator.baseline is not None for node in nodes):
+        if any(node.estimator.baseline is not None for node in nodes):
             weights = log_weights.exp()
             costs_to_go = credit.costs_to_go(weights.detach(), costs.detach())
             baselines, error = self._baselines(nodes, costs_to_go)
             loss = loss + (at_nodes * (1 - weights) * baselines).sum(0).mean() + error
         return self._checked(loss)
 
+    def stacked_costs(self) -> Tensor:
+        """Every cost in every present row, `[C, R]`."""
+        if not self.costs:
+            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+        return self._stack([cost.value for cost in self.costs.values()])
+
     def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
-        """Which of the `nodes` may influence which cost."""
-        events = [*self.costs.values(), *nodes]
-        if all(event.ancestors is None for event in events):
-            weighted = [0]  # how many of the first nodes have a weight
-            for node in self.nodes.values():
-                weighted.append(weighted[-1] + (node.draw.log_prob is not None))
-            return Ordered([weighted[cost.before] for cost in self.costs.values()])
-        masks = [
-            [n.before < e.before if e.ancestors is None else n.before in e.ancestors for n in nodes]
-            for e in events
-        ]
+        """Which of the `nodes` may influence which cost and which node."""
+        costs = list(self.costs.values())
+        events = [*costs, *nodes]
+        if all(isinstance(event.ancestors, range) for event in events):
+            weighted = (node.draw.log_prob is not None for node in self.nodes.values())
+            before = list(accumulate(weighted, initial=0))  # of the first nodes, how many have one
+            return Ordered([before[len(cost.ancestors)] for cost in costs])
+        masks = [[node.position in event.ancestors for node in nodes] for event in events]
         table = torch.tensor(masks, device=self._device)
-        return Narrowed(table[: len(self.costs)], table[len(self.costs) :])
+        return Narrowed(table[: len(costs)], table[len(costs) :])
 
     def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, Tensor | float]:
         """Read every baseline, then update every baseline: `[W, R]`, and the errors' surrogate."""
@@ -136,12 +120,11 @@ class StochasticGraph(Recorder):
             baseline, prediction = node.estimator.baseline, node.prediction
             if baseline is None:
                 continue
-            rows = math.prod(node.layout)
-            cost_to_go = costs_to_go[row].view(-1, rows).mean(0).view(node.layout)
+            cost_to_go = costs_to_go[row].view(-1, *node.layout).mean(0)
             if prediction is not None:
-                prediction = prediction.repeat(rows // len(prediction)).view(node.layout)
+                prediction = prediction.repeat(node.draw.copies).view(node.layout)
             value = baseline.read(cost_to_go, prediction).detach()
-            read[row] = self.tile(value.expand(node.layout).reshape(rows))
+            read[row] = self.tile(value.expand(node.layout).reshape(-1))
             if self.updates_baselines and self._grad and baseline.training:
                 updates.append((baseline, cost_to_go, prediction))
         errors = [baseline.update(seen, predicted) for baseline, seen, predicted in updates]
@@ -158,36 +141,25 @@ class StochasticGraph(Recorder):
         """Refuse what only the whole graph shows."""
         if self._closed:
             raise ValueError("loss() was called twice: it updates baselines, so keep its result")
-        if not self.costs:
-            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
-        unknown = [name for name in self._replayed if name not in self.nodes]
-        if unknown:
-            raise ValueError(
-                f"draws= names {', '.join(unknown)}, which the graph never drew: it drew "
-                f"{', '.join(self.nodes) or 'nothing'}"
-            )
-        reached = max([0, *[c.before for c in self.costs.values() if c.ancestors is None]])
-        narrowed = {i for c in self.costs.values() if c.ancestors is not None for i in c.ancestors}
-        for name, node in self.nodes.items():
-            if node.before >= reached and node.before not in narrowed:
-                raise ValueError(
-                    f"node {name!r} is credited with no cost, so it would silently get no "
-                    "gradient: add its costs after it is drawn, or draw it outside the graph"
-                )
+        if unknown := ", ".join(name for name in self._replayed if name not in self.nodes):
+            drawn = ", ".join(self.nodes) or "nothing"
+            raise ValueError(f"draws= names {unknown}, which the graph never drew: it drew {drawn}")
+        credited = [cost.ancestors for cost in self.costs.values()]
+        for position, name in enumerate(self.nodes):
+            if position not in credited[-1] and not any(position in some for some in credited):
+                found = f"node {name!r} is credited with no cost and would get no gradient"
+                raise ValueError(f"{found}: add its costs after it is drawn, or draw it elsewhere")
 
     def _checked(self, loss: Tensor) -> Tensor:
         """The loss, or an error that names what is NaN or infinite in it."""
         if torch.compiler.is_compiling() or loss.is_meta or torch.isfinite(loss):
             return loss
-        seen = [(f"cost {name!r} is", cost.value) for name, cost in self.costs.items()]
+        seen = {f"cost {name!r}": cost.value for name, cost in self.costs.items()}
         for name, node in self.nodes.items():
             if (weight := node.draw.weight) is not None:
-                seen.append((f"log-probability or importance ratio of node {name!r} is", weight))
-        for what, value in seen:
-            rows = (~torch.isfinite(value)).nonzero().flatten().tolist()
-            if rows:
-                raise ValueError(
-                    f"{what} NaN or infinite in {len(rows)} of {len(value)} rows, first row "
-                    f"{rows[0]}"
-                )
+                seen[f"log-probability or importance ratio of node {name!r}"] = weight
+        for what, value in seen.items():
+            if bad := (~torch.isfinite(value)).nonzero().flatten().tolist():
+                where = f"{len(bad)} of {len(value)} rows, first row {bad[0]}"
+                raise ValueError(f"{what} is NaN or infinite in {where}")
         raise ValueError("the loss is NaN or infinite: a baseline or a product of weights is")

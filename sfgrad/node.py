@@ -4,19 +4,17 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from sfgrad.estimators.base import Estimator
-from sfgrad.estimators.score_function import ScoreFunction
+from sfgrad.estimators.score_function import PLAIN
 from sfgrad.graph import active_graph
 from sfgrad.record import Parents
-
-_SCORE_FUNCTION = ScoreFunction()
 
 
 def sample(
     dist: Distribution,
-    estimator: Estimator = _SCORE_FUNCTION,
+    estimator: Estimator = PLAIN,
     *,
     context: Tensor | None = None,
-    parents: Parents | None = None,
+    parents: Parents = None,
     name: str | None = None,
 ) -> Tensor:
     """Draw from a distribution inside the active graph; outside any graph it just draws.
@@ -47,7 +45,7 @@ def sample(
     return graph.record_draw(dist, estimator, context, parents, name)
 
 
-def add_cost(value: Tensor, *, parents: Parents | None = None, name: str | None = None) -> None:
+def add_cost(value: Tensor, *, parents: Parents = None, name: str | None = None) -> None:
     """Add a cost to the active graph, credited to the draws made so far, row by row.
 
     Args:
@@ -65,10 +63,7 @@ def add_cost(value: Tensor, *, parents: Parents | None = None, name: str | None 
     """
     graph = active_graph()
     if graph is None:
-        raise RuntimeError(
-            "add_cost() outside a graph: call it inside `with StochasticGraph()` or a function "
-            "given to expectation()"
-        )
+        raise RuntimeError("add_cost() outside a graph: use StochasticGraph() or expectation()")
     graph.record_cost(value, parents, name)
 
 
@@ -92,7 +87,7 @@ def branch(tensor: Tensor, copies: int) -> Tensor:
     graph = active_graph()
     if graph is None:
         return tensor
-    graph.check_rows("branch", tensor.shape[0] if tensor.dim() else 1)
+    graph.check_rows("branch", tensor.shape[0] if graph.batch_ndims and tensor.dim() else 1)
     graph.record_branch("branch", copies)
     return align(tensor)
 
@@ -116,10 +111,8 @@ def align(tensor: Tensor) -> Tensor:
         return tensor
     rows = tensor.shape[0] if tensor.dim() else 1
     if rows not in graph.row_counts():
-        raise ValueError(
-            f"align() got {rows} rows: the graph has {graph.rows} and had "
-            f"{', '.join(map(str, graph.row_counts()[1:])) or 'no other number'} before"
-        )
+        earlier = ", ".join(map(str, graph.row_counts()[1:])) or "no other number"
+        raise ValueError(f"align() got {rows} rows: the graph has {graph.rows} and had {earlier}")
     copies = graph.rows // rows
     return tensor if copies == 1 else tensor.repeat(copies, *[1] * (tensor.dim() - 1))
 
@@ -135,19 +128,18 @@ class StochasticNode(nn.Module):
 
     >>> from torch.distributions import Bernoulli
     >>> import torch
-    >>> gate = StochasticNode(ScoreFunction())
+    >>> gate = StochasticNode()
     >>> gate(Bernoulli(torch.ones(3)))
     tensor([1., 1., 1.])
     """
 
-    def __init__(self, estimator: Estimator = _SCORE_FUNCTION, name: str | None = None):
+    def __init__(self, estimator: Estimator = PLAIN, name: str | None = None):
         super().__init__()
-        self.estimator = estimator
+        self.estimator, self.name = estimator, name
         self.baseline = estimator.baseline
-        self.name = name
 
     def forward(
-        self, dist: Distribution, context: Tensor | None = None, *, parents: Parents | None = None
+        self, dist: Distribution, context: Tensor | None = None, *, parents: Parents = None
     ) -> Tensor:
         """Draw; arguments and result as in `sample`. May be called many times in one forward."""
         return sample(dist, self.estimator, context=context, parents=parents, name=self.name)

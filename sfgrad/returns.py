@@ -27,24 +27,21 @@ def linear_recurrence(x: Tensor, a: Tensor) -> Tensor:
     Returns:
         `[T, ...]`, y.
     """
-    length = x.shape[0]
-    if length == 0:
-        return x
-    width = length if length <= SERIAL else math.isqrt(length - 1) + 1
-    blocks = -(-length // width)
-    padding = (0, 0) * (x.dim() - 1) + (0, blocks * width - length)
-    xs = F.pad(x, padding).reshape(blocks, width, *x.shape[1:]).unbind(1)
-    coefficients = F.pad(a, padding).reshape(blocks, width, *a.shape[1:]).unbind(1)
+    length = len(x)
+    blocks = 1 if length <= SERIAL else math.isqrt(length)
+    width = max(1, -(-length // blocks))
+    ends = (0, 0) * (x.dim() - 1)
+    padding = *ends, 0, blocks * width - length
+    xs, coefficients = (F.pad(t, padding).unflatten(0, (blocks, width)).unbind(1) for t in (x, a))
     y, reach = [xs[-1]], [coefficients[-1]]  # reach: what the next block's start is multiplied by
-    for t in range(width - 2, -1, -1):
-        y.append(torch.addcmul(xs[t], coefficients[t], y[-1]))
+    for x_t, a_t in zip(xs[-2::-1], coefficients[-2::-1], strict=True):
+        y.append(torch.addcmul(x_t, a_t, y[-1]))
         if blocks > 1:
-            reach.append(coefficients[t] * reach[-1])
+            reach.append(a_t * reach[-1])
     result = torch.stack(y[::-1], 1)
     if blocks > 1:
-        following = linear_recurrence(y[-1], reach[-1])[1:].unsqueeze(1)
-        carried = torch.addcmul(result[:-1], torch.stack(reach[::-1], 1)[:-1], following)
-        result = torch.cat([carried, result[-1:]])
+        following = F.pad(linear_recurrence(y[-1], reach[-1])[1:], (*ends, 0, 1)).unsqueeze(1)
+        result = torch.addcmul(result, torch.stack(reach[::-1], 1), following)
     return result.flatten(0, 1)[:length]
 
 
@@ -63,7 +60,7 @@ def discounted_return(
         dim: the time axis.
 
     Returns:
-        The return-to-go, of the shape and in the unit of `reward`.
+        The return-to-go, of the shape and in the unit of `reward`, floating-point.
 
     Raises:
         ValueError: the discount is outside [0, 1], or `done` has another shape than `reward`.
@@ -77,7 +74,7 @@ def discounted_return(
     >>> discounted_return(torch.ones(4), 1.0, done=torch.tensor([0, 1, 0, 0]))
     tensor([2., 1., 2., 1.])
     """
-    reward = reward.movedim(dim, 0)
+    reward = reward.to(torch.result_type(reward, 1.0)).movedim(dim, 0)  # whole numbers to float
     return linear_recurrence(reward, _carry(reward, discount, done, dim)).movedim(0, dim)
 
 
@@ -121,13 +118,11 @@ def generalized_advantage(
     tensor([0.1250, 1.5000])
     """
     _check_fraction("trace", trace)
-    reward = reward.movedim(dim, 0)
+    reward = reward.to(torch.result_type(reward, 1.0)).movedim(dim, 0)  # whole numbers to float
     value = _same_shape("value", value, reward, dim)
     if last_value.shape != reward.shape[1:]:
-        raise ValueError(
-            f"last_value has shape {list(last_value.shape)}: "
-            f"one step of reward has {list(reward.shape[1:])}"
-        )
+        shapes = f"{list(last_value.shape)}: one step of reward has {list(reward.shape[1:])}"
+        raise ValueError(f"last_value has shape {shapes}")
     carry = _carry(reward, discount, done, dim)
     following = torch.cat([value[1:], last_value.to(value.dtype).unsqueeze(0)])
     delta = reward + carry * following - value
@@ -149,8 +144,6 @@ def _check_fraction(name: str, number: float) -> None:
 def _same_shape(name: str, tensor: Tensor, reward: Tensor, dim: int) -> Tensor:
     """`tensor` with time first and in the dtype of `reward`; refused where the shapes differ."""
     if tensor.dim() != reward.dim() or tensor.movedim(dim, 0).shape != reward.shape:
-        raise ValueError(
-            f"{name} has shape {list(tensor.shape)}: "
-            f"reward has {list(reward.movedim(0, dim).shape)}"
-        )
+        shapes = f"{list(tensor.shape)}: reward has {list(reward.movedim(0, dim).shape)}"
+        raise ValueError(f"{name} has shape {shapes}")
     return tensor.movedim(dim, 0).to(reward.dtype)

@@ -69,7 +69,7 @@ def test_learned_learns_from_the_same_backward_and_leaves_value_and_context_alon
     objective = sf.expectation(Offset(learned))
     x = torch.rand(64, 1, requires_grad=True)
     optimizer = torch.optim.Adam(learned.parameters(), 0.1)
-    for _ in range(300):
+    for _ in range(600):
         optimizer.zero_grad()
         torch.manual_seed(1)
         loss = objective(x)

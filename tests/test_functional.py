@@ -94,6 +94,13 @@ def test_discounted_return_by_loop(dim):
         torch.testing.assert_close(found[t], running)
 
 
+def test_whole_rewards_are_discounted_too():
+    reward = torch.tensor([1, 0, 1])
+    assert sf.discounted_return(reward, 0.5).tolist() == [1.25, 0.5, 1.0]
+    found = sf.generalized_advantage(reward, torch.zeros(3), torch.zeros(()), 0.5, 1.0)
+    assert found.tolist() == [1.25, 0.5, 1.0]
+
+
 def test_the_sum_restarts_at_each_point_of_pong():
     reward = torch.tensor([0.0, 0.0, -1.0, 0.0, 1.0])
     found = sf.discounted_return(reward, 0.5, done=reward != 0)

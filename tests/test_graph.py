@@ -227,6 +227,12 @@ def test_a_single_row_without_batch_dimension():
     torch.testing.assert_close(loc.grad, (z - loc.detach()) * z.square().sum())
 
 
+def test_one_copy_of_a_single_row_is_the_row():
+    with sf.StochasticGraph(batch_ndims=0):
+        x = torch.ones(5)
+        assert sf.branch(x, 1) is x
+
+
 def test_trailing_dimensions_are_summed():
     loc = torch.zeros(2, 3, requires_grad=True)
     with sf.StochasticGraph() as graph:

@@ -14,7 +14,7 @@ from torch.distributions import (
     Normal,
     Poisson,
 )
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointError, checkpoint
 
 import sfgrad as sf
 
@@ -71,7 +71,7 @@ def test_a_distribution_on_another_number_of_rows(graph):
 
 
 def test_a_distribution_without_rows(graph):
-    with pytest.raises(ValueError, match="node 'z': the distribution has no batch shape"):
+    with pytest.raises(ValueError, match="node 'z' has no batch shape: give one entry per row"):
         sf.sample(Independent(bernoulli(), 1), name="z")
 
 
@@ -149,8 +149,8 @@ def test_pathwise_without_rsample(graph):
 @pytest.mark.parametrize(
     ("dist", "message"),
     [
-        (Poisson(torch.ones(4)), "Poisson has no finite support"),
-        (Normal(torch.zeros(4), 1.0), "Normal has no finite support"),
+        (Poisson(torch.ones(4)), "Poisson cannot be enumerated: it has no finite support"),
+        (Normal(torch.zeros(4), 1.0), "Normal cannot be enumerated: it has no finite support"),
         (Binomial(torch.tensor([1.0, 2.0, 2.0, 2.0]), torch.ones(4) / 2), "Binomial cannot be"),
         (Bernoulli(logits=torch.zeros(4, 13)), "8192 values are more than 4096"),
     ],
@@ -180,6 +180,14 @@ def test_learned_of_another_shape(graph):
     learned = sf.Learned(nn.Linear(2, 3))
     with pytest.raises(ValueError, match=r"returned shape \[4, 3\] for 4 rows of context"):
         sf.sample(bernoulli(), sf.ScoreFunction(learned), context=torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_context_of_another_number_of_rows(graph, rows):
+    learned = sf.Learned(nn.Linear(2, 1))
+    message = f"node 'z' has {rows} rows of context but 4 of its distribution.*align"
+    with pytest.raises(ValueError, match=message):
+        sf.sample(bernoulli(), sf.ScoreFunction(learned), context=torch.zeros(rows, 2), name="z")
 
 
 def test_loss_without_cost(graph):
@@ -235,7 +243,7 @@ def test_a_replayed_name_that_was_never_drawn():
         graph.loss()
 
 
-@pytest.mark.parametrize("shape", [(3,), (5, 2), (4, 2), ()])
+@pytest.mark.parametrize("shape", [(3,), (5, 2), (4, 2), (), (0,)])
 def test_a_replayed_value_of_another_shape(shape):
     with (
         sf.StochasticGraph(draws={"z": torch.ones(shape)}),
@@ -257,17 +265,21 @@ def test_a_node_under_another_grad_mode(graph):
         sf.sample(bernoulli(), name="z")
 
 
-def test_reentrant_checkpointing_is_refused_and_the_other_kind_works():
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_a_node_inside_of_checkpointing_is_never_silently_wrong(use_reentrant):
     logits = torch.zeros(4, requires_grad=True)
 
-    def fn(use_reentrant):
-        z = checkpoint(
-            lambda x: sf.sample(Bernoulli(logits=x)), logits, use_reentrant=use_reentrant
+    def fn():
+        return checkpoint(
+            lambda x: sf.sample(Bernoulli(logits=x)) * x, logits, use_reentrant=use_reentrant
         )
-        return z + 0 * logits
 
-    with pytest.raises(ValueError, match="use_reentrant=False"):
-        sf.expectation(lambda: fn(True))()
+    if use_reentrant:
+        with pytest.raises(ValueError, match=r"draw outside of no_grad\(\) and checkpoint\(\)"):
+            sf.expectation(fn)()
+    else:
+        with pytest.raises(CheckpointError, match="different number of tensors"):
+            sf.expectation(fn)().backward()
 
 
 def test_another_device(graph):

@@ -15,6 +15,9 @@ from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
 
+Recorded = Tensor | tuple[Tensor, Tensor | None]
+"""A draw to be replayed: its value, or that and the log-density it was drawn at."""
+
 
 class Draw(NamedTuple):
     """What an estimator hands to the graph.
@@ -77,17 +80,10 @@ def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tenso
     log_prob = distribution.log_prob(value)
     if log_prob.dim() == ndims == 1:
         return log_prob
-    rows = log_prob.shape[:ndims].numel()
-    return log_prob.reshape(rows, -1).sum(1)
+    return log_prob.reshape(log_prob.shape[:ndims].numel(), -1).sum(1)
 
 
-def replay(
-    name: str,
-    distribution: Distribution,
-    value: Tensor,
-    log_density: Tensor | None,
-    batch_ndims: int,
-) -> Draw:
+def replay(name: str, distribution: Distribution, given: Recorded, batch_ndims: int) -> Draw:
     """Score a given value with the present parameters instead of drawing one.
 
     The weight is 1, or the importance ratio to the density that the value was recorded at.
@@ -95,26 +91,23 @@ def replay(
     Args:
         name: the node, for errors.
         distribution: over R rows.
-        value: `[copies · R, ...]`; the number of copies is read off its rows.
-        log_density: `[copies · R]`, nats, or None for "drawn from the present parameters".
+        given: the value `[copies · R, ...]`, whose rows tell the number of copies; and with it
+            log q `[copies · R]`, nats, unless it was drawn from the present parameters.
         batch_ndims: as in `Estimator.draw`.
 
     Raises:
-        ValueError: the value has another shape than the distribution.
+        ValueError: the value has another shape than the distribution, or log q than the rows.
     """
+    value, log_density = given if isinstance(given, tuple) else (given, None)
     wanted = distribution.batch_shape + distribution.event_shape
-    if value.shape[batch_ndims:] != wanted[batch_ndims:] or value.numel() % wanted.numel():
-        raise ValueError(
-            f"node {name!r}: the replayed value has shape {list(value.shape)} but the distribution "
-            f"draws {list(wanted)}"
-        )
-    folded = value.detach().reshape(-1, *wanted)
-    log_prob = row_log_prob(distribution, folded, batch_ndims + 1)
-    if log_density is None:
-        log_density = log_prob
+    copies, rest = divmod(value.numel(), wanted.numel())
+    if value.shape[batch_ndims:] != wanted[batch_ndims:] or rest or not copies:
+        shapes = f"{list(value.shape)} but the distribution draws {list(wanted)}"
+        raise ValueError(f"node {name!r}: the replayed value has shape {shapes}")
+    value = value.detach()
+    log_prob = row_log_prob(distribution, value.reshape(-1, *wanted), batch_ndims + 1)
+    log_density = log_prob if log_density is None else log_density
     if log_density.numel() != log_prob.numel():
-        raise ValueError(
-            f"node {name!r}: the replayed log-probability has shape {list(log_density.shape)}: "
-            f"give one number for each of the {log_prob.numel()} rows"
-        )
-    return Draw(value.detach(), log_prob, log_density.detach().reshape(-1), len(folded))
+        shapes = f"{list(log_density.shape)}: give one number for each of the {len(log_prob)} rows"
+        raise ValueError(f"node {name!r}: the replayed log-probability has shape {shapes}")
+    return Draw(value, log_prob, log_density.detach().reshape(-1), copies)

@@ -49,18 +49,16 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
     base = distribution
     while isinstance(base, Independent):
         base = base.base_dist
-    name, shape = type(base).__name__, base.batch_shape
-    if not base.has_enumerate_support:
-        raise ValueError(f"{name} has no finite support that could be enumerated")
+    shape = base.batch_shape
     try:
         support = base.enumerate_support(expand=False).flatten(0, len(shape))  # [m, *event]
     except NotImplementedError as error:
-        raise ValueError(f"{name} cannot be enumerated: {error}") from error
+        reason = str(error) or "it has no finite support"
+        raise ValueError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
     elements = shape[batch_ndims:].numel()
     if len(support) ** elements > max_size:
         raise ValueError(f"{len(support) ** elements} values are more than {max_size}")
     digits = torch.arange(len(support), device=support.device)
     values = support[torch.cartesian_prod(*[digits] * elements)]  # [M, (elements,) *event]
-    rows = [1] * batch_ndims
-    values = values.reshape(-1, *rows, *shape[batch_ndims:], *base.event_shape)
+    values = values.reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)
     return values.expand(-1, *shape, *base.event_shape)

@@ -19,14 +19,11 @@ class Pathwise(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw one reparametrised value for every row."""
-        del batch_ndims
         return Draw(self.plain(distribution))
 
     def plain(self, distribution: Distribution) -> Tensor:
         """One reparametrised value per row."""
         if not distribution.has_rsample:
-            raise ValueError(
-                f"{type(distribution).__name__} has no rsample: its draws cannot be "
-                "reparametrised, use ScoreFunction() or Enumerate()"
-            )
+            name = type(distribution).__name__
+            raise ValueError(f"{name} has no rsample: use ScoreFunction() or Enumerate()")
         return distribution.rsample()

@@ -1,5 +1,6 @@
 """The score-function estimator, also called REINFORCE or the likelihood-ratio method."""
 
+import torch
 from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
@@ -33,16 +34,16 @@ class ScoreFunction(Estimator):
     def __init__(self, baseline: Baseline | None = None, samples: int = 1):
         if samples < 1:
             raise ValueError(f"samples is {samples}: draw at least one")
-        self.baseline = baseline
-        self.samples = samples
+        self.baseline, self.samples = baseline, samples
+        self._shape = torch.Size([samples] if samples > 1 else [])
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw `samples` values for every row."""
-        if self.samples == 1:
-            value = distribution.sample().detach()
-            log_prob = row_log_prob(distribution, value, batch_ndims)
-        else:
-            value = distribution.sample((self.samples,)).detach()
-            log_prob = row_log_prob(distribution, value, batch_ndims + 1)
-            value = value.flatten(0, batch_ndims)
+        value = distribution.sample(self._shape).detach()
+        log_prob = row_log_prob(distribution, value, batch_ndims + len(self._shape))
+        value = value.flatten(0, batch_ndims) if self._shape else value
         return Draw(value, log_prob, log_prob.detach(), self.samples)
+
+
+PLAIN = ScoreFunction()
+"""Without a baseline, one draw: what `sample` uses unless told otherwise."""

@@ -8,158 +8,68 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.utils._pytree import tree_map_only
 
-from sfgrad.credit import Narrowed, Ordered
-from sfgrad.estimators.base import Draw, Estimator
-from sfgrad.estimators.score_function import ScoreFunction
+from sfgrad.estimators.base import Estimator
+from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
-from sfgrad.graph import StochasticGraph
-from sfgrad.record import Node
-from sfgrad.verify.oracle import as_objective, default_wrt, exact_gradient, restored
-from sfgrad.verify.outcomes import HIDDEN_RANDOMNESS, IntractableError, Outcomes, Quadrature
+from sfgrad.verify import oracle, trial
 from sfgrad.verify.report import BiasReport, Comparison
 
-_PLAIN = ScoreFunction()
-
-
-class _Trial(StochasticGraph):
-    """One run of the estimator: baselines do not learn, draws may be scripted.
-
-    With `keep`, only the nodes that it names use their own estimator and credit; all others use
-    `others`, credited with every cost, which is unbiased whatever the order of recording.
-    """
-
-    updates_baselines = False
-
-    def __init__(
-        self,
-        batch_ndims: int,
-        keep: set[str] | None = None,
-        others: Estimator = _PLAIN,
-        outcomes: Outcomes | None = None,
-    ):
-        super().__init__(batch_ndims)
-        self.log_probability = 0.0
-        self._keep, self._others, self._outcomes = keep, others, outcomes
-
-    def estimator_for(self, name: str, estimator: Estimator) -> Estimator:
-        """The node's own estimator, or the one that is used for all others."""
-        if self._keep is None or name in self._keep:
-            return estimator
-        samples = getattr(estimator, "samples", 1)
-        if samples > 1 and self._keep:  # a kept node may compare these copies
-            return ScoreFunction(samples=samples)
-        return self._others
-
-    def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
-        """Let the estimator draw from a distribution whose draws are chosen for it."""
-        if self._outcomes is not None:
-            distribution = self._scripted(name, distribution, self._outcomes)
-        return super().perform(name, distribution, estimator)
-
-    def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
-        """Every node with every cost, except where a node keeps its own credit."""
-        own = super().credit(nodes)
-        if self._keep is None:
-            return own
-        if isinstance(own, Ordered):
-            before = torch.tensor(own.before).unsqueeze(1) > torch.arange(len(nodes))
-        else:
-            before = own.costs
-        kept = {self.nodes[name].before for name in self._keep if name in self.nodes}
-        others = torch.tensor([node.before not in kept for node in nodes])
-        return Narrowed(before.to("cpu") | others, others.expand(len(nodes), -1)).to(self._device)
-
-    def _scripted(self, name: str, dist: Distribution, outcomes: Outcomes) -> Distribution:
-        """A copy of the distribution whose `sample` and `rsample` follow the outcomes."""
-        values, log_mass = outcomes.support(name, dist, self.batch_ndims)
-        values = values.flatten(1, self.batch_ndims) if self.batch_ndims else values.unsqueeze(1)
-        size, rows = log_mass.shape
-
-        def rsample(sample_shape: Sequence[int] = ()) -> Tensor:
-            row = torch.arange(rows).repeat(math.prod(sample_shape)).to(values.device)
-            index = torch.tensor([outcomes.choose(name, size) for _ in row]).to(values.device)
-            self.log_probability += float(log_mass.detach()[index, row].sum())
-            shape = dist.batch_shape + dist.event_shape
-            return values[index, row].reshape(*sample_shape, *shape)
-
-        scripted = copy.copy(dist)
-        scripted.rsample = rsample
-        scripted.sample = lambda sample_shape=(): rsample(sample_shape).detach()
-        return scripted
+Moments = tuple[Tensor, Tensor, Tensor]
+"""Of an estimate `[P]`: its mean, the squared standard error of that, and the mean magnitude."""
 
 
 class _Trials:
-    """Runs of one model at fixed parameters, each giving value and gradient as one vector `[P]`."""
+    """Runs of a double-precision copy of a model, each giving value and gradient as one `[P]`.
 
-    def __init__(self, objective: Expectation, inputs: tuple[Any, ...], wrt: dict[str, Tensor]):
-        self.objective, self.inputs, self.wrt = objective, inputs, list(wrt.values())
-        self.labels = ["the objective's value", *wrt]
+    `only` is the node that is tested alone, "" for none and None for all.
+    """
+
+    def __init__(self, objective: Expectation, inputs: Any, wrt: Sequence[Tensor] | None):
+        names, originals = zip(*oracle.targets(objective, wrt), strict=True)
+        copies: dict[int, Any] = {}  # by the id of the original, also inside of bound methods
+        self.model = copy.deepcopy(objective, copies).double()
+        self.inputs = tree_map_only(Tensor, _double, inputs)
+        self.wrt: list[Tensor] = [copies.get(id(tensor), tensor) for tensor in originals]
+        pairs = zip(names, self.wrt, strict=True)
+        if single := [name for name, tensor in pairs if tensor.dtype != torch.float64]:
+            found = f"{', '.join(single)}: no float64 and no parameter of fn, which would be copied"
+            raise ValueError(f"{found} to double precision: make it float64")
+        self.labels = ["the objective's value", *names]
         self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
-        self.nodes: list[str] = []
+        self.nodes: dict[str, None] = {}  # all that were met, in order
 
-    def run(self, *options: Any) -> tuple[Tensor, float]:
+    def run(self, only: str | None, rest: Estimator, script: trial.Script) -> tuple[Tensor, float]:
         """The loss and its gradient `[P]`, and the probability of the scripted draws."""
-        graph = _Trial(self.objective.batch_ndims, *options)
-        with restored(self.objective):
-            self.objective.record(graph, *self.inputs)
+        with torch.enable_grad(), oracle.restored(self.model):
+            graph = trial.Trial(self.model.batch_ndims, only, rest, script)
+            self.model.record(graph, *self.inputs)
             baselines = [node.estimator.baseline for node in graph.nodes.values()]
-            with restored(*[baseline for baseline in baselines if baseline is not None]):
-                loss = graph.loss()
-        self.nodes = list(graph.nodes)
-        gradients = [torch.zeros_like(tensor) for tensor in self.wrt]
-        if loss.requires_grad:
-            gradients = torch.autograd.grad(
-                loss, self.wrt, allow_unused=True, materialize_grads=True
-            )
-        return self.flat(loss, gradients), math.exp(graph.log_probability)
+            with oracle.restored(*[baseline for baseline in baselines if baseline is not None]):
+                found = oracle.value_and_gradients(graph.loss(), self.wrt)
+        self.nodes.update(dict.fromkeys(graph.nodes))
+        return _flat(found), math.exp(sum(mass.sum().item() for mass in graph.log_mass))
 
-    def flat(self, value: Tensor, gradients: Sequence[Tensor]) -> Tensor:
-        """`[P]`, double."""
-        return torch.cat([t.detach().reshape(-1).double() for t in (value, *gradients)])
-
-    def enumerated(self, keep: set[str] | None, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
-        """Exact mean over all outcomes of the estimator's draws, and mean magnitude, `[P]` each."""
+    def enumerated(self, only: str | None, outcomes: trial.Outcomes) -> Moments:
+        """Exactly, from all outcomes of the estimators' draws."""
         mean = magnitude = torch.zeros(())
+        state, script = torch.get_rng_state(), (outcomes, outcomes.one_for_each)
         for count in outcomes:
-            found, probability = self.run(keep, _PLAIN, outcomes)
+            found, probability = self.run(only, PLAIN, script)
             if count == 0:
                 outcomes.rewind()
-                if not torch.allclose(found, self.run(keep, _PLAIN, outcomes)[0]):
-                    raise IntractableError(HIDDEN_RANDOMNESS)
+                if not torch.allclose(found, self.run(only, PLAIN, script)[0], equal_nan=True):
+                    raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
+            if not torch.equal(state, torch.get_rng_state()):  # results may agree by chance
+                raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
             mean, magnitude = mean + probability * found, magnitude + probability * found.abs()
-        return mean, magnitude
+        return mean, torch.zeros_like(mean), magnitude
 
-    def sampled(
-        self, keep: set[str] | None, repeats: int, others: Estimator = _PLAIN
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, its squared standard error and mean magnitude over independent runs, `[P]` each."""
-        runs = torch.stack([self.run(keep, others)[0] for _ in range(repeats)])
+    def sampled(self, only: str | None, repeats: int, rest: Estimator = PLAIN) -> Moments:
+        """From independent runs."""
+        runs = torch.stack([self.run(only, rest, None)[0] for _ in range(repeats)])
         return runs.mean(0), runs.var(0) / repeats, runs.abs().mean(0)
-
-    def report(
-        self, mode: str, truth: Tensor, test: Callable[[set[str] | None], tuple[Tensor, Tensor]]
-    ) -> BiasReport:
-        """Compare the mean that `test` finds, and, if it is off, that of every node alone."""
-
-        def compare(keep: set[str] | None) -> list[Comparison]:
-            mean, allowed = test(keep)
-            parts = zip(*(t.split(self.sizes) for t in (mean, truth, allowed)), strict=True)
-            return [
-                Comparison.worst(*named)
-                for named in zip(self.labels, *zip(*parts, strict=True), strict=True)
-            ]
-
-        comparisons = compare(None)
-        alone = {name: compare({name}) for name in self.nodes if any(c.biased for c in comparisons)}
-        nodes = {
-            name: max(c.bias for c in found if c.biased)
-            for name, found in alone.items()
-            if any(c.biased for c in found)
-        }
-        return BiasReport(mode, comparisons, nodes)
 
 
 def check_unbiased(
@@ -173,7 +83,7 @@ def check_unbiased(
     repeats: int = 1000,
     reference: Estimator | None = None,
     max_outcomes: int = 10_000,
-    quadrature: Quadrature = None,
+    quadrature: trial.Quadrature = None,
     batch_ndims: int = 1,
     seed: int | None = None,
 ) -> BiasReport:
@@ -193,7 +103,7 @@ def check_unbiased(
         wrt: the tensors to differentiate by; the parameters of `fn` except its baselines' if None.
             Tensors that are not parameters of `fn` are used as they are: make them float64.
         mode: "exact", "monte_carlo", or "auto": exact if there are few enough outcomes.
-        rtol: exact mode's tolerance, relative to the mean magnitude of the estimate.
+        rtol: tolerance for rounding, relative to the mean magnitude of the estimate.
         error_rate: Monte Carlo mode's family-wise probability of a false alarm, over all
             coordinates, by a Bonferroni threshold on z-scores (normal approximation of the mean).
         repeats: runs in Monte Carlo mode.
@@ -228,68 +138,52 @@ def check_unbiased(
         raise ValueError(f"mode is {mode!r}: it must be 'auto', 'exact' or 'monte_carlo'")
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}: a standard error needs at least two")
-    trials = _Trials(*_in_double(as_objective(fn, batch_ndims, samples), inputs, wrt))
+    trials = _Trials(oracle.as_objective(fn, batch_ndims, samples), inputs, wrt)
 
-    def oracle() -> Tensor:
-        return trials.flat(
-            *exact_gradient(
-                trials.objective,
-                *trials.inputs,
-                wrt=trials.wrt,
-                max_trajectories=max_outcomes,
-                quadrature=quadrature,
-            )
-        )
+    def compared(mode: str, wanted: Tensor, variance: Tensor) -> BiasReport:
+        def compare(only: str | None) -> list[Comparison]:
+            exact, outcomes = mode == "exact", trial.Outcomes(max_outcomes, quadrature)
+            found = trials.enumerated(only, outcomes) if exact else trials.sampled(only, repeats)
+            mean, square_error, magnitude = found
+            tests = len(mean) * (1 if only is None else 1 + len(trials.nodes))
+            z = NormalDist().inv_cdf(1 - error_rate / (2 * tests))
+            z += (z**3 + z) / (4 * (repeats - 1))  # Student's t with as many degrees of freedom
+            scale = [part.max().expand(len(part)) for part in magnitude.split(trials.sizes)]
+            rounding = rtol * torch.cat(scale) + 1e-14 * magnitude.max()
+            allowed = z * (square_error + variance).sqrt() + rounding
+            parts = [tensor.split(trials.sizes) for tensor in (mean, wanted, allowed)]
+            return [Comparison.worst(*named) for named in zip(trials.labels, *parts, strict=True)]
 
-    def exact(keep: set[str] | None) -> tuple[Tensor, Tensor]:
-        mean, magnitude = trials.enumerated(keep, Outcomes(max_outcomes, quadrature))
-        scale = [part.max().expand(len(part)) for part in magnitude.split(trials.sizes)]
-        return mean, rtol * torch.cat(scale)
+        report = BiasReport(mode, compare(None), {})
+        for name in [] if report else list(trials.nodes):
+            if biases := [c.bias for c in compare(name) if c.biased]:
+                report.nodes[name] = max(biases)
+        return report
 
-    if mode != "monte_carlo":
-        try:
-            return trials.report("exact", oracle(), exact)
-        except IntractableError:
-            if mode == "exact":
-                raise
+    truth, variance = None, torch.zeros(())
+    try:
+        if mode != "monte_carlo" or reference is None:
+            limits: Any = {"max_trajectories": max_outcomes, "quadrature": quadrature}
+            found = oracle.exact_gradient(trials.model, *trials.inputs, wrt=trials.wrt, **limits)
+            truth = _flat([found[0], *found[1]])
+            if mode != "monte_carlo":
+                return compared("exact", truth, variance)
+    except trial.IntractableError:
+        if mode == "exact":
+            raise
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        try:
-            if reference is not None:
-                raise IntractableError("a reference was asked for")
-            truth, variance = oracle(), torch.zeros(())
-        except IntractableError:
-            truth, variance, _ = trials.sampled(set(), repeats, reference or _PLAIN)
-
-        def monte_carlo(keep: set[str] | None) -> tuple[Tensor, Tensor]:
-            mean, square_error, magnitude = trials.sampled(keep, repeats)
-            tests = len(mean) * (1 if keep is None else 1 + len(trials.nodes))
-            z = NormalDist().inv_cdf(1 - error_rate / (2 * tests))
-            z += (z**3 + z) / (4 * (repeats - 1))  # Student's t with as many degrees of freedom
-            return mean, z * (square_error + variance).sqrt() + 1e-9 * magnitude  # rounding
-
-        return trials.report("monte_carlo", truth, monte_carlo)
+        if truth is None or reference is not None:
+            truth, variance, _ = trials.sampled("", repeats, reference or PLAIN)
+        return compared("monte_carlo", truth, variance)
 
 
-def _in_double(
-    objective: Expectation, inputs: tuple[Any, ...], wrt: Sequence[Tensor] | None
-) -> tuple[Expectation, tuple[Any, ...], dict[str, Tensor]]:
-    """The model, its inputs and what to differentiate by, copied to double precision."""
-    chosen = default_wrt(objective)
-    if wrt is not None:
-        names = {id(p): name.removeprefix("fn.") for name, p in objective.named_parameters()}
-        chosen = {names.get(id(tensor), f"wrt[{i}]"): tensor for i, tensor in enumerate(wrt)}
-    if not chosen:
-        raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
-    objective = copy.deepcopy(objective).double()
-    copied = {name.removeprefix("fn."): p for name, p in objective.named_parameters()}
-    chosen = {name: copied.get(name, tensor) for name, tensor in chosen.items()}
-    for name, tensor in chosen.items():
-        if tensor.dtype != torch.float64:
-            raise ValueError(
-                f"{name} is {tensor.dtype} and no parameter of fn, so it cannot be copied to "
-                "double precision: make it float64"
-            )
-    doubled = tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, inputs)
-    return objective, doubled, chosen
+def _double(tensor: Tensor) -> Tensor:
+    """In double precision, unless it holds whole numbers."""
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    """`[P]`, double."""
+    return torch.cat([tensor.reshape(-1).double() for tensor in tensors])

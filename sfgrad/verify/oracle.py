@@ -1,54 +1,16 @@
 """The exact objective and its gradient, by replaying the model along every trajectory."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
-from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
-from sfgrad.graph import StochasticGraph
-from sfgrad.verify.outcomes import HIDDEN_RANDOMNESS, Outcomes, Quadrature
-
-Pick = Callable[..., Tensor]
-"""Of the node's name, M and R: which of its M values each of the R rows takes, `[R]`."""
-
-
-class _Replay(StochasticGraph):
-    """One trajectory: every row takes the values that `pick` says; nothing is credited by order."""
-
-    uses_baselines = False
-
-    def __init__(self, batch_ndims: int, outcomes: Outcomes, pick: Pick):
-        super().__init__(batch_ndims)
-        self.supports: dict[str, tuple[int, int]] = {}  # by node: values M, rows R
-        self._outcomes = outcomes
-        self._pick = pick
-        self._log_mass: list[Tensor] = []
-
-    def perform(self, name: str, distribution: Distribution, estimator: Estimator) -> Draw:
-        """Take the picked values, in a single copy whatever the estimator would make."""
-        values, log_mass = self._outcomes.support(name, distribution, self.batch_ndims)
-        size, rows = log_mass.shape
-        self.supports[name] = size, rows
-        index = self._pick(name, size, rows).to(values.device)
-        row = torch.arange(rows, device=values.device)
-        self._log_mass.append(log_mass[index, row])
-        value = values[index, row] if self.batch_ndims else values[index[0]]
-        return Draw(value.detach())
-
-    def outcome(self) -> tuple[Tensor, Tensor]:
-        """Probability and total cost of the trajectory in each row, `[R]` and `[R]`."""
-        if not self.costs:
-            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
-        cost = torch.stack([self.tile(cost.value) for cost in self.costs.values()]).sum(0)
-        log_mass = [torch.zeros_like(cost), *map(self.tile, self._log_mass)]
-        return torch.stack(log_mass).sum(0).exp(), cost
+from sfgrad.verify.trial import HIDDEN_RANDOMNESS, Outcomes, Pick, Quadrature, Trial
 
 
 def exact_gradient(
@@ -73,7 +35,8 @@ def exact_gradient(
         wrt: the tensors to differentiate by; the parameters of `fn` except its baselines' if None.
         max_trajectories: refuse more than this.
         quadrature: Gauss–Hermite order per element for Gaussian nodes, one number for all or
-            `{name: order}`; exact for costs that are polynomials of degree below twice the order.
+            `{name: order}`; exact for costs that are polynomials of degree below twice the order
+            (two degrees less for the gradient, which multiplies the cost by the score).
         batch_ndims: as in `expectation`.
 
     Returns:
@@ -98,75 +61,77 @@ def exact_gradient(
     """
     model = as_objective(fn, batch_ndims)
     model = Expectation(model.fn, 1, model.in_dims, model.batch_ndims, model.has_aux)
-    wrt = list(default_wrt(model).values() if wrt is None else wrt)
-    if not wrt:
-        raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
+    tensors = [tensor for _, tensor in targets(model, wrt)]
     outcomes = Outcomes(max_trajectories, quadrature)
 
-    def replay(pick: Pick) -> _Replay:
-        graph = _Replay(model.batch_ndims, outcomes, pick)
+    def replay(pick: Pick) -> Trial:
+        graph = Trial(model.batch_ndims, "", PLAIN, (outcomes, pick))
         model.record(graph, *inputs)
         return graph
 
-    def along(name: str, size: int, rows: int) -> Tensor:
-        return torch.full((rows,), outcomes.choose(name, size))
-
-    value: Tensor | float = 0.0
-    gradients = [torch.zeros_like(tensor) for tensor in wrt]
+    totals = [torch.zeros(()), *map(torch.zeros_like, tensors)]
     with restored(model), torch.enable_grad():
         for count in outcomes:
-            probability, cost = replay(along).outcome()
+            probability, cost = _outcome(replay(outcomes.same_for_all))
             if count == 0:
                 _check_rows_and_randomness(replay)
             part = (probability * cost).mean()
             if not torch.isfinite(part):
                 raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
-            value = part.detach() + value
-            if part.requires_grad:
-                found = torch.autograd.grad(part, wrt, allow_unused=True, materialize_grads=True)
-                gradients = [total + part for total, part in zip(gradients, found, strict=True)]
-    return torch.as_tensor(value), gradients
+            found = value_and_gradients(part, tensors)
+            totals = [total + one for total, one in zip(totals, found, strict=True)]
+    return totals[0], totals[1:]
 
 
-def _check_rows_and_randomness(replay: Callable[[Pick], _Replay]) -> None:
-    """Replay a few trajectories twice, and with one row's draw changed; refuse what moves."""
+def _outcome(graph: Trial) -> Tensor:
+    """Probability and total cost of the trajectory in each row: `[2, R]`."""
+    cost = graph.stacked_costs().sum(0)
+    log_mass = sum(map(graph.tile, graph.log_mass), torch.zeros_like(cost))
+    return torch.stack([log_mass.exp(), cost])
+
+
+def _pattern(start: int, step: int, changed: str = "", changed_row: int = 0) -> Pick:
+    """Row r takes value `start + step·r`, in the changed node the changed row the one after."""
+
+    def pick(name: str, size: int, rows: int) -> Tensor:
+        index = start + step * torch.arange(rows)
+        if name == changed:
+            index[changed_row] += 1
+        return index % size
+
+    return pick
+
+
+def _check_rows_and_randomness(replay: Callable[[Pick], Trial]) -> None:
+    """Replay a few trajectories again, and with one row's draw changed; refuse what moves."""
     for start, step in ((0, 0), (-1, 0), (0, 1)):  # all first values, all last, rows differ
-
-        def pick(
-            name: str,
-            size: int,
-            rows: int,
-            changed: tuple[str, int] = ("", 0),
-            s: int = start,
-            t: int = step,
-        ) -> Tensor:
-            index = s + t * torch.arange(rows)
-            if name == changed[0]:
-                index[changed[1]] += 1
-            return index % size
-
-        graph = replay(pick)
-        before = graph.outcome()
-        if not _same(before, replay(pick).outcome(), slice(None)):
-            raise ValueError(HIDDEN_RANDOMNESS)
-        for name, (size, rows) in graph.supports.items():
-            for row in {0, rows - 1} if size > 1 < rows else ():
-                after = replay(functools.partial(pick, changed=(name, row))).outcome()
-                others = torch.arange(len(before[0])) % rows != row  # later copies are outermost
+        graph = replay(_pattern(start, step))
+        before = _outcome(graph)
+        for _ in range(5):  # a hidden draw may repeat by chance
+            if not _same(before, _outcome(replay(_pattern(start, step)))):
+                raise ValueError(HIDDEN_RANDOMNESS)
+        for name, log_mass in zip(graph.nodes, graph.log_mass, strict=True):
+            rows = len(log_mass)
+            for row in {0, rows - 1} if rows > 1 else ():
+                after = _outcome(replay(_pattern(start, step, name, row)))
+                others = torch.arange(before.shape[1]) % rows != row  # later copies are outermost
                 if not _same(before, after, others):
-                    raise ValueError(
-                        f"rows interact: changing the draw of node {name!r} in row {row} moves "
-                        "the cost or the probabilities of another row; batch norm in training "
-                        "mode, in-batch negatives and branches on a whole batch do that"
-                    )
+                    found = f"rows interact: changing the draw of node {name!r} in row {row} moves"
+                    reason = "batch norm in training mode and branches on a whole batch do that"
+                    raise ValueError(f"{found} another row's cost or probability; {reason}")
 
 
-def _same(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], rows: Any) -> bool:
-    tolerance = torch.finfo(before[0].dtype).eps ** 0.75
-    return all(
-        x.shape == y.shape and torch.allclose(x[rows], y[rows], rtol=tolerance, atol=tolerance)
-        for x, y in zip(before, after, strict=True)
-    )
+def _same(before: Tensor, after: Tensor, rows: Tensor | slice = slice(None)) -> bool:
+    pair, near = (before[:, rows], after[:, rows]), torch.finfo(before.dtype).eps ** 0.75
+    return before.shape == after.shape and torch.allclose(*pair, near, near, equal_nan=True)
+
+
+def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
+    """The detached loss, then its gradient by each tensor, zeros where it does not depend on it."""
+    found: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in wrt]
+    if loss.requires_grad:
+        found = torch.autograd.grad(loss, wrt, allow_unused=True, materialize_grads=True)
+    return [loss.detach(), *found]
 
 
 def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> Expectation:
@@ -174,29 +139,30 @@ def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> 
     return fn if isinstance(fn, Expectation) else Expectation(fn, samples, batch_ndims=batch_ndims)
 
 
-def default_wrt(objective: nn.Module) -> dict[str, Tensor]:
-    """The parameters by name, without those of baselines."""
-    baselines = {
-        parameter
-        for module in objective.modules()
-        if isinstance(module, Baseline)
-        for parameter in module.parameters()
-    }
-    return {
-        name.removeprefix("fn."): parameter
-        for name, parameter in objective.named_parameters()
-        if parameter not in baselines and parameter.requires_grad
-    }
+def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
+    """What to differentiate by, with names: `wrt`, or all parameters but those of baselines."""
+    names: dict[Tensor, str] = {p: name for name, p in objective.named_parameters()}
+    baselines = [module for module in objective.modules() if isinstance(module, Baseline)]
+    theirs = {parameter for baseline in baselines for parameter in baseline.parameters()}
+    if wrt is None:
+        wrt = [p for p in names if p.requires_grad and p not in theirs]
+    if not wrt:
+        raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
+    return [(names.get(p, f"wrt[{i}]").removeprefix("fn."), p) for i, p in enumerate(wrt)]
 
 
 @contextlib.contextmanager
 def restored(*modules: nn.Module) -> Generator[None]:
-    """Put all buffers (running statistics, moving averages) back as they were."""
-    buffers = [buffer for module in modules for buffer in module.buffers()]
-    saved = [buffer.clone() for buffer in buffers]
+    """Put all buffers (running statistics, moving averages) back as they were, also replaced ones.
+
+    In place, so gradients must be taken inside.
+    """
+    owners = [owner for module in modules for owner in module.modules()]
+    buffers = [(owner, *named) for owner in owners for named in owner.named_buffers(recurse=False)]
+    saved = [buffer.clone() for _, _, buffer in buffers]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, old in zip(buffers, saved, strict=True):
-                buffer.copy_(old)
+            for (owner, name, buffer), old in zip(buffers, saved, strict=True):
+                setattr(owner, name, buffer.copy_(old))

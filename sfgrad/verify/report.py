@@ -58,11 +58,10 @@ class BiasReport:
         """One line per parameter, worst coordinate, then the nodes at fault."""
         lines = [f"{'unbiased' if self else 'BIASED'} ({self.mode} mode)"]
         width = max(len(comparison.parameter) for comparison in self.comparisons)
-        lines += [
-            f"  {c.parameter:<{width}}  found {c.found:+.6e}  wanted {c.wanted:+.6e}  "
-            f"bias {c.bias:.2e} {'>' if c.biased else '<='} {c.allowed:.2e}"
-            for c in self.comparisons
-        ]
+        for c in self.comparisons:
+            figures = f"found {c.found:+.6e}  wanted {c.wanted:+.6e}  bias {c.bias:.2e}"
+            sign = ">" if c.biased else "<="
+            lines.append(f"  {c.parameter:<{width}}  {figures} {sign} {c.allowed:.2e}")
         lines += [f"  node {name!r} alone: bias {bias:.2e}" for name, bias in self.nodes.items()]
         if not self and not self.nodes:
             lines.append("  no node is biased alone: the bias comes from several together")
