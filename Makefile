@@ -39,6 +39,7 @@ gaussian: setup
 	$(BIN)/python -m applications.gaussian plot $(ARGS)
 
 bench: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"  # adds pyro
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: setup
