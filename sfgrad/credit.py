@@ -16,10 +16,10 @@ class Ordered(NamedTuple):
     """Every node recorded before a cost may influence it.
 
     Args:
-        before: for each of the C costs, how many of the W nodes were recorded before it.
+        before: `[C]`, whole numbers: how many of the W nodes were recorded before each cost.
     """
 
-    before: list[int]
+    before: Tensor
 
     def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
         """Products of the weights before every cost `[C, R]` and every node `[W, R]`.
@@ -28,7 +28,7 @@ class Ordered(NamedTuple):
             log_weights: `[W, R]`, in the order of recording.
         """
         products = torch.cat([torch.zeros_like(log_weights[:1]), log_weights.cumsum(0)]).exp()
-        return products[self.before], products[:-1]
+        return products.index_select(0, self.before), products[:-1]
 
     def costs_to_go(self, weights: Tensor, costs: Tensor) -> Tensor:
         """For every node, the later costs, each times the weights in between: `[W, R]`.
@@ -38,7 +38,7 @@ class Ordered(NamedTuple):
             costs: `[C, R]`, without gradient.
         """
         after = costs.new_zeros(len(weights) + 1, costs.shape[1])
-        after.index_add_(0, torch.tensor(self.before, device=costs.device), costs)
+        after.index_add_(0, self.before, costs)
         weights = torch.cat([weights.to(costs.dtype), torch.ones_like(after[:1])])
         return linear_recurrence(after, weights)[1:]
 

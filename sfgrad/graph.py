@@ -90,8 +90,9 @@ class StochasticGraph(Recorder):
         if any(node.estimator.baseline is not None for node in nodes):
             weights = log_weights.exp()
             costs_to_go = credit.costs_to_go(weights.detach(), costs.detach())
-            baselines, error = self._baselines(nodes, costs_to_go)
-            loss = loss + (at_nodes * (1 - weights) * baselines).sum(0).mean() + error
+            baselines, errors = self._baselines(nodes, costs_to_go)
+            loss = loss + (at_nodes * (1 - weights) * baselines).sum(0).mean()
+            loss = sum([error - error.detach() for error in errors], loss)
         return self._checked(loss)
 
     def stacked_costs(self) -> Tensor:
@@ -107,13 +108,14 @@ class StochasticGraph(Recorder):
         if all(isinstance(event.ancestors, range) for event in events):
             weighted = (node.draw.log_prob is not None for node in self.nodes.values())
             before = list(accumulate(weighted, initial=0))  # of the first nodes, how many have one
-            return Ordered([before[len(cost.ancestors)] for cost in costs])
+            counts = [before[len(cost.ancestors)] for cost in costs]
+            return Ordered(torch.tensor(counts, device=self._device))
         masks = [[node.position in event.ancestors for node in nodes] for event in events]
         table = torch.tensor(masks, device=self._device)
         return Narrowed(table[: len(costs)], table[len(costs) :])
 
-    def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Read every baseline, then update every baseline: `[W, R]`, and the errors' surrogate."""
+    def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Read every baseline `[W, R]`, then update every baseline: the errors to be minimised."""
         read = torch.zeros_like(costs_to_go)
         updates: list[tuple[Baseline, Tensor, Tensor | None]] = []
         for row, node in enumerate(nodes):
@@ -128,7 +130,7 @@ class StochasticGraph(Recorder):
             if self.updates_baselines and self._grad and baseline.training:
                 updates.append((baseline, cost_to_go, prediction))
         errors = [baseline.update(seen, predicted) for baseline, seen, predicted in updates]
-        return read, sum(e - e.detach() for e in errors if e is not None)
+        return read, [error for error in errors if error is not None]
 
     def _stack(self, recorded: Sequence[Tensor | None]) -> Tensor:
         return torch.stack([self.tile(rows) for rows in recorded if rows is not None])

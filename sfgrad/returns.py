@@ -27,22 +27,27 @@ def linear_recurrence(x: Tensor, a: Tensor) -> Tensor:
     Returns:
         `[T, ...]`, y.
     """
-    length = len(x)
-    blocks = 1 if length <= SERIAL else math.isqrt(length)
-    width = max(1, -(-length // blocks))
+    if len(x) <= SERIAL:
+        return _one_by_one(x, a)
+    blocks = math.isqrt(len(x))
+    width = -(-len(x) // blocks)
     ends = (0, 0) * (x.dim() - 1)
-    padding = *ends, 0, blocks * width - length
-    xs, coefficients = (F.pad(t, padding).unflatten(0, (blocks, width)).unbind(1) for t in (x, a))
-    y, reach = [xs[-1]], [coefficients[-1]]  # reach: what the next block's start is multiplied by
-    for x_t, a_t in zip(xs[-2::-1], coefficients[-2::-1], strict=True):
-        y.append(torch.addcmul(x_t, a_t, y[-1]))
-        if blocks > 1:
-            reach.append(a_t * reach[-1])
-    result = torch.stack(y[::-1], 1)
-    if blocks > 1:
-        following = F.pad(linear_recurrence(y[-1], reach[-1])[1:], (*ends, 0, 1)).unsqueeze(1)
-        result = torch.addcmul(result, torch.stack(reach[::-1], 1), following)
-    return result.flatten(0, 1)[:length]
+    padding = *ends, 0, blocks * width - len(x)
+    xs, coefficients = (
+        F.pad(t, padding).unflatten(0, (blocks, width)).transpose(0, 1) for t in (x, a)
+    )
+    y = _one_by_one(xs, coefficients)  # [width, blocks, ...]
+    reach = coefficients.flip(0).cumprod(0).flip(0)  # what the next block's start is multiplied by
+    following = F.pad(linear_recurrence(y[0], reach[0])[1:], (*ends, 0, 1))
+    return torch.addcmul(y, reach, following).transpose(0, 1).flatten(0, 1)[: len(x)]
+
+
+def _one_by_one(x: Tensor, a: Tensor) -> Tensor:
+    """The recurrence as a loop."""
+    y = list(x.unbind())
+    for t in range(len(y) - 2, -1, -1):
+        y[t] = torch.addcmul(y[t], a[t], y[t + 1])
+    return torch.stack(y) if y else x
 
 
 def discounted_return(
