@@ -86,7 +86,7 @@ class MovingAverage(Baseline):
     Unbiased: yes.
 
     Source: Mnih & Gregor (2014), Neural Variational Inference and Learning, section 2.3; the
-        correction: Kingma & Ba (2015), Adam, section 3.
+    correction: Kingma & Ba (2015), Adam, section 3.
     """
 
     average: Tensor

@@ -39,11 +39,12 @@ class Expectation(nn.Module):
 
     Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs.
 
-    >>> from torch.distributions import Bernoulli
-    >>> from sfgrad import sample
-    >>> logits = torch.zeros(3, requires_grad=True)
-    >>> loss = expectation(lambda x: (sample(Bernoulli(logits=x)) - 0.45) ** 2)(logits)
-    >>> loss.backward()
+    Examples:
+        >>> from torch.distributions import Bernoulli
+        >>> from sfgrad import sample
+        >>> logits = torch.zeros(3, requires_grad=True)
+        >>> loss = expectation(lambda x: (sample(Bernoulli(logits=x)) - 0.45) ** 2)(logits)
+        >>> loss.backward()
     """
 
     def __init__(

@@ -25,10 +25,11 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
 
     Source: Williams (1992), Simple statistical gradient-following algorithms, eq. 5.
 
-    >>> log_prob = torch.tensor([-1.0, -2.0], requires_grad=True)
-    >>> score_function_loss(log_prob, torch.tensor([3.0, -1.0])).backward()
-    >>> log_prob.grad
-    tensor([-1.5000,  0.5000])
+    Examples:
+        >>> log_prob = torch.tensor([-1.0, -2.0], requires_grad=True)
+        >>> score_function_loss(log_prob, torch.tensor([3.0, -1.0])).backward()
+        >>> log_prob.grad
+        tensor([-1.5000,  0.5000])
     """
     if log_prob.shape != advantage.shape:
         shapes = f"{list(log_prob.shape)} but advantage has {list(advantage.shape)}"
@@ -51,11 +52,12 @@ def magic_box(log_prob: Tensor) -> Tensor:
     Unbiased: yes, to any order of differentiation.
 
     Source: Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator,
-        eq. 5.
+    eq. 5.
 
-    >>> log_prob = torch.tensor([-1.0, -2.0], requires_grad=True)
-    >>> magic_box(log_prob)
-    tensor([1., 1.], grad_fn=<ExpBackward0>)
+    Examples:
+        >>> log_prob = torch.tensor([-1.0, -2.0], requires_grad=True)
+        >>> magic_box(log_prob)
+        tensor([1., 1.], grad_fn=<ExpBackward0>)
     """
     return (log_prob - log_prob.detach()).exp()
 
@@ -79,8 +81,9 @@ def leave_one_out(cost: Tensor, dim: int = 0) -> Tensor:
 
     Source: Kool et al. (2019), Buy 4 REINFORCE samples, get a baseline for free!, eq. 8.
 
-    >>> leave_one_out(torch.tensor([1.0, 2.0, 6.0]))
-    tensor([4.0000, 3.5000, 1.5000])
+    Examples:
+        >>> leave_one_out(torch.tensor([1.0, 2.0, 6.0]))
+        tensor([4.0000, 3.5000, 1.5000])
     """
     samples = cost.shape[dim] if cost.dim() else 1
     if samples < 2:
@@ -107,8 +110,9 @@ def standardize(x: Tensor, eps: float = 1e-8) -> Tensor:
 
     Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels.
 
-    >>> standardize(torch.tensor([1.0, 3.0]))
-    tensor([-1.,  1.])
+    Examples:
+        >>> standardize(torch.tensor([1.0, 3.0]))
+        tensor([-1.,  1.])
     """
     if x.numel() < 2:
         raise ValueError(f"standardize got {x.numel()} element: it needs at least two")

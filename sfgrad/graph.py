@@ -41,11 +41,11 @@ class StochasticGraph(Recorder):
         ValueError: `batch_ndims` is neither 0 nor 1; and whatever a record or `loss()` refuses.
 
     Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
-        not interact and no baseline depends on the draw it is used for.
+    not interact and no baseline depends on the draw it is used for.
 
     Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs;
-        Foerster et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order
-        Gradient Estimation in Stochastic Computation Graphs, for the second sum.
+    Foerster et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order
+    Gradient Estimation in Stochastic Computation Graphs, for the second sum.
     """
 
     updates_baselines = True

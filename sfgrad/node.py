@@ -126,11 +126,12 @@ class StochasticNode(nn.Module):
 
     Unbiased: as the estimator says.
 
-    >>> from torch.distributions import Bernoulli
-    >>> import torch
-    >>> gate = StochasticNode()
-    >>> gate(Bernoulli(torch.ones(3)))
-    tensor([1., 1., 1.])
+    Examples:
+        >>> from torch.distributions import Bernoulli
+        >>> import torch
+        >>> gate = StochasticNode()
+        >>> gate(Bernoulli(torch.ones(3)))
+        tensor([1., 1., 1.])
     """
 
     def __init__(self, estimator: Estimator = PLAIN, name: str | None = None):

@@ -74,10 +74,11 @@ def discounted_return(
 
     Source: Sutton & Barto (2018), Reinforcement Learning, eq. 3.8.
 
-    >>> discounted_return(torch.tensor([0.0, 1.0, 0.0, 1.0]), 0.5)
-    tensor([0.6250, 1.2500, 0.5000, 1.0000])
-    >>> discounted_return(torch.ones(4), 1.0, done=torch.tensor([0, 1, 0, 0]))
-    tensor([2., 1., 2., 1.])
+    Examples:
+        >>> discounted_return(torch.tensor([0.0, 1.0, 0.0, 1.0]), 0.5)
+        tensor([0.6250, 1.2500, 0.5000, 1.0000])
+        >>> discounted_return(torch.ones(4), 1.0, done=torch.tensor([0, 1, 0, 0]))
+        tensor([2., 1., 2., 1.])
     """
     reward = reward.to(torch.result_type(reward, 1.0)).movedim(dim, 0)  # whole numbers to float
     return linear_recurrence(reward, _carry(reward, discount, done, dim)).movedim(0, dim)
@@ -118,9 +119,10 @@ def generalized_advantage(
     Source: Schulman et al. (2016), High-Dimensional Continuous Control Using Generalized Advantage
     Estimation, eq. 16.
 
-    >>> r, v = torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
-    >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, trace=0.5)
-    tensor([0.1250, 1.5000])
+    Examples:
+        >>> r, v = torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
+        >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, trace=0.5)
+        tensor([0.1250, 1.5000])
     """
     _check_fraction("trace", trace)
     reward = reward.to(torch.result_type(reward, 1.0)).movedim(dim, 0)  # whole numbers to float

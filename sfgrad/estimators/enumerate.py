@@ -23,7 +23,7 @@ class Enumerate(Estimator):
     Unbiased: yes, to any order, without variance.
 
     Source: Rao-Blackwellisation over the whole node, e.g. Mohamed et al. (2020), Monte Carlo
-        Gradient Estimation in Machine Learning, section 7.
+    Gradient Estimation in Machine Learning, section 7.
     """
 
     def __init__(self, max_size: int = 4096):

@@ -26,7 +26,7 @@ class ScoreFunction(Estimator):
     Unbiased: yes, to any order of differentiation.
 
     Source: Williams (1992), Simple statistical gradient-following algorithms; the weight:
-        Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator, eq. 5.
+    Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator, eq. 5.
     """
 
     independent = True

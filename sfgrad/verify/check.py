@@ -125,14 +125,15 @@ def check_unbiased(
     Unbiased: this is the test of it.
 
     Source: exact mode is the gradient check of Zaremba & Sutskever (2015), Reinforcement Learning
-        Neural Turing Machines, section 6, carried from the model to the estimator.
+    Neural Turing Machines, section 6, carried from the model to the estimator.
 
-    >>> from torch.distributions import Bernoulli
-    >>> import sfgrad as sf
-    >>> eta = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    >>> fn = lambda: (sf.sample(Bernoulli(logits=eta)) - 0.45) ** 2
-    >>> bool(sf.check_unbiased(fn, wrt=[eta]))
-    True
+    Examples:
+        >>> from torch.distributions import Bernoulli
+        >>> import sfgrad as sf
+        >>> eta = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        >>> fn = lambda: (sf.sample(Bernoulli(logits=eta)) - 0.45) ** 2
+        >>> bool(sf.check_unbiased(fn, wrt=[eta]))
+        True
     """
     if mode not in ("auto", "exact", "monte_carlo"):
         raise ValueError(f"mode is {mode!r}: it must be 'auto', 'exact' or 'monte_carlo'")

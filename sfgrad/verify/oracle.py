@@ -50,14 +50,15 @@ def exact_gradient(
     Unbiased: exact, up to quadrature and rounding.
 
     Source: enumeration as in Zaremba & Sutskever (2015), Reinforcement Learning Neural Turing
-        Machines, section 6 (gradient checking).
+    Machines, section 6 (gradient checking).
 
-    >>> from torch.distributions import Bernoulli
-    >>> import sfgrad as sf
-    >>> eta = torch.zeros(1, requires_grad=True)
-    >>> fn = lambda: (sf.sample(Bernoulli(logits=eta)) - 0.45) ** 2
-    >>> sf.exact_gradient(fn, wrt=[eta])
-    (tensor(0.2525), [tensor([0.0250])])
+    Examples:
+        >>> from torch.distributions import Bernoulli
+        >>> import sfgrad as sf
+        >>> eta = torch.zeros(1, requires_grad=True)
+        >>> fn = lambda: (sf.sample(Bernoulli(logits=eta)) - 0.45) ** 2
+        >>> sf.exact_gradient(fn, wrt=[eta])
+        (tensor(0.2525), [tensor([0.0250])])
     """
     model = as_objective(fn, batch_ndims)
     model = Expectation(model.fn, 1, model.in_dims, model.batch_ndims, model.has_aux)
