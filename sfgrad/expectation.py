@@ -28,8 +28,8 @@ class Expectation(nn.Module):
         has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
 
     Returns:
-        A module, called with the arguments of `fn`: the loss `[]`, or `(loss, aux)`. Its value is
-        the estimate of the expected cost (mean over rows), its gradient unbiased.
+        A module that takes the arguments of `fn` and returns the loss `[]`, or `(loss, aux)`. The
+        loss's value is the estimate of the expected cost (mean over rows), its gradient unbiased.
 
     Raises:
         ValueError: `samples` is below 1, or above 1 with nothing to repeat; and whatever the graph
