@@ -103,6 +103,7 @@ def load_state(path: Path) -> Any:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
+            # a safetensors file is no mapping: it has keys() but cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata["checksum"] != _checksum(metadata["structure"], tensors):
             raise ValueError("its checksum is wrong")
@@ -174,6 +175,7 @@ class Run:
             text = json.dumps({**asked, "origin": origin}, indent=2) + "\n"
             with replacing(folder / CONFIG) as part:
                 part.write_text(text)
+            # open as long as the run is: `close` closes it
             self._lines = open(folder / METRICS, "a")  # noqa: SIM115
             purge = None if self.state is None else self.state["update"] + 1
             self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)

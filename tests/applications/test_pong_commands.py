@@ -176,6 +176,7 @@ def test_watch_writes_a_film(run, tmp_path, ending, capsys):
     assert main(arguments) == 0
     assert "30 steps" in capsys.readouterr().out
     with imageio.get_reader(film) as reader:
+        # list() would ask for the length, which a film's reader calls infinite
         frames = [frame for frame in reader]  # noqa: C416
     assert 25 < len(frames) <= 30  # a GIF joins equal frames
     assert frames[0].shape == (420, 320, 3)
