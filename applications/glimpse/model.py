@@ -1,0 +1,206 @@
+"""The glimpse model: what is seen where, a state that remembers, where to look next, a class."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent, Normal
+
+import sfgrad as sf
+from applications.glimpse.baselines import choose_estimator
+from applications.glimpse.config import Config
+from applications.glimpse.retina import Retina
+from applications.glimpse.tasks import DIGIT
+
+CLASSES = 10
+CONTRAST = 4.0
+"""What the retina sees is mostly dark: times this its standard deviation is nearer to 1."""
+
+
+class Glimpse(NamedTuple):
+    """One look of all rows, and what is believed after it."""
+
+    location: Tensor
+    """`[R, 2]`, (x, y), −1 to 1 within the image."""
+    seen: Tensor
+    """`[R, scales · patch²]`."""
+    logits: Tensor
+    """`[R, 10]`."""
+    looking: Tensor
+    """`[R]`, 1 where this glimpse was made, 0 where looking had stopped before."""
+    last: Tensor
+    """`[R]`, 1 where it was the row's last."""
+
+
+class GlimpseModel(nn.Module):
+    """Looks a few times and says what it saw.
+
+    A module whose call records, in the active graph, one cost per row after each glimpse, so that
+    `sf.expectation(model)` is the training loss. Outside a graph `look` simply looks.
+
+    Args:
+        config: sizes, policy and estimator.
+
+    Unbiased: the gradient of everything but what the locator's input depends on. That input is
+    detached, as in the paper: the state learns to see, not to steer.
+
+    Source: Mnih et al. (2014), Recurrent Models of Visual Attention, sections 3 and 4.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+        task, hidden = config.looks(), config.hidden
+        self.glimpses, self.noise, self.every = task.glimpses, config.noise_end, config.every
+        self.policy, self.stop_price = config.policy, config.stop_price
+        self.retina = Retina(task.patch, task.scales)
+        self.what = nn.Linear(self.retina.features, 128)
+        self.where = nn.Linear(2, 128)
+        self.join = nn.Linear(256, hidden)
+        self.core = Core(hidden)
+        self.classify = nn.Linear(hidden, CLASSES)
+        if self.policy == "learned" and self.glimpses > 1:
+            self.locate = head(hidden, 2)
+            self.place = sf.StochasticNode(
+                choose_estimator(config.estimator, config.baseline, hidden)
+            )
+        if self.stop_price is not None:
+            self.weary = head(hidden + 1, 1)
+            self.stop = sf.StochasticNode(sf.ScoreFunction(sf.Learned(nn.Linear(hidden + 1, 1))))
+
+    def look(
+        self, table: Tensor, price: Tensor | None = None, mean: bool = False
+    ) -> Iterator[Glimpse]:
+        """Look at all images, one glimpse after the other.
+
+        Args:
+            table: `[R, H + 1, W + 1]`, `integral` of the images.
+            price: `[R]`, nats per glimpse, for a model that may stop.
+            mean: go to the mean location and stop where that is likelier, instead of drawing.
+        """
+        rows = len(table)
+        hidden = table.new_zeros(rows, self.core.size)
+        location, looking = table.new_zeros(rows, 2), table.new_ones(rows)
+        smooth = self.pathwise
+        for count in range(1, self.glimpses + 1):
+            if count > 1:
+                location = self.next_location(hidden, looking, self.glimpses - count + 1, mean)
+            seen = self.retina(table, location, smooth)
+            glimpse = F.relu(torch.cat((self.what(CONTRAST * seen), self.where(location)), 1))
+            hidden = self.core(F.relu(self.join(glimpse)), hidden)
+            logits = self.classify(hidden).to(table.dtype)
+            on = torch.zeros_like(looking) if count == self.glimpses else looking
+            if self.stop_price is not None and count < self.glimpses:
+                on = on * self.go_on(hidden, price, looking, mean)
+            yield Glimpse(location, seen, logits, looking, looking - on)
+            looking = on
+
+    def next_location(self, hidden: Tensor, looking: Tensor, left: int, mean: bool) -> Tensor:
+        """Where to look next, `[R, 2]`, with so many glimpses left."""
+        if self.policy == "centre":
+            return looking.new_zeros(len(looking), 2)
+        if self.policy == "random":
+            return 2 * torch.rand(len(hidden), 2, device=hidden.device) - 1
+        centre = self.locate(hidden if self.pathwise else hidden.detach())
+        centre = centre.to(looking.dtype).tanh()
+        if mean:
+            return centre
+        centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score
+        place = Normal(centre, self.noise, validate_args=False)
+        context = F.pad(hidden, (0, 1), value=left)
+        return self.place(Independent(place, 1, validate_args=False), context=context)
+
+    def go_on(self, hidden: Tensor, price: Tensor | None, looking: Tensor, mean: bool) -> Tensor:
+        """Whether to look again, `[R]`."""
+        if price is None:
+            raise ValueError("this model stops when a glimpse is not worth its price: pass price=")
+        state = torch.cat((hidden.detach(), price[:, None].log()), 1)
+        logits = 3 - self.weary(state)[:, 0].to(looking.dtype)  # at first it mostly goes on
+        if mean:
+            return (logits > 0).to(looking.dtype)
+        logits = torch.where(looking > 0, logits, logits.detach())
+        return self.stop(Bernoulli(logits=logits, validate_args=False), context=state)
+
+    @property
+    def pathwise(self) -> bool:
+        """Whether the gradient flows through the locations."""
+        return hasattr(self, "place") and isinstance(self.place.estimator, sf.Pathwise)
+
+    def forward(self, table: Tensor, labels: Tensor, price: Tensor | None = None) -> None:
+        """Look, and record the costs: cross-entropy after each glimpse, nats, and prices.
+
+        Args:
+            table: `[R, H + 1, W + 1]`, `integral` of the images.
+            labels: int64 `[R]`.
+            price: `[R]`, nats per glimpse after the first, for a model that may stop.
+        """
+        for glimpse in self.look(table, price):
+            error = F.cross_entropy(glimpse.logits, labels, reduction="none")
+            due = glimpse.last + self.every * (glimpse.looking - glimpse.last)
+            sf.add_cost(due * error)
+            if price is not None:
+                sf.add_cost(price * (glimpse.looking - glimpse.last))
+
+
+class Core(nn.Module):
+    """The state that remembers: `h ← (1 − z) · h + z · ReLU(W [x, h])`, with the gate z a sigmoid.
+
+    Args:
+        size: units, of the state and of the input.
+
+    Source: Ravanelli et al. (2018), Light Gated Recurrent Units for Speech Recognition.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+        self.linear = nn.Linear(2 * size, 2 * size)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """`[R, size]`, `[R, size]` → `[R, size]`."""
+        gate, new = self.linear(torch.cat((x, hidden), 1)).to(hidden.dtype).chunk(2, 1)
+        return hidden.lerp(F.relu(new), gate.sigmoid())
+
+
+def head(inputs: int, outputs: int) -> nn.Sequential:
+    """A small network that starts at 0."""
+    last = nn.Linear(128, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, 128), nn.ReLU(), last)
+
+
+class ConvNet(nn.Module):
+    """Sees the whole image: two convolutions and a layer, about as many weights as the glimpses.
+
+    Args:
+        canvas: side of the image, pixels.
+    """
+
+    def __init__(self, canvas: int):
+        super().__init__()
+        stride = 1 if canvas == DIGIT else 2
+        side = ((canvas - 5) // stride + 1) // 2
+        side = (side - 4) // 2
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * side**2, 256),
+            nn.ReLU(),
+            nn.Linear(256, CLASSES),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`[B, canvas, canvas]` uint8 → logits `[B, 10]`."""
+        return self.layers(images[:, None].float() / 255).float()
+
+
+def make_model(config: Config) -> nn.Module:
+    """The network that a config asks for."""
+    return ConvNet(config.looks().canvas) if config.policy == "conv" else GlimpseModel(config)

@@ -1,0 +1,92 @@
+"""Trained networks as files: a run's best, and the small exports that are shipped."""
+
+import argparse
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from applications.glimpse.config import Config
+from applications.glimpse.model import make_model
+from applications.runs import RunError, load_state, read_config, save_state
+
+BEST = "best.safetensors"
+"""In a run folder: the averaged weights at the lowest validation error."""
+SHIPPED = Path(__file__).parent / "weights"
+"""Where the weights are that `evaluate` and `plot` take unless told a run folder."""
+
+
+def shipped(task: str, policy: str = "learned") -> Path:
+    """The shipped file of a task and a policy."""
+    return SHIPPED / f"{task}-{policy}.safetensors"
+
+
+def save_best(folder: Path, model: nn.Module, config: Config, metrics: dict[str, Any]) -> None:
+    """Keep the weights, with what they came to."""
+    state = {"weights": model.state_dict(), "config": asdict(config), "metrics": metrics}
+    save_state(folder / BEST, state)
+
+
+def load(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+    """A trained network, ready to look, with its config and its provenance.
+
+    Raises:
+        RunError: there is no such file, or it is damaged.
+    """
+    state = load_state(path)
+    known = {field.name for field in fields(Config)}
+    config = Config(**{name: value for name, value in state["config"].items() if name in known})
+    model = make_model(config)
+    model.load_state_dict({name: restore(value) for name, value in state["weights"].items()})
+    rest = {name: value for name, value in state.items() if name not in ("weights", "config")}
+    return model.eval(), config, rest
+
+
+def warm_start(model: nn.Module, config: Config) -> None:
+    """Begin from trained weights, if the config names some; a new head begins at 0.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another network.
+    """
+    if config.start is None:
+        return
+    trained, other, _ = load(Path(config.start))
+    try:
+        missing, surplus = model.load_state_dict(trained.state_dict(), strict=False)
+    except RuntimeError as error:
+        raise RunError(f"{config.start} is of another network than asked for ({error})") from error
+    if surplus or any(not name.startswith(("weary", "stop")) for name in missing):
+        found = f"{config.start} holds a network for {other.task}, policy {other.policy}"
+        raise RunError(f"{found}: it does not fit {config.task}, policy {config.policy}")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the best weights of `--run-dir` with their provenance, 8 bits a weight."""
+    if options.run_dir is None:
+        raise RunError("export needs to know which run: name it by --run-dir")
+    state, origin = load_state(options.run_dir / BEST), read_config(options.run_dir).get("origin")
+    config = state["config"]
+    output = options.output or shipped(config["task"], config["policy"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    small = {name: shrink(value) for name, value in state["weights"].items()}
+    save_state(output, {**state, "weights": small, "origin": origin})
+    print(f"{output}: {output.stat().st_size:,} bytes")
+
+
+def shrink(weight: Tensor) -> Any:
+    """A matrix in 8 bits, with a scale for each row; anything else as it is."""
+    if weight.dim() < 2:
+        return weight
+    scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
+    steps = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
+    return {"steps": steps, "scale": scale}
+
+
+def restore(weight: Any) -> Tensor:
+    """What `shrink` was given, to half a step."""
+    if isinstance(weight, Tensor):
+        return weight
+    steps, scale = weight["steps"], weight["scale"]
+    return steps * scale.view(-1, *[1] * (steps.dim() - 1))

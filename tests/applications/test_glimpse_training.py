@@ -1,0 +1,211 @@
+"""Training on generated digits: it learns, it resumes bit for bit, it refuses what does not fit."""
+
+import dataclasses
+import json
+import signal
+
+import pytest
+import torch
+
+from applications.glimpse import data, weights
+from applications.glimpse.__main__ import main
+from applications.glimpse.config import LIMITS, Config
+from applications.glimpse.training import Scenes, Trainer, average, conclude, train
+from applications.runs import CHECKPOINT, METRICS, Run, RunError, load_state, read_metrics
+from tests.applications.digits import generated_digits
+
+TINY = Config(glimpses=3, hidden=32, batch=32, epochs=2, precision="float32", warp=0.5)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return generated_digits(280, 10, seed=0)
+
+
+def run(folder, config, images, resume=False):
+    with Run(folder, config, resume, LIMITS) as folder_of_run:
+        return train(config, folder_of_run, images)
+
+
+def weights_of(folder):
+    state = load_state(folder / CHECKPOINT)
+    return {name: state[name] for name in ("model", "averaged", "optimizer", "rng", "scenes")}
+
+
+def flat(state):
+    if isinstance(state, dict):
+        return [leaf for key in sorted(state, key=str) for leaf in flat(state[key])]
+    return [leaf for item in state for leaf in flat(item)] if isinstance(state, list) else [state]
+
+
+def same(one, other):
+    pairs = list(zip(flat(one), flat(other), strict=True))
+    assert any(isinstance(a, torch.Tensor) and a.numel() > 100 for a, _ in pairs)
+    return all(a.equal(b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"baseline": "both", "samples": 2},
+        {"stop_price": 0.1},
+        {"policy": "conv"},
+        {"task": "cluttered60", "policy": "random", "precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change):
+    config = dataclasses.replace(TINY, **change)
+    assert run(tmp_path / "whole", config, images)
+    step = Trainer.step
+
+    def step_and_stop(self):
+        step(self)
+        if self.tally.update in (5, 13):  # in the middle of the first epoch and of the second
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "step", step_and_stop)
+    complete = [run(tmp_path / "parts", config, images, resume) for resume in (False, True, True)]
+    assert complete == [False, False, True]
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+    timeless = [
+        [
+            {k: v for k, v in line.items() if k not in ("seconds", "images_per_second")}
+            for line in read_metrics(tmp_path / name / METRICS)
+        ]
+        for name in ("whole", "parts")
+    ]
+    assert timeless[0] == timeless[1]
+    assert len(timeless[0]) == config.epochs
+    monkeypatch.setattr(Trainer, "step", step)
+    assert run(tmp_path / "other", dataclasses.replace(config, seed=1), images)
+    assert not same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "other"))
+
+
+def test_learns_to_see_and_keeps_the_best(tmp_path):
+    config = Config(glimpses=3, hidden=64, batch=64, epochs=25, precision="float32", warp=0)
+    images = generated_digits(2400, 10, seed=1)
+    assert run(tmp_path, config, images)
+    lines = read_metrics(tmp_path / METRICS)
+    errors = [line["error"] for line in lines]
+    assert errors[0] > 0.5
+    assert errors[-1] < 0.1
+    assert [line["best_error"] for line in lines] == [
+        min(errors[: n + 1]) for n in range(len(errors))
+    ]
+    assert lines[-1]["baseline_fit"] > 0.1
+    _, loaded, rest = weights.load(tmp_path / weights.BEST)
+    assert loaded == config
+    assert rest["metrics"]["error"] == min(errors)
+
+
+def test_early_stop(tmp_path, images):
+    config = dataclasses.replace(TINY, epochs=50, learning_rate=0.0, patience=2)
+    assert run(tmp_path, config, images)
+    lines = read_metrics(tmp_path / METRICS)
+    best = min(range(len(lines)), key=lambda n: lines[n]["error"])
+    assert len(lines) == best + 3
+    assert len(lines) < 50
+
+
+def test_a_limit_on_seconds_can_be_lifted(tmp_path, images):
+    assert run(tmp_path, dataclasses.replace(TINY, seconds=0), images)
+    assert read_metrics(tmp_path / METRICS) == []
+    assert run(tmp_path, TINY, images, resume=True)
+    assert len(read_metrics(tmp_path / METRICS)) == TINY.epochs
+
+
+def test_every_epoch_sees_every_digit_once():
+    images = generated_digits(128, 10, seed=0)
+    tagged = torch.arange(128).view(-1, 1, 1).expand(-1, 28, 28).to(torch.uint8)
+    scenes = Scenes(dataclasses.replace(TINY, warp=0), tagged, images.train_labels, seed=0)
+    epochs = []
+    for epoch in range(2):
+        seen = [scenes.batch(epoch * scenes.per_epoch + index) for index in range(scenes.per_epoch)]
+        tags = torch.cat([batch.flatten(1).amax(1) for batch, _ in seen]).long()
+        assert torch.cat([labels for _, labels in seen]).equal(images.train_labels[tags])
+        assert sorted(tags.tolist()) == list(range(128))
+        epochs.append(tags.tolist())
+    assert epochs[0] != epochs[1]
+
+
+def test_the_average_starts_at_once_and_slows_down():
+    averaged, present = [torch.zeros(2)], [torch.ones(2)]
+    average(averaged, present, torch.tensor(0))
+    torch.testing.assert_close(averaged[0], torch.full((2,), 0.9))
+    averaged = [torch.zeros(2)]
+    average(averaged, present, torch.tensor(10**6))
+    torch.testing.assert_close(averaged[0], torch.full((2,), 0.001))
+
+
+def test_begins_from_trained_weights_with_a_new_head(tmp_path, images):
+    assert run(tmp_path / "first", TINY, images)
+    start = str(tmp_path / "first" / weights.BEST)
+    config = dataclasses.replace(TINY, start=start, stop_price=0.1)
+    model = Trainer(config, images).model
+    trained, _, _ = weights.load(tmp_path / "first" / weights.BEST)
+    assert model.core.linear.weight.equal(trained.core.linear.weight)
+    with pytest.raises(RunError, match="another network"):
+        Trainer(dataclasses.replace(config, hidden=16), images)
+    with pytest.raises(RunError, match="does not fit mnist28, policy random"):
+        Trainer(dataclasses.replace(config, policy="random"), images)
+    with pytest.raises(RunError, match="there is no"):
+        Trainer(dataclasses.replace(config, start=str(tmp_path / "none")), images)
+
+
+def test_a_price_too_high_is_paid_once():
+    """With glimpses dearer than any answer is worth, the model learns to look once."""
+    images = generated_digits(2000, 10, seed=2)
+    config = dataclasses.replace(
+        TINY, policy="centre", stop_price=100.0, every=0.0, epochs=25, learning_rate=5e-3, warp=0
+    )
+    trainer = Trainer(config, images)
+    scenes = trainer.validation[0]
+    before = conclude(trainer.model, scenes, 100.0)[1].mean().item()
+    while trainer.tally.update < trainer.updates:
+        trainer.step()
+    after = conclude(trainer.model, scenes, 100.0)[1].mean().item()
+    assert before > 2
+    assert after < 1.1
+
+
+def test_a_model_that_may_stop_wants_to_know_the_price(images):
+    model = Trainer(dataclasses.replace(TINY, stop_price=0.1), images).model
+    with pytest.raises(ValueError, match="pass price="):
+        conclude(model, images.test_images)
+
+
+def test_the_command_line(tmp_path, images, monkeypatch, capsys):
+    monkeypatch.setattr(data, "ensure", lambda name, folder: images)
+    folder = tmp_path / "run"
+    small = ["--glimpses", "2", "--hidden", "16", "--batch", "32", "--epochs", "1"]
+    assert main(["train", "--run-dir", str(folder), *small]) == 0
+    assert "the run is in" in capsys.readouterr().out
+    assert main(["train", "--run-dir", str(folder), *small]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main(["train", "--run-dir", str(folder), "--resume", "--seed", "5"]) == 2
+    assert "has seed = 0, not 5" in capsys.readouterr().err
+    assert main(["export", "--run-dir", str(folder), "--output", str(tmp_path / "w")]) == 0
+    assert (tmp_path / "w").stat().st_size < (folder / weights.BEST).stat().st_size / 2
+    model, config, rest = weights.load(tmp_path / "w")
+    best, same_config, _ = weights.load(folder / weights.BEST)
+    assert config == same_config
+    assert (
+        rest["origin"]["commit"]
+        == json.loads((folder / "config.json").read_text())["origin"]["commit"]
+    )
+    for one, other in zip(model.parameters(), best.parameters(), strict=True):
+        assert (one - other).abs().max() <= other.abs().max() / 250
+    assert main(["export"]) == 2
+    assert "name it by --run-dir" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path, images):
+    assert run(tmp_path, TINY, images)
+    path = tmp_path / weights.BEST
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"best\.safetensors is damaged"):
+        weights.load(path)
