@@ -7,7 +7,10 @@ import sfgrad as sf
 
 
 class Critic(nn.Module):
-    """Predicts the cost to go from the state and the number of glimpses to come.
+    """Predicts the cost to go, given the state, the present error, and the glimpses to come.
+
+    The present error needs the label, which the network does not know: a baseline may know anything
+    that the draw does not influence.
 
     Args:
         hidden: size of the state.
@@ -15,11 +18,12 @@ class Critic(nn.Module):
 
     def __init__(self, hidden: int):
         super().__init__()
-        self.per_glimpse = nn.Sequential(nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, 1))
+        self.change = nn.Sequential(nn.Linear(hidden + 1, 128), nn.ReLU(), nn.Linear(128, 1))
 
     def forward(self, context: Tensor) -> Tensor:
-        """`[R, hidden + 1]`, the state and how many glimpses are to come, → `[R]`, nats."""
-        return self.per_glimpse(context[:, :-1])[:, 0] * context[:, -1]
+        """`[R, hidden + 2]`: state, present error (nats), glimpses to come → `[R]`, nats."""
+        error, left = context[:, -2], context[:, -1]
+        return left * (error + self.change(context[:, :-1])[:, 0])
 
 
 class Both(sf.Baseline):

@@ -19,6 +19,10 @@ CONTRAST = 4.0
 """What the retina sees is mostly dark: times this its standard deviation is nearer to 1."""
 
 
+WEIGHTS = 400_000
+"""Of the convolutional network's layer; about what the glimpse model has in all."""
+
+
 class Glimpse(NamedTuple):
     """One look of all rows, and what is believed after it."""
 
@@ -28,6 +32,8 @@ class Glimpse(NamedTuple):
     """`[R, scales · patch²]`."""
     logits: Tensor
     """`[R, 10]`."""
+    error: Tensor | None
+    """`[R]`, cross-entropy, nats, where the labels are known."""
     looking: Tensor
     """`[R]`, 1 where this glimpse was made, 0 where looking had stopped before."""
     last: Tensor
@@ -67,60 +73,77 @@ class GlimpseModel(nn.Module):
             )
         if self.stop_price is not None:
             self.weary = head(hidden + 1, 1)
-            self.stop = sf.StochasticNode(sf.ScoreFunction(sf.Learned(nn.Linear(hidden + 1, 1))))
+            self.stop = sf.StochasticNode(sf.ScoreFunction(sf.Learned(head(hidden + 2, 1))))
 
     def look(
-        self, table: Tensor, price: Tensor | None = None, mean: bool = False
+        self,
+        table: Tensor,
+        *,
+        labels: Tensor | None = None,
+        price: Tensor | None = None,
+        mean: bool = False,
     ) -> Iterator[Glimpse]:
         """Look at all images, one glimpse after the other.
 
         Args:
             table: `[R, H + 1, W + 1]`, `integral` of the images.
+            labels: int64 `[R]`, for the errors; None where there is nothing to learn.
             price: `[R]`, nats per glimpse, for a model that may stop.
             mean: go to the mean location and stop where that is likelier, instead of drawing.
         """
         rows = len(table)
-        hidden = table.new_zeros(rows, self.core.size)
+        hidden = table.new_zeros(rows, self.core.hidden_size)
         location, looking = table.new_zeros(rows, 2), table.new_ones(rows)
-        smooth = self.pathwise
-        for count in range(1, self.glimpses + 1):
-            if count > 1:
-                location = self.next_location(hidden, looking, self.glimpses - count + 1, mean)
-            seen = self.retina(table, location, smooth)
+        error = None
+        for left in reversed(range(self.glimpses)):
+            if left < self.glimpses - 1:
+                known = None if error is None else critic_sees(hidden, error, left + 1)
+                location = self.next_location(hidden, looking, known, mean)
+            seen = self.retina(table, location, self.pathwise)
             glimpse = F.relu(torch.cat((self.what(CONTRAST * seen), self.where(location)), 1))
             hidden = self.core(F.relu(self.join(glimpse)), hidden)
-            logits = self.classify(hidden).to(table.dtype)
-            on = torch.zeros_like(looking) if count == self.glimpses else looking
-            if self.stop_price is not None and count < self.glimpses:
-                on = on * self.go_on(hidden, price, looking, mean)
-            yield Glimpse(location, seen, logits, looking, looking - on)
+            logits = self.classify(hidden).float()
+            if labels is not None:
+                error = F.cross_entropy(logits, labels, reduction="none")
+            on = looking if left else torch.zeros_like(looking)
+            if self.stop_price is not None and left:
+                on = on * self.go_on(hidden, error, price, looking, mean)
+            yield Glimpse(location, seen, logits, error, looking, looking - on)
             looking = on
 
-    def next_location(self, hidden: Tensor, looking: Tensor, left: int, mean: bool) -> Tensor:
-        """Where to look next, `[R, 2]`, with so many glimpses left."""
+    def next_location(
+        self, hidden: Tensor, looking: Tensor, known: Tensor | None, mean: bool
+    ) -> Tensor:
+        """Where to look next, `[R, 2]`; the baseline sees what is `known`, `[R, ...]`."""
         if self.policy == "centre":
-            return looking.new_zeros(len(looking), 2)
+            return hidden.new_zeros(len(hidden), 2).float()
         if self.policy == "random":
             return 2 * torch.rand(len(hidden), 2, device=hidden.device) - 1
-        centre = self.locate(hidden if self.pathwise else hidden.detach())
-        centre = centre.to(looking.dtype).tanh()
+        centre = self.locate(hidden if self.pathwise else hidden.detach()).float().tanh()
         if mean:
             return centre
         centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score
         place = Normal(centre, self.noise, validate_args=False)
-        context = F.pad(hidden, (0, 1), value=left)
-        return self.place(Independent(place, 1, validate_args=False), context=context)
+        return self.place(Independent(place, 1, validate_args=False), context=known)
 
-    def go_on(self, hidden: Tensor, price: Tensor | None, looking: Tensor, mean: bool) -> Tensor:
-        """Whether to look again, `[R]`."""
+    def go_on(
+        self,
+        hidden: Tensor,
+        error: Tensor | None,
+        price: Tensor | None,
+        looking: Tensor,
+        mean: bool,
+    ) -> Tensor:
+        """Whether to look again, `[R]`; the error is for the baseline."""
         if price is None:
             raise ValueError("this model stops when a glimpse is not worth its price: pass price=")
         state = torch.cat((hidden.detach(), price[:, None].log()), 1)
-        logits = 3 - self.weary(state)[:, 0].to(looking.dtype)  # at first it mostly goes on
+        logits = 3 - self.weary(state)[:, 0].float()  # at first it mostly goes on
         if mean:
-            return (logits > 0).to(looking.dtype)
+            return (logits > 0).float()
         logits = torch.where(looking > 0, logits, logits.detach())
-        return self.stop(Bernoulli(logits=logits, validate_args=False), context=state)
+        known = None if error is None else torch.cat((state, error.detach()[:, None]), 1)
+        return self.stop(Bernoulli(logits=logits, validate_args=False), context=known)
 
     @property
     def pathwise(self) -> bool:
@@ -135,10 +158,9 @@ class GlimpseModel(nn.Module):
             labels: int64 `[R]`.
             price: `[R]`, nats per glimpse after the first, for a model that may stop.
         """
-        for glimpse in self.look(table, price):
-            error = F.cross_entropy(glimpse.logits, labels, reduction="none")
+        for glimpse in self.look(table, labels=labels, price=price):
             due = glimpse.last + self.every * (glimpse.looking - glimpse.last)
-            sf.add_cost(due * error)
+            sf.add_cost(due * glimpse.error)
             if price is not None:
                 sf.add_cost(price * (glimpse.looking - glimpse.last))
 
@@ -154,13 +176,18 @@ class Core(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.size = size
+        self.hidden_size = size
         self.linear = nn.Linear(2 * size, 2 * size)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """`[R, size]`, `[R, size]` → `[R, size]`."""
         gate, new = self.linear(torch.cat((x, hidden), 1)).to(hidden.dtype).chunk(2, 1)
         return hidden.lerp(F.relu(new), gate.sigmoid())
+
+
+def critic_sees(hidden: Tensor, error: Tensor, left: int) -> Tensor:
+    """The context of a `Critic`, `[R, hidden + 2]`."""
+    return torch.cat((hidden, error.detach()[:, None], error.new_full((len(error), 1), left)), 1)
 
 
 def head(inputs: int, outputs: int) -> nn.Sequential:
@@ -172,7 +199,7 @@ def head(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class ConvNet(nn.Module):
-    """Sees the whole image: two convolutions and a layer, about as many weights as the glimpses.
+    """Sees the whole image: two convolutions and a layer, as many weights as the glimpse model.
 
     Args:
         canvas: side of the image, pixels.
@@ -181,8 +208,9 @@ class ConvNet(nn.Module):
     def __init__(self, canvas: int):
         super().__init__()
         stride = 1 if canvas == DIGIT else 2
-        side = ((canvas - 5) // stride + 1) // 2
-        side = (side - 4) // 2
+        first = ((canvas - 5) // stride + 1) // 2
+        side = (first - 4) // 2
+        units = round(WEIGHTS / (32 * side**2))
         self.layers = nn.Sequential(
             nn.Conv2d(1, 16, 5, stride),
             nn.ReLU(),
@@ -191,14 +219,14 @@ class ConvNet(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Flatten(),
-            nn.Linear(32 * side**2, 256),
+            nn.Linear(32 * side**2, units),
             nn.ReLU(),
-            nn.Linear(256, CLASSES),
+            nn.Linear(units, CLASSES),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """`[B, canvas, canvas]` uint8 → logits `[B, 10]`."""
-        return self.layers(images[:, None].float() / 255).float()
+        """Uint8 `[B, canvas, canvas]` → logits `[B, 10]`."""
+        return self.layers(CONTRAST / 255 * images[:, None]).float()
 
 
 def make_model(config: Config) -> nn.Module:

@@ -240,7 +240,7 @@ def conclude(
     """Look until the last glimpse: its logits `[B, 10]` and how many glimpses were made `[B]`."""
     prices = None if price is None else torch.full((len(scenes),), price)
     logits, made = torch.zeros(()), torch.zeros(len(scenes))
-    for glimpse in model.look(integral(scenes), prices, mean):
+    for glimpse in model.look(integral(scenes), price=prices, mean=mean):
         logits = torch.where(glimpse.looking[:, None] > 0, glimpse.logits, logits)
         made += glimpse.looking
     return logits, made

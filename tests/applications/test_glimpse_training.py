@@ -84,8 +84,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change
 
 
 def test_learns_to_see_and_keeps_the_best(tmp_path):
-    config = Config(glimpses=3, hidden=64, batch=64, epochs=25, precision="float32", warp=0)
-    images = generated_digits(2400, 10, seed=1)
+    config = Config(glimpses=3, hidden=64, batch=64, epochs=12, precision="float32", warp=0.5)
+    images = generated_digits(5000, 10, seed=1)
     assert run(tmp_path, config, images)
     lines = read_metrics(tmp_path / METRICS)
     errors = [line["error"] for line in lines]
