@@ -11,7 +11,6 @@ An update's metrics are written before its checkpoint, and a resumed run drops t
 checkpoint does not know. So a run killed at any moment loses the update in flight and nothing else.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -368,35 +367,3 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-# ---------------------------------------------------------------- the command line
-
-
-def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
-    """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            name = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
-        if not least <= value <= most or value == float("inf"):
-            wanted = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: it must be {wanted}")
-        return value
-
-    return parse
-
-
-def run_command(command: Callable[[], object]) -> int:
-    """Run a subcommand: the exit status; what the user can put right is told on standard error."""
-    try:
-        command()
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from applications.commands import Commands, number, prepare
 from applications.gaussian import plot as pictures
 from applications.gaussian.comparison import print_table
 from applications.gaussian.gaussian import BASELINES, START, make_baseline, make_objective
@@ -16,13 +17,9 @@ from applications.runs import (
     METRICS,
     Run,
     RunError,
-    latest_folder,
     load_state,
-    new_folder,
-    number,
     read_config,
     read_metrics,
-    run_command,
 )
 
 RUNS = Path("runs/gaussian")
@@ -47,12 +44,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def run_train(options: argparse.Namespace) -> None:
     """Learn into a run folder."""
-    folder, defaults = options.run_dir, vars(Config())
-    if folder is None:
-        folder = latest_folder(RUNS) if options.resume else new_folder(RUNS, "learning")
-    if options.resume:  # what is not told stays as it was
-        defaults = config_of(folder) | {name: defaults[name] for name in LIMITS}
-    config = Config(**asked(options, defaults))
+    config, folder = prepare(Config, options, RUNS, "learning", LIMITS)
     score = find_score(config.score)
     baseline = make_baseline(config.baseline, score)
     make_objective(
@@ -105,15 +97,12 @@ def formats(text: str) -> list[str]:
     return text.split(",")
 
 
-def parser() -> argparse.ArgumentParser:
+def commands() -> Commands:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m applications.gaussian", description=__doc__)
-    commands = top.add_subparsers(required=True, metavar="command")
+    all = Commands("gaussian", __doc__)
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=help, description=help)
-        one.set_defaults(run=run)
-        one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        one = all.add(name, run, help)
         one.add_argument("--seed", type=number(int, 0), help="fixes every draw (0)")
         one.add_argument("--score", help="module:function or an image file: what is to be raised")
         samples = "draws per gradient (panels 80, learning 100, comparison 16)"
@@ -143,13 +132,12 @@ def parser() -> argparse.ArgumentParser:
     output = Path("pictures/gaussian")
     one.add_argument("--output", type=Path, default=output, help="folder (%(default)s)")
     one.add_argument("--format", type=formats, default=FORMATS, help="some of png,svg,pdf (all)")
-    return top
+    return all
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; returns the exit status."""
-    options = parser().parse_args(arguments)
-    return run_command(lambda: options.run(options))
+    return commands().main(arguments)
 
 
 if __name__ == "__main__":

@@ -2,30 +2,22 @@
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
+from applications.commands import Commands, number, prepare
 from applications.glimpse import data, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.tasks import TASKS
 from applications.glimpse.training import train as train_model
-from applications.runs import Run, latest_folder, new_folder, number, read_config, run_command
+from applications.runs import Run
 
 RUNS = Path("runs/glimpse")
 
 
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
-    names = [field.name for field in fields(Config)]
-    asked = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    config = Config(**asked)
-    folder = options.run_dir
-    if folder is None:
-        folder = latest_folder(RUNS) if options.resume else new_folder(RUNS, config.task)
-    if options.resume:  # what is not told stays as it was
-        had = read_config(folder)
-        kept = {name: had[name] for name in names if name in had and name not in LIMITS}
-        config = Config(**(kept | asked))
+    name = options.task or Config.task
+    config, folder = prepare(Config, options, RUNS, name, LIMITS)
     images = data.ensure(config.data, options.folder)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run, images)
@@ -33,17 +25,13 @@ def train(options: argparse.Namespace) -> None:
     print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
 
 
-def parser() -> argparse.ArgumentParser:
+def commands() -> Commands:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m applications.glimpse", description=__doc__)
-    commands = top.add_subparsers(required=True, metavar="command")
+    all = Commands("glimpse", __doc__)
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=help, description=help)
-        one.set_defaults(run=run)
-        one.add_argument("--folder", type=Path, default=data.FOLDER, help="of the data (data)")
-        if run is not data.data:
-            one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        one = all.add(name, run, help)
+        one.add_argument("--folder", type=Path, default=data.FOLDER, help="of the images (data)")
         return one
 
     one = command("train", train, "Train a glimpse model; Ctrl-C stops at a checkpoint.")
@@ -63,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--stop-price", type=number(float, 1e-9), help="highest price of a glimpse")
     one.add_argument("--warp", type=number(float, 0), help="distortion of the digits (1)")
     one.add_argument("--batch", type=number(int, 1), help="images per update (128)")
-    one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (60)")
+    one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (100)")
     one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (2e-3)")
     one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
     one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
@@ -88,13 +76,12 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, help="the file (the shipped one of the task)")
-    return top
+    return all
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command: the exit status."""
-    options = parser().parse_args(arguments)
-    return run_command(lambda: options.run(options))
+    return commands().main(arguments)
 
 
 if __name__ == "__main__":

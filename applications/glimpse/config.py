@@ -47,7 +47,7 @@ class Config:
     """Strength of the distortions of the training digits."""
     batch: int = 128
     """Images per update."""
-    epochs: int = 60
+    epochs: int = 100
     """The learning rate falls to 0 over so many times the training set."""
     learning_rate: float = 2e-3
     """Of Adam, at its highest."""

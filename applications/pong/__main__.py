@@ -6,9 +6,10 @@ from pathlib import Path
 
 import ale_py
 
+from applications.commands import Commands, number, prepare
 from applications.pong import blog, evaluate, pictures, weights
 from applications.pong.games import find_game
-from applications.runs import Run, latest_folder, new_folder, number, read_config, run_command
+from applications.runs import Run
 
 RECIPES = {"blog": blog}
 RUNS = Path("runs/pong")
@@ -17,36 +18,19 @@ RUNS = Path("runs/pong")
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     recipe = RECIPES[options.recipe]
-    fields = recipe.Config.__dataclass_fields__
-    asked = {name: getattr(options, name, None) for name in fields}
-    asked["game"] = options.game and find_game(options.game)
-    asked = {name: value for name, value in asked.items() if value is not None}
-    config = recipe.Config(**asked)
-    folder = options.run_dir
-    if folder is None:
-        folder = latest_folder(RUNS) if options.resume else new_folder(RUNS, config.recipe)
-    if options.resume:  # what is not told stays as it was
-        had = read_config(folder)
-        kept = {name: had[name] for name in fields if name in had and name not in recipe.LIMITS}
-        config = recipe.Config(**(kept | asked))
+    options.game = options.game and find_game(options.game)
+    config, folder = prepare(recipe.Config, options, RUNS, options.recipe, recipe.LIMITS)
     with Run(folder, config, options.resume, recipe.LIMITS) as run:
         complete = recipe.train(config, run)
     go_on = f"go on with: python -m applications.pong train --resume --run-dir {folder}"
     print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
 
 
-def parser() -> argparse.ArgumentParser:
+def commands() -> Commands:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m applications.pong", description=__doc__)
-    commands = top.add_subparsers(required=True, metavar="command")
+    all = Commands("pong", __doc__)
 
-    def command(name: str, run, help: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=help, description=help)
-        one.set_defaults(run=run)
-        one.add_argument("--run-dir", type=Path, help="the run folder itself")
-        return one
-
-    one = command("train", train, "Train from pixels; Ctrl-C stops at a checkpoint.")
+    one = all.add("train", train, "Train from pixels; Ctrl-C stops at a checkpoint.")
     one.add_argument(
         "--recipe", choices=RECIPES, default="blog", help="what to train (%(default)s)"
     )
@@ -67,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--seconds may be other than they were. Games in flight start anew",
     )
 
-    one = command("evaluate", evaluate.evaluate, "Play, and print the mean return.")
+    one = all.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
     one.add_argument(
         "--environment",
         help="'training' for the settings trained with, or an id such as ALE/Pong-v5 (both)",
@@ -77,26 +61,25 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
-    one = command("watch", pictures.watch, "Record a game as MP4 or GIF.")
+    one = all.add("watch", pictures.watch, "Record a game as MP4 or GIF.")
     one.add_argument("--output", type=Path, default=Path("pong.mp4"), help="(%(default)s)")
     one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
     one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
     one.add_argument("--steps", type=number(int, 1), help="at most so many agent steps (one game)")
 
-    one = command("plot", pictures.plot, "Draw the learning curve and the weights W1.")
+    one = all.add("plot", pictures.plot, "Draw the learning curve and the weights W1.")
     one.add_argument("--output", type=Path, help="folder for the pictures (the run folder)")
     one.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="(%(default)s)")
 
-    one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
+    one = all.add("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, default=weights.SHIPPED, help="(%(default)s)")
-    return top
+    return all
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command: the exit status."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    options = parser().parse_args(arguments)
-    return run_command(lambda: options.run(options))
+    return commands().main(arguments)
 
 
 if __name__ == "__main__":

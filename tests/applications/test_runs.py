@@ -19,11 +19,9 @@ from applications.runs import (
     latest_folder,
     load_state,
     new_folder,
-    number,
     read_config,
     read_metrics,
     replacing,
-    run_command,
     save_state,
     sparkline,
 )
@@ -193,33 +191,3 @@ def test_sparkline_and_duration():
     assert sparkline(list(range(8))) == "▁▂▃▄▅▆▇█"
     assert len(sparkline(list(range(1000)))) == 32
     assert [duration(s) for s in (7.4, 200, 3900)] == ["7 s", "3 min 20 s", "1 h 05 min"]
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "message"),
-    [
-        (number(int, 1), "0", "0 is not allowed: it must be at least 1"),
-        (number(int, 1), "1.5", "'1.5' is not a whole number"),
-        (number(float, 0, 1), "1.5", "it must be from 0 to 1"),
-        (number(float, 0), "nan", "it must be at least 0"),
-        (number(float, 0), "inf", "it must be at least 0"),
-        (number(float, 0), "x", "'x' is not a number"),
-    ],
-)
-def test_numbers_of_the_command_line(parse, text, message):
-    with pytest.raises(Exception, match=message):
-        parse(text)
-    assert number(int, 1)("3") == 3
-
-
-def test_run_command_tells_what_the_user_can_put_right(capsys):
-    def wrong():
-        raise RunError("no such thing")
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    assert run_command(wrong) == 2
-    assert capsys.readouterr().err == "error: no such thing\n"
-    assert run_command(interrupted) == 130
-    assert run_command(lambda: None) == 0

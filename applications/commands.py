@@ -1,0 +1,86 @@
+"""The command line of an application: its subcommands, `--run-dir` and `--resume`, plain errors."""
+
+import argparse
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from applications.runs import RunError, latest_folder, new_folder, read_config
+
+
+class Commands:
+    """`python -m applications.<name> <command>`; every command may be told a run folder.
+
+    Args:
+        application: its name.
+        description: what `--help` begins with.
+    """
+
+    def __init__(self, application: str, description: str | None):
+        self.parser = ArgumentParser(f"python -m applications.{application}", None, description)
+        self._commands = self.parser.add_subparsers(required=True, metavar="command")
+
+    def add(self, name: str, run: Callable[[Namespace], object], help: str) -> ArgumentParser:
+        """A command that calls `run` with its options: its parser, to add them to."""
+        one = self._commands.add_parser(name, help=help, description=help)
+        one.set_defaults(run=run)
+        one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        return one
+
+    def main(self, arguments: list[str] | None = None) -> int:
+        """Run a command: the exit status; what the user can put right is told on standard error."""
+        options = self.parser.parse_args(arguments)
+        try:
+            options.run(options)
+        except RunError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 130
+        return 0
+
+
+def prepare(
+    kind: type, options: Namespace, parent: Path, name: str, limits: Collection[str]
+) -> tuple[Any, Path]:
+    """The config and the folder of the run that a `train` command asks for.
+
+    Args:
+        kind: the config, a dataclass; an option of the same name sets a field, unless it is None.
+        options: with `run_dir` and `resume`. A resumed run keeps all that it is not told.
+        parent: where a run goes whose folder is not told.
+        name: what its folder is called there.
+        limits: fields that a resumed run does not keep: how long to train.
+
+    Raises:
+        RunError: there is nothing to resume.
+    """
+    names = [field.name for field in fields(kind)]
+    told = {n: value for n in names if (value := getattr(options, n, None)) is not None}
+    folder = options.run_dir
+    if folder is None:
+        folder = latest_folder(parent) if options.resume else new_folder(parent, name)
+    if options.resume:
+        had = read_config(folder)
+        told = {n: had[n] for n in names if n in had and n not in limits} | told
+    return kind(**told), folder
+
+
+def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
+    """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            name = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
+        if not least <= value <= most or value == float("inf"):
+            wanted = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it must be {wanted}")
+        return value
+
+    return parse
