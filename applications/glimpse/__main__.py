@@ -46,6 +46,7 @@ def commands() -> Commands:
     one.add_argument("--noise-end", type=number(float, 1e-6), help="at the end (0.05)")
     one.add_argument("--estimator", choices=ESTIMATORS, help="of the locator (score-function)")
     one.add_argument("--baseline", choices=BASELINES, help="of the locator (learned)")
+    one.add_argument("--steering", type=number(float, 0, 1), help="score to the state (0.2)")
     one.add_argument("--samples", type=number(int, 1), help="paths per image (1)")
     one.add_argument("--every", type=number(float, 0), help="weight of earlier answers (1)")
     one.add_argument("--stop-price", type=number(float, 1e-9), help="highest price of a glimpse")

@@ -37,6 +37,9 @@ class Config:
     """Of the locations; `pathwise` differentiates a smooth retina, as the contrast."""
     baseline: str = "learned"
     """Of the score function; `both` adds leave-one-out on what the learned one left over."""
+    steering: float = 0.2
+    """How much of the score function's gradient goes on from the locator to the state it reads: 0
+    in the paper; 1 for a gradient without bias."""
     samples: int = 1
     """Paths per image, for leave-one-out."""
     every: float = 1.0

@@ -49,8 +49,8 @@ class GlimpseModel(nn.Module):
     Args:
         config: sizes, policy and estimator.
 
-    Unbiased: the gradient of everything but what the locator's input depends on. That input is
-    detached, as in the paper: the state learns to see, not to steer.
+    Unbiased: yes with `steering = 1`. With less, the locator's own gradient is unbiased, and what
+    feeds it gets that share of the score function's and all of backpropagation's.
 
     Source: Mnih et al. (2014), Recurrent Models of Visual Attention, sections 3 and 4.
     """
@@ -60,6 +60,7 @@ class GlimpseModel(nn.Module):
         task, hidden = config.looks(), config.hidden
         self.glimpses, self.noise, self.every = task.glimpses, config.noise_end, config.every
         self.policy, self.stop_price = config.policy, config.stop_price
+        self.steering = config.steering
         self.retina = Retina(task.patch, task.scales)
         self.what = nn.Linear(self.retina.features, 128)
         self.where = nn.Linear(2, 128)
@@ -102,7 +103,7 @@ class GlimpseModel(nn.Module):
             seen = self.retina(table, location, self.pathwise)
             glimpse = F.relu(torch.cat((self.what(CONTRAST * seen), self.where(location)), 1))
             hidden = self.core(F.relu(self.join(glimpse)), hidden)
-            logits = self.classify(hidden).float()
+            logits = self.classify(hidden).to(table.dtype)
             if labels is not None:
                 error = F.cross_entropy(logits, labels, reduction="none")
             on = looking if left else torch.zeros_like(looking)
@@ -116,10 +117,11 @@ class GlimpseModel(nn.Module):
     ) -> Tensor:
         """Where to look next, `[R, 2]`; the baseline sees what is `known`, `[R, ...]`."""
         if self.policy == "centre":
-            return hidden.new_zeros(len(hidden), 2).float()
+            return looking.new_zeros(len(looking), 2)
         if self.policy == "random":
             return 2 * torch.rand(len(hidden), 2, device=hidden.device) - 1
-        centre = self.locate(hidden if self.pathwise else hidden.detach()).float().tanh()
+        centre = self.locate(hidden if self.pathwise else hidden.detach())
+        centre = centre.to(looking.dtype).tanh()
         if mean:
             return centre
         centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score
@@ -138,9 +140,9 @@ class GlimpseModel(nn.Module):
         if price is None:
             raise ValueError("this model stops when a glimpse is not worth its price: pass price=")
         state = torch.cat((hidden.detach(), price[:, None].log()), 1)
-        logits = 3 - self.weary(state)[:, 0].float()  # at first it mostly goes on
+        logits = 3 - self.weary(state)[:, 0].to(looking.dtype)  # at first it mostly goes on
         if mean:
-            return (logits > 0).float()
+            return (logits > 0).to(looking.dtype)
         logits = torch.where(looking > 0, logits, logits.detach())
         known = None if error is None else torch.cat((state, error.detach()[:, None]), 1)
         return self.stop(Bernoulli(logits=logits, validate_args=False), context=known)
