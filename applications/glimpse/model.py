@@ -120,8 +120,8 @@ class GlimpseModel(nn.Module):
             return looking.new_zeros(len(looking), 2)
         if self.policy == "random":
             return 2 * torch.rand(len(hidden), 2, device=hidden.device) - 1
-        centre = self.locate(hidden if self.pathwise else hidden.detach())
-        centre = centre.to(looking.dtype).tanh()
+        state = hidden if self.pathwise else hidden.detach().lerp(hidden, self.steering)
+        centre = self.locate(state).to(looking.dtype).tanh()
         if mean:
             return centre
         centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score

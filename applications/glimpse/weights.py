@@ -14,6 +14,8 @@ from applications.runs import RunError, load_state, read_config, save_state
 
 BEST = "best.safetensors"
 """In a run folder: the averaged weights at the lowest validation error."""
+BASELINES = ("place.", "stop.")
+"""What the names of the baselines' weights begin with."""
 SHIPPED = Path(__file__).parent / "weights"
 """Where the weights are that `evaluate` and `plot` take unless told a run folder."""
 
@@ -32,20 +34,39 @@ def save_best(folder: Path, model: nn.Module, config: Config, metrics: dict[str,
 def load(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     """A trained network, ready to look, with its config and its provenance.
 
+    Its baselines, which only training needs, are new.
+
     Raises:
-        RunError: there is no such file, or it is damaged.
+        RunError: there is no such file, it is damaged, or of another version of the network.
     """
     state = load_state(path)
     known = {field.name for field in fields(Config)}
     config = Config(**{name: value for name, value in state["config"].items() if name in known})
     model = make_model(config)
-    model.load_state_dict({name: restore(value) for name, value in state["weights"].items()})
+    weights = {name: restore(value) for name, value in state["weights"].items()}
+    fit(model, weights, f"{path} is of another version of the network")
     rest = {name: value for name, value in state.items() if name not in ("weights", "config")}
     return model.eval(), config, rest
 
 
+def fit(model: nn.Module, weights: dict[str, Tensor], otherwise: str) -> None:
+    """Give a model trained weights; those of its baselines stay as they are.
+
+    Raises:
+        RunError: they do not fit.
+    """
+    weights = {name: value for name, value in weights.items() if not name.startswith(BASELINES)}
+    try:
+        missing, surplus = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise RunError(f"{otherwise} ({error})") from error
+    missing = [name for name in missing if not name.startswith((*BASELINES, "weary."))]
+    if missing or surplus:
+        raise RunError(f"{otherwise}: {', '.join([*missing, *surplus])}")
+
+
 def warm_start(model: nn.Module, config: Config) -> None:
-    """Begin from trained weights, if the config names some; a new head begins at 0.
+    """Begin from trained weights, if the config names some; a head to stop by begins at 0.
 
     Raises:
         RunError: the file is missing, damaged, or of another network.
@@ -53,13 +74,8 @@ def warm_start(model: nn.Module, config: Config) -> None:
     if config.start is None:
         return
     trained, other, _ = load(Path(config.start))
-    try:
-        missing, surplus = model.load_state_dict(trained.state_dict(), strict=False)
-    except RuntimeError as error:
-        raise RunError(f"{config.start} is of another network than asked for ({error})") from error
-    if surplus or any(not name.startswith(("weary", "stop")) for name in missing):
-        found = f"{config.start} holds a network for {other.task}, policy {other.policy}"
-        raise RunError(f"{found}: it does not fit {config.task}, policy {config.policy}")
+    it = f"{config.start} holds a network for {other.task}, policy {other.policy}"
+    fit(model, trained.state_dict(), f"{it}: it does not fit what is asked for")
 
 
 def export(options: argparse.Namespace) -> None:
@@ -70,7 +86,8 @@ def export(options: argparse.Namespace) -> None:
     config = state["config"]
     output = options.output or shipped(config["task"], config["policy"])
     output.parent.mkdir(parents=True, exist_ok=True)
-    small = {name: shrink(value) for name, value in state["weights"].items()}
+    own = {n: value for n, value in state["weights"].items() if not n.startswith(BASELINES)}
+    small = {name: shrink(value) for name, value in own.items()}
     save_state(output, {**state, "weights": small, "origin": origin})
     print(f"{output}: {output.stat().st_size:,} bytes")
 
