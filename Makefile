@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup test check pong gaussian bench docs clean
+.PHONY: help setup test check pong gaussian glimpse bench docs clean
 
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
 	@echo "make gaussian   the score-function picture, pictures/gaussian"
+	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
 	@echo "make test       the whole test suite"
 	@echo "make check      lint, types, import contract, tests, docs"
 	@echo "make bench      the tables of benchmarks/"
@@ -37,6 +38,10 @@ pong: setup
 
 gaussian: setup
 	$(BIN)/python -m applications.gaussian plot $(ARGS)
+
+glimpse: setup
+	$(BIN)/python -m applications.glimpse train $(ARGS)
+	$(BIN)/python -m applications.glimpse plot
 
 bench: setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"  # adds pyro

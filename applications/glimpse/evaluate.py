@@ -1,0 +1,335 @@
+"""How often a trained network errs on the test images, and what knowing where to look is worth."""
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from torch import Generator, Tensor, nn
+
+from applications.glimpse import data, weights
+from applications.glimpse.config import Config
+from applications.glimpse.data import Images
+from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
+from applications.glimpse.retina import integral
+from applications.glimpse.tasks import TASKS, Task, make_scenes
+from applications.glimpse.training import CHEAPEST
+from applications.runs import RunError
+
+TEST_SEED = 20140624
+"""Fixes the test scenes, once and for all."""
+BATCH = 250
+"""So many scenes are made, and looked at, at once; the test scenes depend on it."""
+CLEARLY = 3.0
+"""Standard errors by which a network must beat random glimpses to have learned where to look."""
+PRICES = 9
+"""Points of the curve of a network that may stop."""
+OTHERS = {
+    "random": "trained on random glimpses",
+    "centre": "trained on the centre alone",
+    "conv": "convolutional, of equal size",
+}
+"""Policies whose shipped networks are compared with, and what the table calls them."""
+
+
+# ---------------------------------------------------------------- what others build on
+
+
+# no test, whatever its name begins with
+def test_scenes(task: Task, images: Images, count: int | None = None) -> tuple[Tensor, Tensor]:  # noqa: PT028
+    """The task's test set: always the same scenes, of the test digits and pieces of them.
+
+    Args:
+        task: canvas and clutter.
+        images: the digits.
+        count: the first so many; None for all.
+
+    Returns:
+        uint8 `[N, canvas, canvas]` and labels, int64 `[N]`.
+    """
+    generator = Generator().manual_seed(TEST_SEED)
+    digits, labels = images.test_images, images.test_labels[:count]
+    batches = digits.split(BATCH)[: math.ceil(len(labels) / BATCH)]
+    scenes = [make_scenes(task, batch, digits, generator) for batch in batches]
+    return torch.cat(scenes)[: len(labels)], labels
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a network answered, glimpse by glimpse."""
+
+    labels: Tensor
+    """int64 `[N]`, the true classes."""
+    answers: Tensor
+    """int64 `[P, T, N]`, on each path after each glimpse; the last one stays where looking
+    stopped."""
+    made: Tensor
+    """`[P, N]`, glimpses made."""
+
+    @property
+    def wrong(self) -> Tensor:
+        """`[N]`, for each image the share of its paths that end in a wrong answer."""
+        return (self.answers[:, -1] != self.labels).double().mean(0)
+
+    @property
+    def error(self) -> float:
+        """The share of wrong answers when each image is looked at along one path."""
+        return self.wrong.mean().item()
+
+    @property
+    def standard_error(self) -> float:
+        """Of the error, over the images: √(e (1 − e) / N) for one path each."""
+        return self.wrong.std(correction=0).item() / len(self.labels) ** 0.5
+
+    @property
+    def by_glimpses(self) -> Tensor:
+        """`[T]`, the error if the answer is asked for after 1, 2, … glimpses."""
+        return (self.answers != self.labels).double().mean((0, 2))
+
+    @property
+    def confusion(self) -> Tensor:
+        """int64 `[10, 10]`, paths by true class (row) and answer (column)."""
+        pairs = self.labels * CLASSES + self.answers[:, -1]
+        return pairs.flatten().bincount(minlength=CLASSES**2).view(CLASSES, CLASSES)
+
+    @property
+    def mean_glimpses(self) -> float:
+        """Glimpses made per path."""
+        return self.made.mean().item()
+
+
+@torch.no_grad()
+def errors(
+    model: nn.Module,
+    scenes: Tensor,
+    labels: Tensor,
+    paths: int = 1,
+    mean: bool = False,
+    price: float | None = None,
+) -> Outcome:
+    """Look at every scene, and answer after each glimpse.
+
+    Args:
+        model: a `GlimpseModel`; or a `ConvNet`, which sees all at its first glimpse.
+        scenes: uint8 `[N, canvas, canvas]`.
+        labels: int64 `[N]`.
+        paths: how often each scene is looked at anew; every path answers for itself.
+        mean: go to the mean location and stop where that is likelier, instead of drawing.
+        price: nats per glimpse, for a model that may stop; None for its highest.
+    """
+    parts = []
+    for batch in scenes.split(BATCH):
+        looks = [_look(model, batch, mean, price) for _ in range(paths)]
+        parts.append([torch.stack(part) for part in zip(*looks, strict=True)])
+    answers, made = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return Outcome(labels, answers, made)
+
+
+def by_glimpses(model: nn.Module, scenes: Tensor, labels: Tensor, mean: bool = False) -> Tensor:
+    """The error after each glimpse, `[T]`: `errors(...).by_glimpses`."""
+    return errors(model, scenes, labels, mean=mean).by_glimpses
+
+
+def by_price(model: GlimpseModel, scenes: Tensor, labels: Tensor) -> list[tuple[float, Outcome]]:
+    """What a model that may stop comes to at each price of a glimpse, nats, from high to low."""
+    prices = [model.stop_price * CHEAPEST ** (step / (PRICES - 1)) for step in range(PRICES)]
+    return [(price, errors(model, scenes, labels, price=price)) for price in prices]
+
+
+def lead(one: Outcome, other: Outcome) -> float:
+    """By how many standard errors `one` errs less than `other`, image by image on the same ones."""
+    difference = other.wrong - one.wrong
+    error = difference.std(correction=0) / len(difference) ** 0.5
+    return (difference.mean() / error.clamp_min(1e-12)).item()
+
+
+def _look(
+    model: nn.Module, scenes: Tensor, mean: bool, price: float | None
+) -> tuple[Tensor, Tensor]:
+    """One path per scene: the answer after each glimpse `[T, R]`, and glimpses made `[R]`."""
+    if isinstance(model, ConvNet):
+        return model(scenes).argmax(1)[None], torch.ones(len(scenes))
+    price = model.stop_price if price is None else price
+    prices = None if price is None else torch.full((len(scenes),), price)
+    answers, made = [], torch.zeros(len(scenes))
+    for glimpse in model.look(integral(scenes), price=prices, mean=mean):
+        answer = glimpse.logits.argmax(1)
+        answers.append(torch.where(glimpse.looking > 0, answer, answers[-1]) if answers else answer)
+        made += glimpse.looking
+    return torch.stack(answers), made
+
+
+# ---------------------------------------------------------------- the subcommand
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure a network, and those that it is compared with, on the test scenes.
+
+    Raises:
+        RunError: there is no such network, a file is damaged, or the network cannot do what is
+            asked of it.
+    """
+    model, config, task = choose(options)
+    others = {policy: companion(task, policy, model, config) for policy in OTHERS}
+    images = data.ensure(config.data, options.folder)
+    scenes, labels = test_scenes(TASKS[task], images, options.images)
+
+    def measure(network: nn.Module, **how) -> Outcome:
+        torch.manual_seed(options.seed)
+        return errors(network, scenes, labels, **how)
+
+    drawn, mean = measure(model, paths=options.paths), measure(model, mean=True)
+    compared = {
+        policy: None if other is None else measure(other, paths=options.paths)
+        for policy, other in others.items()
+    }
+    if options.json:
+        print(json.dumps(summary(task, drawn, mean, compared)))
+        return
+    rows = [("this one, drawn locations", model, drawn), ("this one, mean location", model, mean)]
+    rows += [(name, others[policy], compared[policy]) for policy, name in OTHERS.items()]
+    console, price = Console(), getattr(model, "stop_price", None)
+    console.print(heading(task, drawn, price), error_table(rows), sep="\n")
+    if compared["random"] is not None and (ahead := lead(drawn, compared["random"])) < CLEARLY:
+        console.print(
+            "This model has learned nothing about where to look: its error is not clearly below "
+            f"that of random glimpses ({ahead:.1f} standard errors; {CLEARLY:g} would be)."
+        )
+    console.print(glimpse_table(drawn), confusion_table(drawn), sep="\n")
+    if price is not None:
+        torch.manual_seed(options.seed)
+        console.print(price_table(by_price(model, scenes, labels)))
+
+
+def choose(options: argparse.Namespace) -> tuple[nn.Module, Config, str]:
+    """The network to evaluate, its config, and the name of the task to evaluate it on.
+
+    Raises:
+        RunError: there is no such network, its file is damaged, or it cannot do what is asked.
+    """
+    path = weights.shipped(options.task or Config.task)
+    if options.run_dir is not None:
+        path = options.run_dir / weights.BEST
+    elif not path.exists():
+        raise RunError(f"no weights are shipped yet ({path.name}): name a run by --run-dir")
+    model, config, _ = weights.load(path)
+    task = options.task or config.task
+    if isinstance(model, ConvNet):
+        if TASKS[task].canvas != TASKS[config.task].canvas:
+            raise RunError(f"a convolutional network for {config.task} cannot see {task}")
+        if options.glimpses is not None:
+            raise RunError("a convolutional network takes no glimpses: leave out --glimpses")
+    elif options.glimpses is not None:
+        if options.glimpses > 1 and model.policy == "learned" and not hasattr(model, "locate"):
+            raise RunError(f"{path} was trained for one glimpse: it does not know where to look")
+        model.glimpses = options.glimpses
+    return model, config, task
+
+
+def companion(task: str, policy: str, model: nn.Module, config: Config) -> nn.Module | None:
+    """The shipped network that differs from `model` in its policy alone; None if there is none.
+
+    Raises:
+        RunError: its file is damaged.
+    """
+    path = weights.shipped(task, policy)
+    if not path.exists():
+        return None
+    other, its, _ = weights.load(path)
+    if its.data != config.data:
+        return None
+    if isinstance(other, ConvNet) or isinstance(model, ConvNet):
+        return other
+    if _size(other) != _size(model):
+        return None
+    other.glimpses = model.glimpses
+    return other
+
+
+def _size(model: GlimpseModel) -> tuple[int, int, int]:
+    return model.classify.in_features, model.retina.patch, model.retina.scales
+
+
+def summary(
+    task: str, drawn: Outcome, mean: Outcome, compared: dict[str, Outcome | None]
+) -> dict[str, object]:
+    """The JSON object."""
+    error = {policy: other and other.error for policy, other in compared.items()}
+    return {
+        "error": drawn.error,
+        "standard_error": drawn.standard_error,
+        "random_glimpses_error": error["random"],
+        "images": len(drawn.labels),
+        "mean_location_error": mean.error,
+        "centre_error": error["centre"],
+        "conv_error": error["conv"],
+        "task": task,
+        "glimpses": drawn.answers.shape[1],
+        "errors_by_glimpses": drawn.by_glimpses.tolist(),
+    }
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+def heading(task: str, drawn: Outcome, price: float | None) -> str:
+    """What was measured."""
+    paths, most, images = drawn.answers.shape
+    glimpses = f"{most} glimpse{'s' * (most > 1)}"
+    if price is not None:
+        glimpses = f"{drawn.mean_glimpses:.2f} of {glimpses} at a price of {price:g} nats"
+    return f"{task}: {images:,} test images, {glimpses}, {paths} path{'s' * (paths > 1)} per image"
+
+
+def error_table(rows: list[tuple[str, nn.Module | None, Outcome | None]]) -> Table:
+    """A row for each network: name, size, error and its standard error."""
+    table = Table("network", Column("weights", justify="right"), "error")
+    for name, network, outcome in rows:
+        size = "" if network is None else f"{count_weights(network):,}"
+        table.add_row(name, size, "not shipped" if outcome is None else percent(outcome))
+    return table
+
+
+def glimpse_table(drawn: Outcome) -> Table:
+    """The error after each number of glimpses."""
+    table = Table("glimpses", "error")
+    for count, error in enumerate(drawn.by_glimpses.tolist(), 1):
+        table.add_row(f"{count}", f"{error:.2%}")
+    return table
+
+
+def confusion_table(drawn: Outcome) -> Table:
+    """How often each true class (row) got each answer (column)."""
+    columns = [Column(f"{answer}", justify="right") for answer in range(CLASSES)]
+    table = Table("true", *columns, box=box.SIMPLE, title="answers, row by true class")
+    for true, counts in enumerate(drawn.confusion.tolist()):
+        cells = [f"{count:,}" if count else "·" for count in counts]
+        cells[true] = f"[bold]{cells[true]}[/bold]"
+        table.add_row(f"{true}", *cells)
+    return table
+
+
+def price_table(curve: list[tuple[float, Outcome]]) -> Table:
+    """What a dearer glimpse costs in errors."""
+    table = Table("price of a glimpse, nats", "glimpses", "error")
+    for price, outcome in curve:
+        table.add_row(f"{price:.2g}", f"{outcome.mean_glimpses:.2f}", percent(outcome))
+    return table
+
+
+def percent(outcome: Outcome) -> str:
+    """The error ± its standard error."""
+    return f"{outcome.error:.2%} ± {outcome.standard_error:.2%}"
+
+
+def count_weights(model: nn.Module) -> int:
+    """Weights that an answer depends on: all but the baselines'."""
+    return sum(
+        weight.numel()
+        for name, weight in model.named_parameters()
+        if not name.startswith(("place.", "stop."))
+    )
