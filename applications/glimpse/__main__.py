@@ -53,7 +53,7 @@ def commands() -> Commands:
     one.add_argument("--warp", type=number(float, 0), help="distortion of the digits (1)")
     one.add_argument("--batch", type=number(int, 1), help="images per update (128)")
     one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (100)")
-    one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (2e-3)")
+    one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (4e-3)")
     one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
     one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
     one.add_argument("--start", help="trained weights to begin from, a file")

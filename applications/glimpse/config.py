@@ -52,7 +52,7 @@ class Config:
     """Images per update."""
     epochs: int = 100
     """The learning rate falls to 0 over so many times the training set."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Of Adam, at its highest."""
     patience: int = 0
     """Stop after so many epochs without a better validation error; 0 for never."""
