@@ -5,7 +5,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from applications.glimpse.config import Config
@@ -43,7 +42,7 @@ def load(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     known = {field.name for field in fields(Config)}
     config = Config(**{name: value for name, value in state["config"].items() if name in known})
     model = make_model(config)
-    weights = {name: restore(value) for name, value in state["weights"].items()}
+    weights = {name: value.float() for name, value in state["weights"].items()}
     fit(model, weights, f"{path} is of another version of the network")
     rest = {name: value for name, value in state.items() if name not in ("weights", "config")}
     return model.eval(), config, rest
@@ -79,7 +78,7 @@ def warm_start(model: nn.Module, config: Config) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the best weights of `--run-dir` with their provenance, 8 bits a weight."""
+    """Write the best weights of `--run-dir` with their provenance, in half precision."""
     if options.run_dir is None:
         raise RunError("export needs to know which run: name it by --run-dir")
     state, origin = load_state(options.run_dir / BEST), read_config(options.run_dir).get("origin")
@@ -87,23 +86,6 @@ def export(options: argparse.Namespace) -> None:
     output = options.output or shipped(config["task"], config["policy"])
     output.parent.mkdir(parents=True, exist_ok=True)
     own = {n: value for n, value in state["weights"].items() if not n.startswith(BASELINES)}
-    small = {name: shrink(value) for name, value in own.items()}
+    small = {name: value.half() for name, value in own.items()}
     save_state(output, {**state, "weights": small, "origin": origin})
     print(f"{output}: {output.stat().st_size:,} bytes")
-
-
-def shrink(weight: Tensor) -> Any:
-    """A matrix in 8 bits, with a scale for each row; anything else as it is."""
-    if weight.dim() < 2:
-        return weight
-    scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
-    steps = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
-    return {"steps": steps, "scale": scale}
-
-
-def restore(weight: Any) -> Tensor:
-    """What `shrink` was given, to half a step."""
-    if isinstance(weight, Tensor):
-        return weight
-    steps, scale = weight["steps"], weight["scale"]
-    return steps * scale.view(-1, *[1] * (steps.dim() - 1))

@@ -197,7 +197,7 @@ def test_the_command_line(tmp_path, images, monkeypatch, capsys):
     assert main(["train", "--run-dir", str(folder), "--resume", "--seed", "5"]) == 2
     assert "has seed = 0, not 5" in capsys.readouterr().err
     assert main(["export", "--run-dir", str(folder), "--output", str(tmp_path / "w")]) == 0
-    assert (tmp_path / "w").stat().st_size < (folder / weights.BEST).stat().st_size / 2
+    assert (tmp_path / "w").stat().st_size < (folder / weights.BEST).stat().st_size * 0.7
     model, config, rest = weights.load(tmp_path / "w")
     best, same_config, _ = weights.load(folder / weights.BEST)
     assert config == same_config
@@ -207,7 +207,7 @@ def test_the_command_line(tmp_path, images, monkeypatch, capsys):
     )
     for (name, one), other in zip(model.named_parameters(), best.parameters(), strict=True):
         if not name.startswith(weights.BASELINES):
-            assert (one - other).abs().max() <= other.abs().max() / 250
+            assert (one - other).abs().max() <= other.abs().max() / 2000
     assert main(["export"]) == 2
     assert "name it by --run-dir" in capsys.readouterr().err
 
