@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from applications.commands import Commands, number, prepare
-from applications.glimpse import data, evaluate, pictures, weights
+from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.tasks import TASKS
 from applications.glimpse.training import train as train_model
@@ -90,6 +90,13 @@ def commands() -> Commands:
     one.add_argument("--output", type=Path, help="folder (the run's, else pictures/glimpse)")
     one.add_argument("--seed", type=number(int, 0), default=0, help="fixes the paths (%(default)s)")
     one.add_argument("--format", choices=pictures.FORMATS, default="png", help="(%(default)s)")
+
+    one = command("compare", compare.compare, "Compare estimators of the locator's gradient.")
+    one.add_argument("--task", choices=TASKS, help="(mnist28)")
+    one.add_argument("--seconds", type=number(float, 1), default=60.0, help="of training each (60)")
+    one.add_argument("--batches", type=number(int, 3), default=64, help="for the variance (64)")
+    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
+    one.add_argument("--output", type=Path, help="folder (the run's, else pictures/glimpse)")
 
     one = command("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, help="the file (the shipped one of the task)")

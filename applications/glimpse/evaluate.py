@@ -39,8 +39,7 @@ OTHERS = {
 # ---------------------------------------------------------------- what others build on
 
 
-# no test, whatever its name begins with
-def test_scenes(task: Task, images: Images, count: int | None = None) -> tuple[Tensor, Tensor]:  # noqa: PT028
+def held_out_scenes(task: Task, images: Images, count: int | None = None) -> tuple[Tensor, Tensor]:
     """The task's test set: always the same scenes, of the test digits and pieces of them.
 
     Args:
@@ -176,7 +175,7 @@ def evaluate(options: argparse.Namespace) -> None:
     model, config, task = choose(options)
     others = {policy: companion(task, policy, model, config) for policy in OTHERS}
     images = data.ensure(config.data, options.folder)
-    scenes, labels = test_scenes(TASKS[task], images, options.images)
+    scenes, labels = held_out_scenes(TASKS[task], images, options.images)
 
     def measure(network: nn.Module, **how) -> Outcome:
         torch.manual_seed(options.seed)
@@ -246,7 +245,8 @@ def companion(task: str, policy: str, model: nn.Module, config: Config) -> nn.Mo
         return other
     if _size(other) != _size(model):
         return None
-    other.glimpses = model.glimpses
+    if other.glimpses > 1:
+        other.glimpses = model.glimpses
     return other
 
 

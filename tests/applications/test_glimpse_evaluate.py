@@ -21,6 +21,7 @@ from applications.glimpse.evaluate import (
     by_price,
     count_weights,
     errors,
+    held_out_scenes,
     lead,
 )
 from applications.glimpse.model import ConvNet, Glimpse, make_model
@@ -40,7 +41,7 @@ SMALL = Config(hidden=32, patch=8, glimpses=3, noise_end=0.5, batch=100, learnin
 def test_the_scenes_are_always_the_same(task):
     many = generated_digits(10, BATCH + 500, seed=1)
     torch.manual_seed(0)
-    scenes, labels = evaluate.test_scenes(TASKS[task], many)
+    scenes, labels = held_out_scenes(TASKS[task], many)
     assert scenes.shape == (BATCH + 500, TASKS[task].canvas, TASKS[task].canvas)
     assert scenes.dtype == torch.uint8
     assert torch.equal(labels, many.test_labels)
@@ -48,7 +49,7 @@ def test_the_scenes_are_always_the_same(task):
     torch.manual_seed(0)
     assert torch.rand(()) == drawn  # the generator that draws the paths is left alone
     for count in (7, BATCH, BATCH + 1):
-        fewer, their_labels = evaluate.test_scenes(TASKS[task], many, count)
+        fewer, their_labels = held_out_scenes(TASKS[task], many, count)
         assert torch.equal(fewer, scenes[:count])
         assert torch.equal(their_labels, labels[:count])
 
@@ -56,14 +57,14 @@ def test_the_scenes_are_always_the_same(task):
 def test_the_scenes_are_those_that_the_published_errors_are_of():
     digits = (torch.arange(300 * 28 * 28) % 251).to(torch.uint8).view(300, 28, 28)
     images = replace(IMAGES, test_images=digits, test_labels=torch.arange(300) % 10)
-    scenes, _ = evaluate.test_scenes(TASKS["cluttered60"], images)
+    scenes, _ = held_out_scenes(TASKS["cluttered60"], images)
     assert zlib.crc32(scenes.numpy()) == 854760814
 
 
 def test_digits_and_clutter_are_test_digits():
     faint, bright = torch.ones(300, 28, 28).to(torch.uint8), torch.full((9, 28, 28), 255)
     images = replace(IMAGES, train_images=bright.to(torch.uint8), test_images=faint)
-    scenes, _ = evaluate.test_scenes(TASKS["cluttered60"], images)
+    scenes, _ = held_out_scenes(TASKS["cluttered60"], images)
     assert (scenes.long().sum((1, 2)) == 28 * 28 + 4 * 8 * 8).all()
 
 

@@ -1,0 +1,367 @@
+"""How estimators of the locator's gradient compare when each makes as many evaluations.
+
+An evaluation is one path of glimpses over one image. A gradient is made of B images with K paths
+each, and B · K is the same for all: a path more for one image is an image less. So two variances
+are told: that of a gradient over fresh batches, which a training suffers, and the part of it that
+the draws of locations make, which would be left if the images were always the same.
+
+`pathwise` is the contrast. It differentiates the smooth retina, which sees between pixels, and is
+unbiased for that; what the retina of whole pixels sees, by which all others train, does not move
+with a location that moves a little. The two see slightly different things, so the objectives
+differ slightly as well.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+import sfgrad as sf
+from applications.glimpse import data, style, weights
+from applications.glimpse.config import Config
+from applications.glimpse.data import Images
+from applications.glimpse.model import GlimpseModel
+from applications.glimpse.retina import integral
+from applications.glimpse.training import Scenes, Trainer
+from applications.runs import Display, RunError, duration
+
+Tell = Callable[[str], None]
+"""Told what is being done."""
+CASES: dict[str, dict[str, Any]] = {
+    "none": {"baseline": "none"},
+    "average": {"baseline": "average"},
+    "learned": {"baseline": "learned"},
+    "leave-one-out 2": {"baseline": "leave-one-out", "samples": 2},
+    "leave-one-out 4": {"baseline": "leave-one-out", "samples": 4},
+    "leave-one-out 8": {"baseline": "leave-one-out", "samples": 8},
+    "both 4": {"baseline": "both", "samples": 4},
+    "pathwise": {"estimator": "pathwise"},
+}
+"""What is compared, and in what it differs from one path per image without a baseline."""
+MOST = 8
+"""Paths for an image, of which the number of evaluations is a multiple."""
+FITTED = ("average", "learned", "both")
+"""Baselines that are fitted to the frozen weights before gradients are measured."""
+FITTING = 300
+"""Batches that they are fitted to."""
+ABOUT_GRADIENTS = (
+    "Variance: of the locator's gradient, summed over its parameters; draws: what is left of it "
+    "when the images stay the same. Pathwise is unbiased for the smooth retina, but not for that "
+    "of whole pixels, by which the others train."
+)
+ABOUT_ERRORS = (
+    "B images, K paths each; ± for the images it was measured on, other seeds train to other errors"
+)
+
+
+# ---------------------------------------------------------------- the subcommand
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Train with every estimator, measure its gradients at one snapshot; tell and draw both.
+
+    Args:
+        options: `task`, `run_dir`, `folder` of the data, `seconds`, `batches`, `seed`, `output`.
+
+    Raises:
+        RunError: the run named is damaged or has no locator to compare by, or a file cannot be
+            written.
+    """
+    snapshot, config = choose(options)
+    images = data.ensure(config.data, options.folder)
+    trained, gradients = {}, {}
+    with Display(f"Estimators of the locator's gradient · {config.task}") as display:
+
+        def teller(name: str) -> Tell:
+            return lambda doing: display.show(lambda: {"estimator": name, "now": doing})
+
+        for name in CASES:
+            trained[name] = train_for(case(config, name), images, options.seconds, teller(name))
+        snapshot = snapshot or trained["learned"].averaged.module
+        for name in CASES:
+            gradients[name] = measure(
+                case(config, name), snapshot, images, options.batches, teller(name)
+            )
+    results = {
+        name: outcome(trained[name]) | spread(gradients[name], gradients["none"]) for name in CASES
+    }
+    asked = {"task": config.task, "seed": config.seed, "evaluations": config.batch}
+    asked |= {"seconds": options.seconds, "batches": options.batches}
+    Console().print(gradient_table(asked, results), training_table(asked, results), sep="\n")
+    folder = options.output or options.run_dir or style.PICTURES
+    path = folder / "compare.json"
+    with style.writing(path):
+        path.write_text(json.dumps(asked | {"estimators": results}, indent=2) + "\n")
+    style.save(draw(asked, results), folder / "compare.png")
+
+
+def choose(options: argparse.Namespace) -> tuple[GlimpseModel | None, Config]:
+    """The snapshot to measure at, if a run is named, and what all cases have in common.
+
+    Raises:
+        RunError: the run is of another task, may stop, or has no locator.
+    """
+    if options.run_dir is None:
+        return None, Config(task=options.task or Config.task, seed=options.seed)
+    model, config, _ = weights.load(options.run_dir / weights.BEST)
+    if options.task not in (None, config.task):
+        raise RunError(f"the run in {options.run_dir} is of {config.task}, not of {options.task}")
+    if not hasattr(model, "locate") or config.stop_price is not None:
+        raise RunError(
+            f"the run in {options.run_dir} has {config.policy} locations and stop price "
+            f"{config.stop_price}: compare needs learned ones, and a model that never stops"
+        )
+    evaluations = max(config.batch * config.samples // MOST * MOST, MOST)
+    return model, replace(config, seed=options.seed, start=None, batch=evaluations)
+
+
+def case(config: Config, name: str) -> Config:
+    """The settings of a case, which makes `config.batch` evaluations for a gradient."""
+    differs = {"estimator": "score-function", "samples": 1} | CASES[name]
+    return replace(config, **differs, batch=config.batch // differs["samples"])
+
+
+# ---------------------------------------------------------------- the measurements
+
+
+def train_for(config: Config, images: Images, seconds: float, tell: Tell) -> Trainer:
+    """Train for so long; the schedules of learning rate and noise end with the time."""
+    trainer, started = Trainer(config, images), time.monotonic()
+    while (spent := time.monotonic() - started) < seconds:
+        if trainer.tally.update:
+            trainer.updates = trainer.tally.update * seconds / spent
+        trainer.step()
+        tell(f"training, {duration(seconds - spent)} left")
+    return trainer
+
+
+def outcome(trainer: Trainer) -> dict[str, float]:
+    """What a training came to."""
+    error, count = trainer.validate()["error"], len(trainer.validation[1])
+    return {
+        "images": trainer.config.batch,
+        "samples": trainer.config.samples,
+        "updates": trainer.tally.update,
+        "validation_error": error,
+        "validation_error_standard_error": (error * (1 - error) / count) ** 0.5,
+    }
+
+
+def measure(
+    config: Config, snapshot: GlimpseModel, images: Images, batches: int, tell: Tell
+) -> Tensor:
+    """Gradients of the locator at frozen weights, `[N, 2, P]`: two draws for each of N batches.
+
+    Args:
+        config: the case.
+        snapshot: the weights; its baseline is left out, the case's own is fitted first.
+        images: the digits.
+        batches: N.
+        tell: told what is being done.
+    """
+    torch.manual_seed(config.seed)
+    model = GlimpseModel(config)
+    shared = {n: w for n, w in snapshot.state_dict().items() if not n.startswith("place.")}
+    model.load_state_dict(shared, strict=False)
+    objective = sf.expectation(model, config.samples)
+    if config.estimator == "score-function" and config.baseline in FITTED:
+        tell("fitting its baseline")
+        fit(model.place, objective, islice(batches_of(config, images, config.seed + 1), FITTING))
+    model.eval()  # the baseline stays as it is
+    parameters, gradients = list(model.locate.parameters()), []
+    for table, labels in islice(batches_of(config, images, config.seed), batches):
+        tell(f"gradients, batch {len(gradients) + 1} of {batches}")
+        pair = [torch.autograd.grad(objective(table, labels), parameters) for _ in range(2)]
+        gradients.append(torch.stack([parameters_to_vector(gradient) for gradient in pair]))
+    return torch.stack(gradients)
+
+
+def batches_of(config: Config, images: Images, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Integral images and labels without end; every case gets the first of the same batches."""
+    whole = replace(config, batch=config.batch * config.samples)
+    scenes = Scenes(whole, images.train_images, images.train_labels, seed)
+    for index in count():
+        shown, labels = scenes.batch(index)
+        yield integral(shown[: config.batch]), labels[: config.batch]
+
+
+def fit(
+    node: sf.StochasticNode, objective: sf.Expectation, batches: Iterator[tuple[Tensor, Tensor]]
+) -> None:
+    """Let the node's baseline learn, and nothing else."""
+    parameters = list(node.parameters())
+    optimizer = torch.optim.Adam(parameters, Config.learning_rate) if parameters else None
+    for table, labels in batches:
+        loss = objective(table, labels)  # an average has learned by now
+        if optimizer:
+            optimizer.zero_grad()
+            loss.backward(inputs=parameters)
+            optimizer.step()
+
+
+# ---------------------------------------------------------------- the figures
+
+
+class Spread(NamedTuple):
+    """Of a gradient g: how much of it is signal, and where the rest comes from."""
+
+    signal: Tensor
+    """`‖E g‖²`."""
+    variance: Tensor
+    """`tr Var g`."""
+    draw_variance: Tensor
+    """`E tr Var (g | images)`."""
+    signal_to_noise: Tensor
+    """Signal over variance."""
+    variance_ratio: Tensor
+    """Over that without a baseline."""
+    draw_variance_ratio: Tensor
+    """Over that without a baseline."""
+
+
+def moments(products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Signal, variance and draw variance, each without bias.
+
+    The mean product of two gradients is `E‖g‖²` for one and the same, `E‖E(g | images)‖²` for two
+    draws on the same images, and `‖E g‖²` for different images; what is asked for are these and
+    their differences.
+
+    Args:
+        products: `[N, 2, N, 2]`, inner products of all gradients.
+    """
+    batches = len(products)
+    own = products.diagonal(dim1=0, dim2=2)  # [2, 2, N], of the same images
+    square, images = (own[0, 0] + own[1, 1]).mean() / 2, own[0, 1].mean()
+    signal = (products.sum() - own.sum()) / (4 * batches * (batches - 1))
+    return signal, square - signal, square - images
+
+
+def spread(gradients: Tensor, plain: Tensor) -> dict[str, float]:
+    """The fields of `Spread`, and by the jackknife over the batches their standard errors.
+
+    Args:
+        gradients: `[N, 2, P]`.
+        plain: `[N, 2, P]`, of the same batches, without a baseline.
+    """
+    flat = [both.double().flatten(0, 1) for both in (gradients, plain)]
+    products = [(one @ one.T).view(2 * gradients.shape[:2]) for one in flat]
+
+    def found(kept: Tensor) -> Tensor:
+        signal, variance, draws = moments(products[0][kept][:, :, kept])
+        _, plain_variance, plain_draws = moments(products[1][kept][:, :, kept])
+        return torch.stack(
+            Spread(
+                signal,
+                variance,
+                draws,
+                signal / variance,
+                variance / plain_variance,
+                draws / plain_draws,
+            )
+        )
+
+    batches = len(gradients)
+    without_one = torch.stack([found(kept) for kept in ~torch.eye(batches, dtype=torch.bool)])
+    errors = without_one.std(0, correction=0) * (batches - 1) ** 0.5
+    values = found(torch.ones(batches, dtype=torch.bool))
+    errors = {
+        f"{n}_standard_error": e for n, e in zip(Spread._fields, errors.tolist(), strict=True)
+    }
+    return dict(zip(Spread._fields, values.tolist(), strict=True)) | errors
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def told(result: dict[str, float], key: str, form: str) -> str:
+    """A figure and its standard error."""
+    return f"{result[key]:{form}} ± {result[key + '_standard_error']:{form}}"
+
+
+def gradient_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Table:
+    """How good each estimator's gradient is."""
+    shown = Table(
+        "estimator",
+        "‖mean‖²",
+        "variance",
+        "÷ none",
+        "draws",
+        "signal ÷ noise",
+        title=f"{asked['task']}: gradients of {asked['evaluations']} evaluations",
+        caption=ABOUT_GRADIENTS,
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for name, result in results.items():
+        shown.add_row(
+            name,
+            f"{result['signal']:.2g}",
+            f"{result['variance']:.2g}",
+            told(result, "variance_ratio", ".2g"),
+            f"{result['draw_variance']:.2g}",
+            told(result, "signal_to_noise", ".2g"),
+        )
+    return shown
+
+
+def training_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Table:
+    """What each estimator comes to in the same time."""
+    shown = Table(
+        "estimator",
+        "B × K",
+        "updates",
+        "validation error",
+        title=f"{asked['task']}: {duration(asked['seconds'])} of training each",
+        caption=ABOUT_ERRORS,
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for name, result in results.items():
+        sizes = f"{result['images']} × {result['samples']}"
+        error = told(result, "validation_error", ".2%")
+        shown.add_row(name, sizes, f"{result['updates']:,}", error)
+    return shown
+
+
+def draw(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Figure:
+    """Left the variance, of fresh batches and of the draws alone; right the error."""
+    places = np.arange(len(results))
+    fields = {key: [result[key] for result in results.values()] for key in results["none"]}
+    with mpl.rc_context(style.RULES):
+        figure = Figure(figsize=(9.4, 4.2), layout="constrained")
+        style.title(figure, f"{asked['task']}: estimators of the locator's gradient")
+        left, right = figure.subplots(1, 2, sharey=True)
+
+        def dots(axes: Axes, key: str, shift: float = 0.0, **look: Any) -> None:
+            errors = fields[f"{key}_standard_error"]
+            axes.errorbar(fields[key], places + shift, xerr=errors, capsize=2, **look)
+
+        fresh, same = {"fmt": "o", "color": style.BLUE}, {"fmt": "D", "color": style.RED}
+        dots(left, "variance_ratio", -0.12, label="of fresh batches", **fresh)
+        dots(left, "draw_variance_ratio", 0.12, label="of the draws alone", **same)
+        left.set(xscale="log", yticks=places, yticklabels=list(results))
+        left.set(xlabel="variance ÷ that without a baseline")
+        left.set_title(f"gradients of {asked['evaluations']} evaluations")
+        left.legend()
+        left.invert_yaxis()
+        dots(right, "validation_error", **fresh)
+        right.xaxis.set_major_locator(MaxNLocator(5))
+        right.xaxis.set_major_formatter(PercentFormatter(1))
+        right.set(xlabel="validation error", title=f"{duration(asked['seconds'])} of training each")
+        for axes in (left, right):
+            axes.grid(axis="x", color=style.GREY, alpha=0.25, lw=0.6)
+    return figure
