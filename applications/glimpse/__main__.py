@@ -42,7 +42,10 @@ def commands() -> Commands:
     one.add_argument("--patch", type=number(int, 2), help="samples a side (the task's)")
     one.add_argument("--scales", type=number(int, 1), help="of the retina (the task's)")
     one.add_argument("--hidden", type=number(int, 1), help="units of the state (256)")
-    one.add_argument("--noise", type=number(float, 1e-6), help="of a location, at first (0.25)")
+    one.add_argument("--spread", type=number(float, 0, 0.9), help="of the first plan (the task's)")
+    one.add_argument(
+        "--noise", type=number(float, 1e-6), help="of a location, at first (the task's)"
+    )
     one.add_argument("--noise-end", type=number(float, 1e-6), help="at the end (0.05)")
     one.add_argument("--estimator", choices=ESTIMATORS, help="of the locator (score-function)")
     one.add_argument("--baseline", choices=BASELINES, help="of the locator (learned)")
@@ -54,6 +57,9 @@ def commands() -> Commands:
     one.add_argument("--batch", type=number(int, 1), help="images per update (128)")
     one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (100)")
     one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (4e-3)")
+    one.add_argument(
+        "--locator-rate", type=number(float, 0), help="the locator's share of it (0.1)"
+    )
     one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
     one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
     one.add_argument("--start", help="trained weights to begin from, a file")

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
-from applications.glimpse.tasks import TASKS, Task
+from applications.glimpse.tasks import DIGIT, TASKS, Task
 
 POLICIES = ("learned", "random", "centre", "conv")
 ESTIMATORS = ("score-function", "pathwise")
 BASELINES = ("none", "average", "learned", "leave-one-out", "both")
 PRECISIONS = ("bfloat16", "float32")
+STARTS = {True: {"spread": 0.45, "noise": 0.1}, False: {"spread": 0.0, "noise": 0.25}}
+"""How the locator starts: around a digit that is known to be in the middle, or searching for it."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,11 @@ class Config:
     """Scales of the retina."""
     hidden: int = 256
     """Units of the recurrent state."""
-    noise: float = 0.25
-    """Standard deviation of a location around its mean at first; the image is 2 wide."""
+    spread: float | None = None
+    """Where the glimpses after the first begin to learn from: on a circle of this radius around the
+    centre; 0 for all at the centre. The image is 2 wide."""
+    noise: float | None = None
+    """Standard deviation of a location around its mean at first."""
     noise_end: float = 0.05
     """At the end, and in use; it falls linearly."""
     estimator: str = "score-function"
@@ -54,6 +59,8 @@ class Config:
     """The learning rate falls to 0 over so many times the training set."""
     learning_rate: float = 4e-3
     """Of Adam, at its highest."""
+    locator_rate: float = 0.1
+    """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
     patience: int = 0
     """Stop after so many epochs without a better validation error; 0 for never."""
     precision: str = "bfloat16"
@@ -64,6 +71,12 @@ class Config:
     """Fixes the whole training."""
     seconds: float | None = None
     """Stop at a checkpoint after so many in all."""
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on the task."""
+        for name, value in STARTS[TASKS[self.task].canvas == DIGIT].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
 
     def looks(self) -> Task:
         """The task with the retina and the number of glimpses that were asked for."""

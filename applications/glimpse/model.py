@@ -69,6 +69,7 @@ class GlimpseModel(nn.Module):
         self.classify = nn.Linear(hidden, CLASSES)
         if self.policy == "learned" and self.glimpses > 1:
             self.locate = head(hidden, 2)
+            self.plan = nn.Parameter(circle(self.glimpses - 1, config.spread).atanh())
             self.place = sf.StochasticNode(
                 choose_estimator(config.estimator, config.baseline, hidden)
             )
@@ -99,7 +100,7 @@ class GlimpseModel(nn.Module):
         for left in reversed(range(self.glimpses)):
             if left < self.glimpses - 1:
                 known = None if error is None else critic_sees(hidden, error, left + 1)
-                location = self.next_location(hidden, looking, known, mean)
+                location = self.next_location(hidden, left, looking, known, mean)
             seen = self.retina(table, location, self.pathwise)
             glimpse = F.relu(torch.cat((self.what(CONTRAST * seen), self.where(location)), 1))
             hidden = self.core(F.relu(self.join(glimpse)), hidden)
@@ -113,7 +114,7 @@ class GlimpseModel(nn.Module):
             looking = on
 
     def next_location(
-        self, hidden: Tensor, looking: Tensor, known: Tensor | None, mean: bool
+        self, hidden: Tensor, left: int, looking: Tensor, known: Tensor | None, mean: bool
     ) -> Tensor:
         """Where to look next, `[R, 2]`; the baseline sees what is `known`, `[R, ...]`."""
         if self.policy == "centre":
@@ -121,7 +122,8 @@ class GlimpseModel(nn.Module):
         if self.policy == "random":
             return 2 * torch.rand(len(hidden), 2, device=hidden.device) - 1
         state = hidden if self.pathwise else hidden.detach().lerp(hidden, self.steering)
-        centre = self.locate(state).to(looking.dtype).tanh()
+        planned = self.plan[max(len(self.plan) - 1 - left, 0)]
+        centre = (planned + self.locate(state).to(looking.dtype)).tanh()
         if mean:
             return centre
         centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score
@@ -185,6 +187,12 @@ class Core(nn.Module):
         """`[R, size]`, `[R, size]` → `[R, size]`."""
         gate, new = self.linear(torch.cat((x, hidden), 1)).to(hidden.dtype).chunk(2, 1)
         return hidden.lerp(F.relu(new), gate.sigmoid())
+
+
+def circle(points: int, radius: float) -> Tensor:
+    """Points on a circle, clockwise from the top, `[points, 2]`, (x, y)."""
+    angle = 2 * torch.pi * torch.arange(points) / max(points, 1)
+    return radius * torch.stack((angle.sin(), -angle.cos()), 1)
 
 
 def critic_sees(hidden: Tensor, error: Tensor, left: int) -> Tensor:

@@ -26,6 +26,8 @@ AVERAGING = 0.999
 """Decay of the moving average of the weights, which is validated and kept; less at first."""
 WARM_UP = 200
 """Updates until the learning rate is at its highest."""
+LOCATOR = ("locate.", "plan")
+"""What the names of the locator's weights begin with."""
 CHEAPEST = 1e-3
 """Lowest price of a glimpse as a share of the highest, for a model that may stop."""
 
@@ -103,7 +105,13 @@ class Trainer:
         self.model = make_model(config)
         weights.warm_start(self.model, config)
         self.averaged = AveragedModel(self.model, multi_avg_fn=average)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
+        named = list(self.model.named_parameters())
+        rates = 1.0, config.locator_rate
+        groups = [
+            {"params": [p for name, p in named if name.startswith(LOCATOR) == slow], "rate": rate}
+            for slow, rate in zip((False, True), rates, strict=True)
+        ]
+        self.optimizer = torch.optim.Adam(groups, config.learning_rate, fused=True)
         self.objective = sf.expectation(self.model, config.samples)
         self.updates = config.epochs * self.scenes.per_epoch
         self.tally = Tally()
@@ -114,7 +122,7 @@ class Trainer:
         rate = peak * min(1, (tally.update + 1) / WARM_UP)
         rate *= (1 + math.cos(math.pi * tally.update / self.updates)) / 2
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         self.set_noise()
         loss = self.loss(*self.scenes.batch(tally.update))
         self.optimizer.zero_grad()

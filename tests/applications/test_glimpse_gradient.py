@@ -41,7 +41,7 @@ DECISIONS = torch.tensor([0.0, 1.0], dtype=torch.float64)
 def make(kind=GlimpseModel, estimator=None, noise=0.5, **options):
     """A small model in double precision, with a locator that has learned something."""
     torch.manual_seed(1)
-    sizes = {"glimpses": 3, "patch": 4, "scales": 2, "hidden": 6, "every": 0.7}
+    sizes = {"glimpses": 3, "patch": 4, "scales": 2, "hidden": 6, "every": 0.7, "spread": 0.0}
     model = kind(Config(**(sizes | options)))
     model.noise = noise
     with torch.no_grad():  # it matters what was seen
@@ -217,7 +217,7 @@ def slopes(model, step=1e-5):
     found = true_gradient(model, "place", GRID, *batch(1))  # the estimator's, as shown above
     images = list(zip(*batch(1), strict=True))
     values, generator = {}, torch.Generator().manual_seed(0)
-    for module in ("what", "where", "join", "core", "classify", "locate"):
+    for module in ("what", "where", "join", "core", "classify", "locate", "plan"):
         named = {n: p for n, p in learnable(model).items() if n.startswith(module)}
         directions = [torch.randn(p.shape, generator=generator).double() for p in named.values()]
 

@@ -158,7 +158,7 @@ def test_begins_from_trained_weights_with_a_new_head(tmp_path, images):
         RunError, match="(?s)mnist28, policy learned: it does not fit .*size mismatch"
     ):
         Trainer(dataclasses.replace(config, hidden=16), images)
-    with pytest.raises(RunError, match="does not fit what is asked for: locate"):
+    with pytest.raises(RunError, match="does not fit what is asked for: plan, locate"):
         Trainer(dataclasses.replace(config, policy="random"), images)
     with pytest.raises(RunError, match="there is no"):
         Trainer(dataclasses.replace(config, start=str(tmp_path / "none")), images)
