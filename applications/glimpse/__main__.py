@@ -55,7 +55,7 @@ def commands() -> Commands:
     one.add_argument("--stop-price", type=number(float, 1e-9), help="highest price of a glimpse")
     one.add_argument("--warp", type=number(float, 0), help="distortion of the digits (1)")
     one.add_argument("--batch", type=number(int, 1), help="images per update (128)")
-    one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (100)")
+    one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (60)")
     one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (4e-3)")
     one.add_argument(
         "--locator-rate", type=number(float, 0), help="the locator's share of it (0.1)"

@@ -55,7 +55,7 @@ class Config:
     """Strength of the distortions of the training digits."""
     batch: int = 128
     """Images per update."""
-    epochs: int = 100
+    epochs: int = 60
     """The learning rate falls to 0 over so many times the training set."""
     learning_rate: float = 4e-3
     """Of Adam, at its highest."""

@@ -361,7 +361,7 @@ def test_weights_are_counted_without_the_baselines():
         make_model(replace(SMALL, policy=policy)) for policy in ("learned", "random")
     )
     head = sum(weight.numel() for weight in learned.locate.parameters())
-    assert count_weights(learned) == count_weights(random) + head
+    assert count_weights(learned) == count_weights(random) + head + learned.plan.numel()
     assert count_weights(random) == sum(weight.numel() for weight in random.parameters())
 
 
