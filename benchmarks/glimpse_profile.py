@@ -23,7 +23,7 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from applications.glimpse import training
-from applications.glimpse.config import Config
+from applications.glimpse.config import PRECISIONS, Config
 from applications.glimpse.data import Images
 from applications.glimpse.training import Trainer
 from benchmarks.timing import keep
@@ -63,9 +63,9 @@ def seconds_of(trainer: Trainer, updates: int) -> float:
     return time.perf_counter() - started
 
 
-def measure(task: str, updates: int) -> dict[str, Any]:
+def measure(task: str, precision: str, updates: int) -> dict[str, Any]:
     """Shares of the profiled updates' wall time, and the speed without a profiler."""
-    trainer = Trainer(Config(task=task), noise())
+    trainer = Trainer(Config(task=task, precision=precision), noise())
     seconds_of(trainer, WARM_UP)
     plain = seconds_of(trainer, updates)
     trainer.scenes.batch = labelled("making scenes", trainer.scenes.batch)
@@ -88,14 +88,14 @@ def measure(task: str, updates: int) -> dict[str, Any]:
     }
 
 
-def show(task: str, found: dict[str, Any]) -> None:
-    """Print the table of a task."""
-    table = Table("", "share of wall time", title=f"{task}: profiled updates")
+def show(name: str, found: dict[str, Any]) -> None:
+    """Print the table of a task and a precision."""
+    table = Table("", "share of wall time", title=f"{name}: profiled updates")
     table.add_row("matrix products", f"[bold]{found['matrix_products_over_training']:.3f}[/bold]")
     for kind in ("parts", "other_operations"):
         table.add_section()
-        for name, share in found[kind].items():
-            table.add_row(name, f"{share:.3f}")
+        for what, share in found[kind].items():
+            table.add_row(what, f"{share:.3f}")
     Console().print(table)
     plain, profiled = found["images_per_second"], found["profiled_images_per_second"]
     print(f"{plain:,.0f} images/s, {profiled:,.0f} while profiled")
@@ -108,8 +108,10 @@ def main() -> None:
     torch.set_num_threads(1)
     found = {}
     for task in TASKS:
-        found[task] = measure(task, updates)
-        show(task, found[task])
+        for precision in PRECISIONS:
+            name = f"{task}, {precision}"
+            found[name] = measure(task, precision, updates)
+            show(name, found[name])
     keep("glimpse_profile", found)
 
 
