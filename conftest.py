@@ -1,4 +1,8 @@
-"""What the doctests take for granted."""
+"""What all tests take for granted: one thread for each of the processes, names for the doctests."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has a process for every core
 
 import pytest
 import torch

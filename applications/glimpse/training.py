@@ -156,7 +156,7 @@ class Trainer:
         """Validate: the epoch's line of metrics."""
         tally = self.tally
         errors = self.validate()
-        if errors["error"] <= tally.best or not tally.course:  # the later, the less noise
+        if errors["error"] < tally.best or not tally.course:
             tally.best, tally.best_epoch = errors["error"], len(tally.course) + 1
         tally.course = [*tally.course, errors["error"]]
         line = {
