@@ -1,4 +1,4 @@
-"""Hard attention: `python -m applications.glimpse train | data | evaluate | plot | compare`."""
+"""Hard attention: `python -m applications.glimpse train`, `data`, `evaluate`, `plot`, and more."""
 
 import argparse
 import sys
@@ -7,11 +7,10 @@ from pathlib import Path
 from applications.commands import Commands, number, prepare
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
+from applications.glimpse.pictures import RUNS
 from applications.glimpse.tasks import TASKS
 from applications.glimpse.training import train as train_model
 from applications.runs import Run
-
-RUNS = Path("runs/glimpse")
 
 
 def train(options: argparse.Namespace) -> None:

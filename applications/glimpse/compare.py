@@ -175,8 +175,7 @@ def measure(
     """
     torch.manual_seed(config.seed)
     model = GlimpseModel(config)
-    shared = {n: w for n, w in snapshot.state_dict().items() if not n.startswith("place.")}
-    model.load_state_dict(shared, strict=False)
+    weights.fit(model, snapshot.state_dict(), "the snapshot is of another network")
     objective = sf.expectation(model, config.samples)
     if config.estimator == "score-function" and config.baseline in FITTED:
         tell("fitting its baseline")

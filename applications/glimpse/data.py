@@ -405,6 +405,7 @@ def _receive(url: str, part: Path, show: Callable) -> None:
             length = answer.headers["Content-Length"]
             total = None if length is None else had + int(length)
             with _writing(part):
+                # closed by the next block: reading the answer is not to be within `_writing`
                 file = open(part, "ab" if had else "wb", buffering=0)  # noqa: SIM115
             with file:
                 while chunk := answer.read(1 << 16):

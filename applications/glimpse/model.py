@@ -17,8 +17,6 @@ from applications.glimpse.tasks import DIGIT
 CLASSES = 10
 CONTRAST = 4.0
 """What the retina sees is mostly dark: times this its standard deviation is nearer to 1."""
-
-
 WEIGHTS = 400_000
 """Of the convolutional network's layer; about what the glimpse model has in all."""
 

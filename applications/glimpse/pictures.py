@@ -41,7 +41,7 @@ from applications.glimpse.tasks import DIGIT, TASKS
 from applications.runs import METRICS, read_metrics
 
 RUNS = Path("runs/glimpse")
-"""Where the newest run is looked for."""
+"""Where runs go, and the newest is looked for."""
 FORMATS = ("png", "svg", "pdf")
 
 SHOWN = 6

@@ -106,10 +106,9 @@ class Trainer:
         weights.warm_start(self.model, config)
         self.averaged = AveragedModel(self.model, multi_avg_fn=average)
         named = list(self.model.named_parameters())
-        rates = 1.0, config.locator_rate
         groups = [
-            {"params": [p for name, p in named if name.startswith(LOCATOR) == slow], "rate": rate}
-            for slow, rate in zip((False, True), rates, strict=True)
+            {"params": [p for n, p in named if not n.startswith(LOCATOR)], "rate": 1.0},
+            {"params": [p for n, p in named if n.startswith(LOCATOR)], "rate": config.locator_rate},
         ]
         self.optimizer = torch.optim.Adam(groups, config.learning_rate, fused=True)
         self.objective = sf.expectation(self.model, config.samples)
