@@ -30,7 +30,7 @@ class Config:
     scales: int | None = None
     """Scales of the retina."""
     hidden: int = 256
-    """Units of the recurrent state."""
+    """Units of the recurrent state, and of what is seen and where."""
     spread: float | None = None
     """Where the glimpses after the first begin to learn from: on a circle of this radius around the
     centre; 0 for all at the centre. The image is 2 wide."""

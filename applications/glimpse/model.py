@@ -17,7 +17,7 @@ from applications.glimpse.tasks import DIGIT
 CLASSES = 10
 CONTRAST = 4.0
 """What the retina sees is mostly dark: times this its standard deviation is nearer to 1."""
-WEIGHTS = 400_000
+WEIGHTS = 500_000
 """Of the convolutional network's layer; about what the glimpse model has in all."""
 
 
@@ -60,9 +60,9 @@ class GlimpseModel(nn.Module):
         self.policy, self.stop_price = config.policy, config.stop_price
         self.steering = config.steering
         self.retina = Retina(task.patch, task.scales)
-        self.what = nn.Linear(self.retina.features, 128)
-        self.where = nn.Linear(2, 128)
-        self.join = nn.Linear(256, hidden)
+        self.what = nn.Linear(self.retina.features, hidden)
+        self.where = nn.Linear(2, hidden)
+        self.join = nn.Linear(2 * hidden, hidden)
         self.core = Core(hidden)
         self.classify = nn.Linear(hidden, CLASSES)
         if self.policy == "learned" and self.glimpses > 1:

@@ -13,6 +13,10 @@ DIGIT = 28
 """Side of a digit, pixels."""
 PIECE = 8
 """Side of a piece of clutter, pixels."""
+KNOTS = 6
+"""Points a side at which a digit is bent."""
+BETWEEN = F.interpolate(torch.eye(KNOTS)[None, None], (DIGIT, KNOTS), mode="bicubic")[0, 0]
+"""From the knots to the pixels of a row, `[DIGIT, KNOTS]`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Task:
 
 TASKS = {
     "mnist28": Task(canvas=28, pieces=0, patch=8, scales=1, glimpses=6),
-    "translated60": Task(canvas=60, pieces=0, patch=12, scales=3, glimpses=6),
+    "translated60": Task(canvas=60, pieces=0, patch=12, scales=3, glimpses=8),
     "cluttered60": Task(canvas=60, pieces=4, patch=12, scales=3, glimpses=8),
     "cluttered100": Task(canvas=100, pieces=8, patch=12, scales=4, glimpses=8),
 }
@@ -73,10 +77,11 @@ def make_scenes(task: Task, digits: Tensor, others: Tensor, generator: Generator
 
 
 def warp(digits: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Turn, stretch, slant and shift every digit a little: more digits to train on.
+    """Turn, stretch, slant, shift and bend every digit a little: more digits to train on.
 
     At strength 1: turns of 10°, 10 % in size and slant, one pixel of shift, each a standard
-    deviation of a normal law cut off at two.
+    deviation of a normal law cut off at two; and half a pixel of a smooth field of shifts, normal
+    at `KNOTS` × `KNOTS` points and bicubic between them.
 
     Args:
         digits: uint8 `[B, 28, 28]`.
@@ -85,6 +90,9 @@ def warp(digits: Tensor, strength: float, generator: Generator) -> Tensor:
 
     Returns:
         uint8 `[B, 28, 28]`.
+
+    Source: Simard et al. (2003), Best Practices for Convolutional Neural Networks Applied to
+    Visual Document Analysis, section 2, for the bending.
     """
     if not strength:
         return digits
@@ -102,5 +110,7 @@ def warp(digits: Tensor, strength: float, generator: Generator) -> Tensor:
         y / 14,
     )
     grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), [len(digits), 1, DIGIT, DIGIT], False)
+    bend = torch.randn(len(digits), 2, KNOTS, KNOTS, generator=generator)
+    grid = grid + (BETWEEN @ bend @ BETWEEN.T).permute(0, 2, 3, 1) * (0.5 * strength / 14)
     seen = F.grid_sample(digits[:, None].float(), grid, align_corners=False)
     return seen[:, 0].round_().to(torch.uint8)

@@ -103,10 +103,10 @@ def test_baselines_take_away_what_all_costs_have_in_common(images, monkeypatch):
     snapshot = GlimpseModel(SMALL)
     torch.nn.init.normal_(snapshot.locate[-1].weight, std=0.1)
     before = {name: weight.clone() for name, weight in snapshot.state_dict().items()}
-    plain = measure(case(SMALL, "none"), snapshot, images, 8, quiet)
+    plain = measure(case(SMALL, "none"), snapshot, images, 16, quiet)
     most = {"average": 0.5, "learned": 0.01, "leave-one-out 8": 0.01, "both 4": 0.01}
     for name, ratio in most.items():
-        found = spread(measure(case(SMALL, name), snapshot, images, 8, quiet), plain)
+        found = spread(measure(case(SMALL, name), snapshot, images, 16, quiet), plain)
         for key in ("variance_ratio", "draw_variance_ratio"):
             assert found[key] + 5 * found[f"{key}_standard_error"] < ratio, name
     assert all(torch.equal(before[n], weight) for n, weight in snapshot.state_dict().items())
