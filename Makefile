@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup test check pong gaussian glimpse bench docs clean
+.PHONY: help setup test check pong gaussian glimpse memory bench docs clean
 
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
 	@echo "make gaussian   the score-function picture, pictures/gaussian"
 	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
+	@echo "make memory     programs that copy and reverse by a sampled memory, live; then their pictures"
 	@echo "make test       the whole test suite"
 	@echo "make check      lint, types, import contract, tests, docs"
 	@echo "make bench      the tables of benchmarks/"
@@ -42,6 +43,12 @@ gaussian: setup
 glimpse: setup
 	$(BIN)/python -m applications.glimpse train $(ARGS)
 	$(BIN)/python -m applications.glimpse plot
+
+memory: setup
+	for task in copy reverse; do \
+		$(BIN)/python -m applications.memory train --task $$task $(ARGS) && \
+		$(BIN)/python -m applications.memory plot || exit 1; \
+	done
 
 bench: setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"  # adds pyro

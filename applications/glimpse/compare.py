@@ -31,11 +31,13 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 import sfgrad as sf
-from applications.glimpse import data, style, weights
+from applications import style
+from applications.glimpse import data, weights
 from applications.glimpse.config import Config
 from applications.glimpse.data import Images
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
+from applications.glimpse.style import PICTURES
 from applications.glimpse.training import Scenes, Trainer
 from applications.runs import Display, RunError, duration
 
@@ -102,7 +104,7 @@ def compare(options: argparse.Namespace) -> None:
     asked = {"task": config.task, "seed": config.seed, "evaluations": config.batch}
     asked |= {"seconds": options.seconds, "batches": options.batches}
     Console().print(gradient_table(asked, results), training_table(asked, results), sep="\n")
-    folder = options.output or options.run_dir or style.PICTURES
+    folder = options.output or options.run_dir or PICTURES
     path = folder / "compare.json"
     with style.writing(path):
         path.write_text(json.dumps(asked | {"estimators": results}, indent=2) + "\n")

@@ -18,19 +18,8 @@ from torch import Tensor
 
 from applications.glimpse.looks import Example, Looks, recalled, sharpness
 from applications.glimpse.model import CLASSES
-from applications.glimpse.style import (
-    BLUE,
-    GREY,
-    INK,
-    LIGHT,
-    PALE,
-    RED,
-    RULES,
-    YELLOW,
-    colour_of,
-    counted,
-    writing,
-)
+from applications.glimpse.style import colour_of, counted
+from applications.style import BLUE, GREY, INK, LIGHT, PALE, RED, RULES, YELLOW, writing
 
 DARK = LinearSegmentedColormap.from_list("dark", ["#15191F", "#FFFFFF"])
 

@@ -24,21 +24,10 @@ from applications.glimpse.evaluate import OTHERS, by_glimpses, companion, held_o
 from applications.glimpse.looks import Example, Looks, choose, density, digit_centres, look_at
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.paths import draw_paths, write_film
-from applications.glimpse.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    PICTURES,
-    PURPLE,
-    RED,
-    RULES,
-    percentages,
-    save,
-    title,
-)
+from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS
 from applications.runs import METRICS, read_metrics
+from applications.style import BLUE, GREEN, GREY, INK, PURPLE, RED, RULES, save, title
 
 RUNS = Path("runs/glimpse")
 """Where runs go, and the newest is looked for."""

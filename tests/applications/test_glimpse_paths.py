@@ -6,7 +6,8 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from applications.glimpse import paths, style
+from applications import style
+from applications.glimpse import paths
 from applications.glimpse.looks import Example, sharpness
 from applications.runs import RunError
 from tests.applications.glimpses import looks_at, noise

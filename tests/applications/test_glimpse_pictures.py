@@ -14,7 +14,8 @@ import torch
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from applications.glimpse import data, paths, pictures, style, weights
+from applications import style
+from applications.glimpse import data, paths, pictures, weights
 from applications.glimpse.config import Config
 from applications.glimpse.evaluate import held_out_scenes
 from applications.glimpse.looks import Looks, look_at

@@ -1,0 +1,1 @@
+"""A network with a hard memory: it reads and writes at sampled addresses."""

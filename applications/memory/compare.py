@@ -1,0 +1,220 @@
+"""How estimators of the gradient compare when each makes as many evaluations.
+
+An evaluation is one run through one problem. A gradient is made of B problems with K runs each, and
+B · K is the same for all: a run more of one problem is a problem less. So the variance is that of
+a gradient over fresh problems, which a training suffers. It is measured at the weights of one
+half-trained program, and of the expected cost alone: what entropy earns is left out.
+"""
+
+import argparse
+import math
+import statistics
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from applications import style
+from applications.memory.config import PICTURES, RUNS, Config
+from applications.memory.study import SOLVED, Result, judge
+from applications.memory.training import EVERY, Trainer
+from applications.runs import METRICS, Display, read_metrics
+
+Course = list[dict[str, Any]]
+"""Lines of metrics."""
+CASES: dict[str, dict[str, Any]] = {
+    "none": {"baseline": "none", "samples": 1},
+    "average": {"baseline": "average", "samples": 1},
+    "learned": {"baseline": "learned", "samples": 1},
+    "leave-one-out 2": {"baseline": "leave-one-out", "samples": 2},
+    "leave-one-out 4": {"baseline": "leave-one-out", "samples": 4},
+    "leave-one-out 8": {"baseline": "leave-one-out", "samples": 8},
+    "leave-one-out 16": {"baseline": "leave-one-out", "samples": 16},
+}
+"""What is compared, and in what it differs."""
+BRIGHT = mpl.colormaps["plasma"]
+COLOURS = [style.INK, style.GREEN, style.BLUE, *(BRIGHT(at) for at in (0.3, 0.5, 0.7, 0.85))]
+"""Of the cases."""
+TRAINED, HALF = "leave-one-out 8", 0.5
+"""Gradients are measured at a program that this case has trained until so much is right."""
+FITTED = ("average", "learned")
+"""Baselines that are fitted to those weights before gradients are measured."""
+FITTING = 100
+"""Batches that they are fitted to."""
+
+
+class Spread(NamedTuple):
+    """`tr Var g` of a gradient g, and the standard error of that."""
+
+    variance: float
+    error: float
+
+
+class Outcome(NamedTuple):
+    """What an estimator came to."""
+
+    spread: Spread
+    results: list[Result]
+    """Of each seed."""
+    courses: list[Course]
+    """Of each seed."""
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Train seeds with every estimator, measure its gradients at one program; tell and draw both.
+
+    Args:
+        options: `task`, `seeds`, `batches`, `run_dir` for the runs, `output`.
+
+    Raises:
+        RunError: a run was stopped, is damaged, or a file cannot be written.
+    """
+    config = Config(task=options.task or "reverse")
+    parent = options.run_dir or RUNS / f"compare-{config.task}"
+    results, courses = {}, {}
+    for name in CASES:
+        folders = {seed: parent / name.replace(" ", "-") / str(seed) for seed in options.seeds}
+        results[name] = [judge(case(config, name, s), folder) for s, folder in folders.items()]
+        courses[name] = [read_metrics(folder / METRICS) for folder in folders.values()]
+    spreads = measure(config, options.batches)
+    found = {name: Outcome(spreads[name], results[name], courses[name]) for name in CASES}
+    Console().print(table(config, found))
+    style.save(draw(config, found), (options.output or PICTURES) / "baselines.png")
+
+
+def case(config: Config, name: str, seed: int) -> Config:
+    """The settings of a case."""
+    return replace(config, **CASES[name], seed=seed)
+
+
+# ---------------------------------------------------------------- the gradients
+
+
+def measure(config: Config, batches: int) -> dict[str, Spread]:
+    """The variance of every case's gradients at the same half-trained program."""
+    with Display(f"Estimators of the gradient · {config.task}") as display:
+        display.show(lambda: {"now": "training a program by half"})
+        program = half_train(config)
+        spreads = {}
+        for name in CASES:
+            display.show(lambda name=name: {"now": f"gradients, {name}"}, now=True)
+            spreads[name] = spread(gradients(case(config, name, seed=1), program, batches))
+    return spreads
+
+
+def half_train(config: Config) -> Trainer:
+    """A program that has learned its first level by half, or has made all its updates."""
+    trainer = Trainer(case(config, TRAINED, seed=0))
+    while trainer.tally.average < HALF and trainer.tally.update < config.updates:
+        trainer.step()
+    return trainer
+
+
+def gradients(config: Config, program: Trainer, batches: int) -> Tensor:
+    """Gradients of the controller at the program's weights and level, `[N, P]`.
+
+    Args:
+        config: the case; its baseline is fitted first.
+        program: whose weights stay as they are.
+        batches: N.
+    """
+    trainer = Trainer(config)
+    trainer.tally.level = program.tally.level
+    controller = trainer.model.controller
+    controller.load_state_dict(program.model.controller.state_dict())
+    if config.baseline in FITTED:
+        fit(trainer)
+    trainer.model.eval()  # the baseline stays as it is
+    parameters, found = list(controller.parameters()), []
+    for _ in range(batches):
+        found.append(parameters_to_vector(torch.autograd.grad(cost(trainer), parameters)))
+    return torch.stack(found)
+
+
+def fit(trainer: Trainer) -> None:
+    """Let the baseline learn, and nothing else."""
+    parameters = list(trainer.model.act.parameters())
+    optimizer = torch.optim.Adam(parameters, Config.learning_rate) if parameters else None
+    for _ in range(FITTING):
+        loss = cost(trainer)  # an average has learned by now
+        if optimizer:
+            optimizer.zero_grad()
+            loss.backward(inputs=parameters)
+            optimizer.step()
+
+
+def cost(trainer: Trainer) -> Tensor:
+    """The expected cost of fresh problems, `[]`."""
+    problems, limit = trainer.draw_problems()
+    return trainer.objective(*problems, limit)[0]
+
+
+def spread(gradients: Tensor) -> Spread:
+    """Of gradients `[N, P]`, without bias."""
+    batches = len(gradients)
+    squares = (gradients - gradients.mean(0)).double().square().sum(1) * batches / (batches - 1)
+    return Spread(squares.mean().item(), squares.std().item() / math.sqrt(batches))
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def reached(course: Course, level: int) -> float:
+    """Updates until the level was reached, to within `EVERY`; infinite if it never was."""
+    return next((line["update"] for line in course if line["level"] >= level), math.inf)
+
+
+def table(config: Config, found: dict[str, Outcome]) -> Table:
+    """Every estimator: how good its gradient is, and what its seeds came to."""
+    shown = Table(
+        "estimator",
+        "B × K",
+        "variance",
+        "÷ none",
+        "solved",
+        "minutes",
+        f"to {config.last} letters",
+        title=f"{config.task} by {config.mode}: {config.batch} runs an update",
+        caption=f"B problems, K runs each; solved: {SOLVED:.0%} of letters right at every length; "
+        f"minutes and updates to {config.last} letters (within {EVERY}): median of the seeds",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for name, ((variance, error), results, courses) in found.items():
+        samples = CASES[name]["samples"]
+        updates = statistics.median(reached(course, config.last) for course in courses)
+        shown.add_row(
+            name,
+            f"{config.batch // samples} × {samples}",
+            f"{variance:.2g} ± {error:.1g}",
+            f"{variance / found['none'].spread.variance:.2g}",
+            f"{sum(result.near >= SOLVED for result in results)} of {len(results)}",
+            f"{statistics.median(result.seconds for result in results) / 60:.1f}",
+            f"{updates:.0f}" if math.isfinite(updates) else "never",
+        )
+    return shown
+
+
+def draw(config: Config, found: dict[str, Outcome]) -> Figure:
+    """Level and error against updates: a thin line per seed, a thick one for their median."""
+    panels = {"level": "letters of the level", "error": f"error at {config.last} letters"}
+    with mpl.rc_context(style.RULES):
+        figure = Figure(figsize=(9.4, 3.8), layout="constrained")
+        style.title(figure, f"{config.task} by {config.mode}: estimators of the gradient")
+        for axes, (key, meaning) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for (name, outcome), colour in zip(found.items(), COLOURS, strict=False):
+                updates = [line["update"] for line in outcome.courses[0]]
+                values = [[line[key] for line in course] for course in outcome.courses]
+                axes.plot(updates, list(zip(*values, strict=True)), color=colour, lw=0.6, alpha=0.4)
+                middle = [statistics.median(at) for at in zip(*values, strict=True)]
+                axes.plot(updates, middle, color=colour, lw=2, label=name)
+            axes.set(xlabel="updates", title=meaning)
+            axes.grid(axis="y", color=style.GREY, alpha=0.25, lw=0.6)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+    return figure

@@ -1,0 +1,69 @@
+"""How much of the answers is right, by length, also far beyond the lengths of training."""
+
+import argparse
+import json
+
+import torch
+from torch import Generator
+
+from applications.memory import weights
+from applications.memory.model import MemoryModel
+from applications.memory.tasks import make_problems
+from applications.runs import RunError
+
+PATIENCE, SPARE = 2, 10
+"""A run may take so many times the steps it needs, and so many more."""
+PROBLEMS = 200
+"""Problems per length."""
+
+
+@torch.no_grad()
+def solve(
+    model: MemoryModel, length: int, generator: Generator, problems: int = PROBLEMS
+) -> tuple[float, float]:
+    """Do the likeliest: the share of letters right, and of problems all right.
+
+    A letter is right if the one that is likeliest at its place is; one never given out is wrong.
+
+    Args:
+        model: a program.
+        length: letters per problem.
+        generator: draws the problems.
+        problems: how many.
+    """
+    lengths = torch.full((problems,), length)
+    made = make_problems(model.config.task, lengths, generator)
+    right = torch.zeros(problems)
+    for step in model.run(model.machine(made), PATIENCE * model.enough(made) + SPARE, True):
+        right += step.right
+    return (right / made.due).mean().item(), (right == made.due).float().mean().item()
+
+
+def lengths(text: str) -> list[int]:
+    """`10,100` as numbers."""
+    parts = text.split(",")
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of lengths, e.g. 10,100")
+    return [int(part) for part in parts]
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print how much is right at each length."""
+    model, provenance = weights.choose(options.run_dir, options.task, options.mode)
+    config = model.config
+    if config.mode == "absolute" and max(options.lengths) > config.cells:
+        raise RunError(
+            f"this program addresses {config.cells} cells by number: ask for --lengths up to that"
+        )
+    found = {
+        str(length): solve(model, length, Generator().manual_seed(options.seed), options.problems)
+        for length in options.lengths
+    }
+    if options.json:
+        print(json.dumps({"accuracy": {length: right for length, (right, _) in found.items()}}))
+        return
+    print(f"{config.task} by {config.mode}, {config.controller} controller, {provenance}")
+    print(f"{options.problems} problems a length; trained on up to {config.last} letters")
+    print(f"{'letters':>8} {'right':>9} {'all right':>10}")
+    for length, (right, perfect) in found.items():
+        print(f"{length:>8} {right:>9.2%} {perfect:>10.1%}")

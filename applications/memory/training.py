@@ -1,0 +1,224 @@
+"""Train a program: problems grow as they are solved, and choices are credited with what follows."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor, nn
+
+import sfgrad as sf
+from applications.memory.config import Config
+from applications.memory.evaluate import solve
+from applications.memory.model import MemoryModel
+from applications.memory.tasks import Problems, make_problems
+from applications.runs import Display, Run, StopSignals, duration, sparkline
+
+MEMORY = 0.8
+"""Decay of the average that the curriculum goes by."""
+PASSED = 0.9
+"""The level rises when the average share of letters right passes this."""
+ANY, UP_TO = 0.1, 0.25
+"""Share of problems of any length, and of those up to that of the others."""
+CALM = 0.8
+"""Share of the updates after which entropy earns nothing."""
+CLIP = 1.0
+"""Largest norm of the gradient."""
+EVERY = 50
+"""Updates between lines of metrics."""
+
+
+@dataclass
+class Tally:
+    """What a run has done so far."""
+
+    update: int = 0
+    """Updates made."""
+    level: int = 0
+    """Letters of the problems that are being learned."""
+    average: float = 0.0
+    """Share of letters right at that level, of late."""
+    problems: int = 0
+    """Runs through a problem made."""
+    steps: int = 0
+    """Choices made."""
+    seconds: float = 0.0
+    """Time spent training."""
+
+
+class Trainer:
+    """A program in training.
+
+    Args:
+        config: what to train.
+    """
+
+    def __init__(self, config: Config):
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.generator = Generator().manual_seed(config.seed)
+        self.model = MemoryModel(config)
+        self.objective = sf.expectation(self.model, config.samples, has_aux=True)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate)
+        self.tally = Tally(level=config.first)
+        self.last: dict[str, float] = {}
+
+    def draw_lengths(self, count: int) -> Tensor:
+        """Letters of each of the next problems, int64 `[B]`."""
+        last, level, generator = self.config.last, self.tally.level, self.generator
+        kind, place = torch.rand(2, count, generator=generator)
+        above = torch.empty(count).geometric_(0.5, generator=generator).long() - 1
+        most = torch.where(kind < ANY, last, (level + above).clamp(max=last))
+        drawn = (place * most).long() + 1
+        return torch.where(kind < ANY + UP_TO, drawn, most)
+
+    def draw_problems(self) -> tuple[Problems, Tensor]:
+        """Problems, and how many steps may be spent on each, int64 `[B]`."""
+        count = self.config.batch // self.config.samples
+        problems = make_problems(self.config.task, self.draw_lengths(count), self.generator)
+        slack = 1 + self.config.slack * torch.rand(count, generator=self.generator)
+        return problems, (self.model.enough(problems) * slack).long() + 2
+
+    def loss(self, problems: Problems, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The expected cost of a batch and what entropy earns; entropy and letters right, `[R]`.
+
+        A choice is credited with its own entropy, not with that of later ones.
+        """
+        loss, (entropy, right, steps) = self.objective(*problems, limit)
+        self.tally.steps += int(steps.sum())
+        left = 1 - self.tally.update / (CALM * self.config.updates)
+        return loss - self.config.entropy * max(0.0, left) * entropy.mean(), entropy, right
+
+    def step(self) -> None:
+        """One update."""
+        tally, samples = self.tally, self.config.samples
+        problems, limit = self.draw_problems()
+        loss, entropy, right = self.loss(problems, limit)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        share = right / problems.due.repeat(samples)
+        self.last = {"right": share.mean().item(), "entropy": entropy.mean().item()}
+        tally.update += 1
+        tally.problems += len(share)
+        self.pass_level(share.view(samples, -1).mean(0)[problems.lengths >= tally.level])
+
+    def pass_level(self, shares: Tensor) -> None:
+        """Make problems longer once those of the present level are solved."""
+        tally = self.tally
+        if len(shares):
+            tally.average += (1 - MEMORY) * (shares.mean().item() - tally.average)
+        if tally.average > PASSED and tally.level < self.config.last:
+            tally.level, tally.average = tally.level + 1, PASSED / 2
+
+    def metrics(self) -> dict[str, float]:
+        """A line of metrics."""
+        tally, longest = self.tally, self.config.last
+        symbols, perfect = solve(self.model, longest, Generator().manual_seed(0))
+        return {
+            "update": tally.update,
+            "seconds": round(tally.seconds, 3),
+            "level": tally.level,
+            "problems": tally.problems,
+            "steps": tally.steps,
+            **self.last,
+            "error": 1 - symbols,
+            "perfect": perfect,
+            "gradient_snr": self.signal_to_noise(),
+        }
+
+    def signal_to_noise(self, batches: int = 4) -> float:
+        """‖E g‖² / tr Var g of an update's gradient g of the controller, both without bias."""
+        before = self.generator.get_state(), torch.get_rng_state(), self.tally.steps
+        parameters = list(self.model.controller.parameters())
+        self.model.eval()  # the baselines stay as they are
+        gradients = []
+        for _ in range(batches):
+            loss, *_ = self.loss(*self.draw_problems())
+            parts = torch.autograd.grad(loss, parameters)
+            gradients.append(torch.cat([part.flatten() for part in parts]))
+        self.model.train()
+        self.generator.set_state(before[0])
+        torch.set_rng_state(before[1])
+        self.tally.steps = before[2]
+        stacked = torch.stack(gradients)
+        noise = stacked.var(0).sum()
+        return ((stacked.mean(0).square().sum() - noise / batches) / noise).item()
+
+    def state(self) -> dict:
+        """All that is needed to go on, bit for bit."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "problems_rng": self.generator.get_state(),
+            **asdict(self.tally),
+        }
+
+    def load_state(self, state: dict) -> None:
+        """Go on from there."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        self.generator.set_state(state["problems_rng"])
+        self.tally = Tally(**{name: state[name] for name in asdict(self.tally)})
+
+
+def train(config: Config, run: Run) -> bool:
+    """Train until a limit of the config or a signal to stop: whether it was a limit."""
+    torch.set_num_threads(1)  # the tensors are small: a second thread only waits
+    trainer = Trainer(config)
+    if run.state is None:
+        run.save(trainer.state())
+    else:
+        trainer.load_state(run.state)
+    tally, course, line = trainer.tally, [], {}
+    before = tally.seconds, tally.steps
+    started = time.monotonic() - tally.seconds
+    limit = math.inf if config.seconds is None else config.seconds
+
+    def complete() -> bool:
+        return tally.update >= config.updates or tally.seconds >= limit
+
+    title = f"Sampled memory · {config.task} by {config.mode} · {run.folder}"
+    with StopSignals() as stop, Display(title) as display:
+        while not complete() and not stop.requested:
+            trainer.step()
+            tally.seconds = time.monotonic() - started
+            if tally.update % EVERY == 0 or complete():
+                line = trainer.metrics()
+                course.append(1 - line["error"])
+                tally.seconds = time.monotonic() - started
+                speed = (tally.steps - before[1]) / max(tally.seconds - before[0], 1e-9)
+                run.log({**line, "steps_per_second": speed})
+                run.save(trainer.state())
+            display.show(partial(figures, trainer, before, line, course))
+        display.show(partial(figures, trainer, before, line, course), now=True)
+    run.save(trainer.state())
+    return complete()
+
+
+def figures(
+    trainer: Trainer, before: tuple[float, int], line: dict[str, float], course: list[float]
+) -> dict[str, str]:
+    """What the display shows."""
+    tally, config = trainer.tally, trainer.config
+    spent = max(tally.seconds - before[0], 1e-9)
+    left = (config.updates - tally.update) * tally.seconds / max(tally.update, 1)
+    if config.seconds is not None:
+        left = min(left, max(config.seconds - tally.seconds, 0))
+    shown = {
+        "update": f"{tally.update} of {config.updates}",
+        "level": f"{tally.level} letters of {config.last}",
+        "speed": f"{(tally.steps - before[1]) / spent:,.0f} steps/s",
+        "time": f"{duration(tally.seconds)}, {duration(left)} left",
+    }
+    if line:
+        shown[f"error, {config.last} letters"] = f"{line['error']:.1%} of letters"
+        shown["all right"] = f"{line['perfect']:.0%} of problems"
+        shown["entropy"] = f"{line['entropy']:.1f} nats a run"
+        shown["gradient snr"] = f"{line['gradient_snr']:.2f}"
+        shown["course"] = sparkline(course)
+    return shown

@@ -1,0 +1,84 @@
+"""Trained programs as files: a run's checkpoint, and the small exports that are shipped."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from applications.memory.config import Config
+from applications.memory.model import MemoryModel
+from applications.runs import CHECKPOINT, RunError, load_state, read_config, save_state
+
+BASELINE = "act."
+"""What the names of the baseline's weights begin with: only training needs them."""
+SHIPPED = Path(__file__).parent / "weights"
+"""Where the programs are that `evaluate` and `plot` take unless told a run folder."""
+
+
+def shipped(task: str, mode: str) -> Path:
+    """The shipped file of a task and a mode."""
+    return SHIPPED / f"{task}-{mode}.safetensors"
+
+
+def choose(folder: Path | None, task: str | None, mode: str | None) -> tuple[MemoryModel, str]:
+    """The program that a command asks for, and where it is from.
+
+    Args:
+        folder: of a run; None for a shipped one.
+        task: of a shipped one; with a folder, the run's own or None.
+        mode: likewise.
+
+    Raises:
+        RunError: there is none, it is damaged, or the run is of another task or mode.
+    """
+    if folder is None:
+        path = shipped(task or Config.task, mode or Config.mode)
+        if not path.exists():
+            had = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
+            raise RunError(
+                f"no trained program for {path.stem} is shipped (there are: {had or 'none'}): "
+                "train one, and name it by --run-dir"
+            )
+        state = load_state(path)
+        return build(state["config"], state["weights"], path), f"shipped, {state['origin']}"
+    had, state = read_config(folder), load_state(folder / CHECKPOINT)
+    for name, asked in (("task", task), ("mode", mode)):
+        if asked not in (None, had[name]):
+            raise RunError(f"the run in {folder} has {name} {had[name]}, not {asked}")
+    path = folder / CHECKPOINT
+    return build(had, state["model"], path), f"{folder}, update {state['update']}"
+
+
+def build(config: dict[str, Any], weights: dict[str, Any], path: Path) -> MemoryModel:
+    """The program of a config with these weights; its baseline, if it has one, is new.
+
+    Raises:
+        RunError: they do not fit.
+    """
+    known = {field.name for field in fields(Config)}
+    model = MemoryModel(Config(**{name: value for name, value in config.items() if name in known}))
+    own = {name: value for name, value in weights.items() if not name.startswith(BASELINE)}
+    try:
+        missing, surplus = model.load_state_dict(own, strict=False)
+    except RuntimeError as error:
+        raise RunError(f"{path} is of another version of the program ({error})") from error
+    missing = [name for name in missing if not name.startswith(BASELINE)]
+    if missing or surplus:
+        names = ", ".join([*missing, *surplus])
+        raise RunError(f"{path} is of another version of the program: {names}")
+    return model.eval()
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the weights of `--run-dir` with their provenance."""
+    if options.run_dir is None:
+        raise RunError("export needs to know which run: name it by --run-dir")
+    config, state = read_config(options.run_dir), load_state(options.run_dir / CHECKPOINT)
+    output = options.output or shipped(config["task"], config["mode"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    own = {n: value for n, value in state["model"].items() if not n.startswith(BASELINE)}
+    origin = config.pop("origin")
+    save_state(
+        output, {"weights": own, "config": config, "origin": origin, "seconds": state["seconds"]}
+    )
+    print(f"{output}: {output.stat().st_size:,} bytes")

@@ -1,0 +1,67 @@
+"""What pictures of every application share: colours, rules, titles, files.
+
+Colours are those of Okabe and Ito, which the colour-blind can tell apart.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from applications.runs import RunError
+
+LONGEST = 1600
+"""Long side of a picture, at most, pixels."""
+DENSEST = 170
+"""Pixels per inch of a picture, at most."""
+
+BLUE, GREEN, RED, YELLOW, PURPLE = "#0072B2", "#009E73", "#D55E00", "#F0E442", "#A8407F"
+INK, GREY, LIGHT, PALE = "#222222", "#777777", "#B8B8B8", "#E9E9E9"
+RULES = {
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+    "svg.hashsalt": "sfgrad",
+    "pdf.fonttype": 42,
+}
+
+
+def title(figure: Figure, text: str) -> None:
+    """A bold line over the whole figure."""
+    figure.suptitle(text, x=0.012, ha="left", fontsize=13, weight="bold")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure, undated, so that equal figures make equal files."""
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    dpi = min(DENSEST, LONGEST / max(figure.get_size_inches()))
+    with writing(path), mpl.rc_context(RULES):
+        figure.savefig(path, dpi=dpi, metadata=undated.get(path.suffix))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block `path` is written; then it is told.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written ({error.strerror or error}): name another folder by --output"
+        ) from error
+    print(path, flush=True)
