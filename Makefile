@@ -46,7 +46,7 @@ glimpse: setup
 
 memory: setup
 	for task in copy reverse; do \
-		$(BIN)/python -m applications.memory train --task $$task $(ARGS) && \
+		$(BIN)/python -m applications.memory train --task $$task --mode address $(ARGS) && \
 		$(BIN)/python -m applications.memory plot || exit 1; \
 	done
 

@@ -69,6 +69,26 @@ def prepare(
     return kind(**told), folder
 
 
+def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
+    """`--seed`, `--seconds` and `--resume` of a `train` command.
+
+    Args:
+        parser: the command's.
+        limits: as for `prepare`.
+    """
+    parser.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
+    parser.add_argument(
+        "--seconds", type=number(float, 0), help="stop after so many in all (never)"
+    )
+    names = " and ".join(f"--{name.replace('_', '-')}" for name in limits)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder, with its own options; only "
+        f"{names} may be other than they were",
+    )
+
+
 def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
     """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
 

@@ -162,7 +162,7 @@ class Run:
             lines = "".join(json.dumps(metrics) + "\n" for metrics in kept)
             with replacing(folder / METRICS) as part:
                 part.write_text(lines)
-        elif (folder / CONFIG).exists() or (folder / CHECKPOINT).exists():
+        elif (folder / CHECKPOINT).exists():
             raise RunError(
                 f"{folder} holds a run already: go on with it by --resume, or name another folder "
                 "by --run-dir"
@@ -175,7 +175,7 @@ class Run:
             with replacing(folder / CONFIG) as part:
                 part.write_text(text)
             # open as long as the run is: `close` closes it
-            self._lines = open(folder / METRICS, "a")  # noqa: SIM115
+            self._lines = open(folder / METRICS, "a" if resume else "w")  # noqa: SIM115
             purge = None if self.state is None else self.state["update"] + 1
             self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
         except OSError as error:
@@ -232,6 +232,7 @@ def _origin() -> dict[str, str | None]:
         "--always",
         "--dirty",
         "--abbrev=40",
+        "--exclude=*",
     ]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.pictures import RUNS
@@ -41,6 +41,7 @@ def commands() -> Commands:
     one.add_argument("--patch", type=number(int, 2), help="samples a side (the task's)")
     one.add_argument("--scales", type=number(int, 1), help="of the retina (the task's)")
     one.add_argument("--hidden", type=number(int, 1), help="units of the state (256)")
+    one.add_argument("--features", type=number(int, 1), help="for what is seen, and where (256)")
     one.add_argument("--spread", type=number(float, 0, 0.9), help="of the first plan (the task's)")
     one.add_argument(
         "--noise", type=number(float, 1e-6), help="of a location, at first (the task's)"
@@ -57,19 +58,12 @@ def commands() -> Commands:
     one.add_argument("--epochs", type=number(int, 1), help="until the learning rate is 0 (60)")
     one.add_argument("--learning-rate", type=number(float, 0), help="at its highest (4e-3)")
     one.add_argument(
-        "--locator-rate", type=number(float, 0), help="the locator's share of it (0.1)"
+        "--locator-rate", type=number(float, 0), help="the locator's share of it (the task's)"
     )
     one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
     one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
     one.add_argument("--start", help="trained weights to begin from, a file")
-    one.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
-    one.add_argument("--seconds", type=number(float, 0), help="stop after so many in all (never)")
-    one.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in the folder, with its own options; only --seconds and "
-        "--patience may be other than they were",
-    )
+    add_run_options(one, LIMITS)
 
     one = command("data", data.data, "Get the images once, and check them.")
     one.add_argument("--name", choices=(*data.ORIGINS, "all"), default="all", help="(%(default)s)")

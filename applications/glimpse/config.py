@@ -1,6 +1,6 @@
 """What a training is asked to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from applications.glimpse.tasks import DIGIT, TASKS, Task
 
@@ -8,8 +8,10 @@ POLICIES = ("learned", "random", "centre", "conv")
 ESTIMATORS = ("score-function", "pathwise")
 BASELINES = ("none", "average", "learned", "leave-one-out", "both")
 PRECISIONS = ("bfloat16", "float32")
-STARTS = {True: {"spread": 0.45, "noise": 0.1}, False: {"spread": 0.0, "noise": 0.25}}
-"""How the locator starts: around a digit that is known to be in the middle, or searching for it."""
+CHEAPEST = 1e-3
+"""Lowest price of a glimpse as a share of the highest, for a model that may stop."""
+AROUND = 0.45
+"""Radius of the first plan, in halves of a digit: so far around the digit is there more to see."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Config:
     scales: int | None = None
     """Scales of the retina."""
     hidden: int = 256
-    """Units of the recurrent state, and of what is seen and where."""
+    """Units of the recurrent state."""
+    features: int = 256
+    """Units for what is seen, and as many for where; 128 in the paper."""
     spread: float | None = None
-    """Where the glimpses after the first begin to learn from: on a circle of this radius around the
-    centre; 0 for all at the centre. The image is 2 wide."""
+    """Where the glimpses after the first begin to learn from: on a circle of this radius around
+    where the digit is thought to be, at first the centre. The image is 2 wide."""
     noise: float | None = None
     """Standard deviation of a location around its mean at first."""
     noise_end: float = 0.05
@@ -59,7 +63,7 @@ class Config:
     """The learning rate falls to 0 over so many times the training set."""
     learning_rate: float = 4e-3
     """Of Adam, at its highest."""
-    locator_rate: float = 0.1
+    locator_rate: float | None = None
     """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
     patience: int = 0
     """Stop after so many epochs without a better validation error; 0 for never."""
@@ -74,20 +78,17 @@ class Config:
 
     def __post_init__(self) -> None:
         """Fill in what depends on the task."""
-        for name, value in STARTS[TASKS[self.task].canvas == DIGIT].items():
+        task = TASKS[self.task]
+        spread = AROUND * DIGIT / task.canvas
+        of_task = {"spread": spread, "noise": task.noise, "locator_rate": task.rate}
+        for name, value in of_task.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
 
     def looks(self) -> Task:
         """The task with the retina and the number of glimpses that were asked for."""
-        task = TASKS[self.task]
-        return Task(
-            task.canvas,
-            task.pieces,
-            self.patch or task.patch,
-            self.scales or task.scales,
-            self.glimpses or task.glimpses,
-        )
+        asked = {"patch": self.patch, "scales": self.scales, "glimpses": self.glimpses}
+        return replace(TASKS[self.task], **{name: n for name, n in asked.items() if n is not None})
 
 
 LIMITS = ("seconds", "patience")

@@ -12,12 +12,11 @@ from rich.table import Column, Table
 from torch import Generator, Tensor, nn
 
 from applications.glimpse import data, weights
-from applications.glimpse.config import Config
+from applications.glimpse.config import CHEAPEST, Config
 from applications.glimpse.data import Images
 from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import TASKS, Task, make_scenes
-from applications.glimpse.training import CHEAPEST
 from applications.runs import RunError
 
 TEST_SEED = 20140624
@@ -152,10 +151,8 @@ def _look(
     """One path per scene: the answer after each glimpse `[T, R]`, and glimpses made `[R]`."""
     if isinstance(model, ConvNet):
         return model(scenes).argmax(1)[None], torch.ones(len(scenes))
-    price = model.stop_price if price is None else price
-    prices = None if price is None else torch.full((len(scenes),), price)
     answers, made = [], torch.zeros(len(scenes))
-    for glimpse in model.look(integral(scenes), price=prices, mean=mean):
+    for glimpse in model.look(integral(scenes), price=price, mean=mean):
         answer = glimpse.logits.argmax(1)
         answers.append(torch.where(glimpse.looking > 0, answer, answers[-1]) if answers else answer)
         made += glimpse.looking

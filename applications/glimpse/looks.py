@@ -47,9 +47,7 @@ class Looks(NamedTuple):
 @torch.no_grad()
 def look_at(model: GlimpseModel, scenes: Tensor) -> Looks:
     """Look at all scenes, uint8 `[N, S, S]`, along one drawn path each."""
-    price = model.stop_price
-    prices = None if price is None else torch.full((len(scenes),), price)
-    glimpses = list(model.look(integral(scenes), price=prices))
+    glimpses = list(model.look(integral(scenes)))
     seen = torch.stack([glimpse.seen for glimpse in glimpses], 1)
     return Looks(
         locations=torch.stack([glimpse.location for glimpse in glimpses], 1),

@@ -60,9 +60,9 @@ class GlimpseModel(nn.Module):
         self.policy, self.stop_price = config.policy, config.stop_price
         self.steering = config.steering
         self.retina = Retina(task.patch, task.scales)
-        self.what = nn.Linear(self.retina.features, hidden)
-        self.where = nn.Linear(2, hidden)
-        self.join = nn.Linear(2 * hidden, hidden)
+        self.what = nn.Linear(self.retina.features, config.features)
+        self.where = nn.Linear(2, config.features)
+        self.join = nn.Linear(2 * config.features, hidden)
         self.core = Core(hidden)
         self.classify = nn.Linear(hidden, CLASSES)
         if self.policy == "learned" and self.glimpses > 1:
@@ -80,7 +80,7 @@ class GlimpseModel(nn.Module):
         table: Tensor,
         *,
         labels: Tensor | None = None,
-        price: Tensor | None = None,
+        price: Tensor | float | None = None,
         mean: bool = False,
     ) -> Iterator[Glimpse]:
         """Look at all images, one glimpse after the other.
@@ -88,10 +88,11 @@ class GlimpseModel(nn.Module):
         Args:
             table: `[R, H + 1, W + 1]`, `integral` of the images.
             labels: int64 `[R]`, for the errors; None where there is nothing to learn.
-            price: `[R]`, nats per glimpse, for a model that may stop.
+            price: `[R]` or for all rows, nats per glimpse, for a model that may stop; None for its
+                highest.
             mean: go to the mean location and stop where that is likelier, instead of drawing.
         """
-        rows = len(table)
+        rows, price = len(table), self.prices(len(table), price)
         hidden = table.new_zeros(rows, self.core.hidden_size)
         location, looking = table.new_zeros(rows, 2), table.new_ones(rows)
         error = None
@@ -106,7 +107,7 @@ class GlimpseModel(nn.Module):
             if labels is not None:
                 error = F.cross_entropy(logits, labels, reduction="none")
             on = looking if left else torch.zeros_like(looking)
-            if self.stop_price is not None and left:
+            if price is not None and left:
                 on = on * self.go_on(hidden, error, price, looking, mean)
             yield Glimpse(location, seen, logits, error, looking, looking - on)
             looking = on
@@ -129,16 +130,9 @@ class GlimpseModel(nn.Module):
         return self.place(Independent(place, 1, validate_args=False), context=known)
 
     def go_on(
-        self,
-        hidden: Tensor,
-        error: Tensor | None,
-        price: Tensor | None,
-        looking: Tensor,
-        mean: bool,
+        self, hidden: Tensor, error: Tensor | None, price: Tensor, looking: Tensor, mean: bool
     ) -> Tensor:
         """Whether to look again, `[R]`; the error is for the baseline."""
-        if price is None:
-            raise ValueError("this model stops when a glimpse is not worth its price: pass price=")
         state = torch.cat((hidden.detach(), price[:, None].log()), 1)
         logits = 3 - self.weary(state)[:, 0].to(looking.dtype)  # at first it mostly goes on
         if mean:
@@ -147,19 +141,26 @@ class GlimpseModel(nn.Module):
         known = None if error is None else torch.cat((state, error.detach()[:, None]), 1)
         return self.stop(Bernoulli(logits=logits, validate_args=False), context=known)
 
+    def prices(self, rows: int, price: Tensor | float | None = None) -> Tensor | None:
+        """Of a glimpse, `[R]`, nats: as given, or the highest; None where looking never stops."""
+        if self.stop_price is None:
+            return None
+        return torch.as_tensor(self.stop_price if price is None else price).expand(rows)
+
     @property
     def pathwise(self) -> bool:
         """Whether the gradient flows through the locations."""
         return hasattr(self, "place") and isinstance(self.place.estimator, sf.Pathwise)
 
-    def forward(self, table: Tensor, labels: Tensor, price: Tensor | None = None) -> None:
+    def forward(self, table: Tensor, labels: Tensor, price: Tensor | float | None = None) -> None:
         """Look, and record the costs: cross-entropy after each glimpse, nats, and prices.
 
         Args:
             table: `[R, H + 1, W + 1]`, `integral` of the images.
             labels: int64 `[R]`.
-            price: `[R]`, nats per glimpse after the first, for a model that may stop.
+            price: as for `look`; every glimpse but the first has it.
         """
+        price = self.prices(len(labels), price)
         for glimpse in self.look(table, labels=labels, price=price):
             due = glimpse.last + self.every * (glimpse.looking - glimpse.last)
             sf.add_cost(due * glimpse.error)

@@ -36,13 +36,19 @@ class Task:
     """Scales of the retina, each twice as wide as the one before."""
     glimpses: int
     """Glimpses per image."""
+    rate: float
+    """The locator's share of the learning rate: high where the digit has to be found, low where
+    that would lead away from a good plan."""
+    noise: float
+    """Standard deviation of a location at first: wide where the digit has to be found. The image is
+    2 wide."""
 
 
 TASKS = {
-    "mnist28": Task(canvas=28, pieces=0, patch=8, scales=1, glimpses=6),
-    "translated60": Task(canvas=60, pieces=0, patch=12, scales=3, glimpses=8),
-    "cluttered60": Task(canvas=60, pieces=4, patch=12, scales=3, glimpses=8),
-    "cluttered100": Task(canvas=100, pieces=8, patch=12, scales=4, glimpses=8),
+    "mnist28": Task(28, pieces=0, patch=8, scales=1, glimpses=6, rate=0.1, noise=0.1),
+    "translated60": Task(60, pieces=0, patch=12, scales=3, glimpses=8, rate=0.5, noise=0.25),
+    "cluttered60": Task(60, pieces=4, patch=12, scales=3, glimpses=8, rate=0.5, noise=0.25),
+    "cluttered100": Task(100, pieces=8, patch=12, scales=4, glimpses=8, rate=0.5, noise=0.25),
 }
 
 

@@ -13,8 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 import sfgrad as sf
 from applications.glimpse import weights
 from applications.glimpse.baselines import Watched
-from applications.glimpse.config import Config
+from applications.glimpse.config import CHEAPEST, Config
 from applications.glimpse.data import Images
+from applications.glimpse.evaluate import errors
 from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
@@ -28,8 +29,6 @@ WARM_UP = 200
 """Updates until the learning rate is at its highest."""
 LOCATOR = ("locate.", "plan")
 """What the names of the locator's weights begin with."""
-CHEAPEST = 1e-3
-"""Lowest price of a glimpse as a share of the highest, for a model that may stop."""
 
 
 @dataclass
@@ -178,19 +177,10 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Errors of the averaged weights on the held-out images, one drawn path per image."""
-        model = self.averaged.module.eval()
-        wrong, looks, count = 0.0, 0.0, 0
-        for scenes, labels in zip(*(part.split(1000) for part in self.validation), strict=True):
-            with self.autocast():
-                if isinstance(model, ConvNet):
-                    logits, made = model(scenes), torch.zeros(len(labels))
-                else:
-                    logits, made = conclude(model, scenes, self.config.stop_price)
-            wrong += (logits.argmax(1) != labels).sum().item()
-            looks += made.sum().item()
-            count += len(labels)
-        errors = {"error": wrong / count}
-        return errors | ({"mean_glimpses": looks / count} if self.config.stop_price else {})
+        with self.autocast():
+            outcome = errors(self.averaged.module.eval(), *self.validation)
+        found = {"error": outcome.error}
+        return found | ({"mean_glimpses": outcome.mean_glimpses} if self.config.stop_price else {})
 
     def signal_to_noise(self, batches: int = 8) -> float:
         """‖E g‖² / tr Var g of an update's gradient g of the locator, both without bias."""
@@ -239,18 +229,6 @@ def draw_prices(config: Config, rows: int, generator: Generator) -> Tensor | Non
     if config.stop_price is None:
         return None
     return config.stop_price * CHEAPEST ** torch.rand(rows, generator=generator)
-
-
-def conclude(
-    model: GlimpseModel, scenes: Tensor, price: float | None = None, mean: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Look until the last glimpse: its logits `[B, 10]` and how many glimpses were made `[B]`."""
-    prices = None if price is None else torch.full((len(scenes),), price)
-    logits, made = torch.zeros(()), torch.zeros(len(scenes))
-    for glimpse in model.look(integral(scenes), price=prices, mean=mean):
-        logits = torch.where(glimpse.looking[:, None] > 0, glimpse.logits, logits)
-        made += glimpse.looking
-    return logits, made
 
 
 def train(config: Config, run: Run, images: Images) -> bool:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import BASELINES, LIMITS, RUNS, Config
 from applications.memory.controllers import CONTROLLERS
@@ -53,19 +53,13 @@ def commands() -> Commands:
     one = all.add("train", train, "Train a program; Ctrl-C stops at a checkpoint.")
     one.add_argument("--task", choices=TASKS, help="(copy)")
     add_training(one)
-    one.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
-    one.add_argument("--seconds", type=number(float, 0), help="stop after so many in all (never)")
-    one.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in the folder, with its own options; only --seconds may be other",
-    )
+    add_run_options(one, LIMITS)
 
     one = all.add("evaluate", evaluate.evaluate, "Measure how much is right, by length.")
     one.add_argument("--task", choices=TASKS, help="a shipped program (copy)")
     one.add_argument("--mode", choices=MODES, help="a shipped program (moves)")
     one.add_argument(
-        "--lengths", type=evaluate.lengths, default=[1, 3, 10, 20, 100], help="(1,3,10,20,100)"
+        "--lengths", type=evaluate.lengths, help="e.g. 10,100 (1,3,10,20,100 where there is memory)"
     )
     one.add_argument(
         "--problems", type=number(int, 1), default=evaluate.PROBLEMS, help="(%(default)s)"
@@ -76,7 +70,7 @@ def commands() -> Commands:
     one = all.add("plot", pictures.plot, "Draw what a program does, and how it learned.")
     one.add_argument("--task", choices=TASKS, help="a shipped program (newest run, else copy)")
     one.add_argument("--mode", choices=MODES, help="a shipped program (moves)")
-    one.add_argument("--length", type=number(int, 1), default=6, help="letters (%(default)s)")
+    one.add_argument("--length", type=number(int, 1, 20), default=6, help="letters (%(default)s)")
     one.add_argument("--seed", type=number(int, 0), default=0, help="of the problem (%(default)s)")
     one.add_argument("--output", type=Path, help="folder (the run's, else pictures/memory)")
     one.add_argument("--format", choices=pictures.FORMATS, default="png", help="(%(default)s)")

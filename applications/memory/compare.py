@@ -209,10 +209,11 @@ def draw(config: Config, found: dict[str, Outcome]) -> Figure:
         style.title(figure, f"{config.task} by {config.mode}: estimators of the gradient")
         for axes, (key, meaning) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             for (name, outcome), colour in zip(found.items(), COLOURS, strict=False):
-                updates = [line["update"] for line in outcome.courses[0]]
-                values = [[line[key] for line in course] for course in outcome.courses]
-                axes.plot(updates, list(zip(*values, strict=True)), color=colour, lw=0.6, alpha=0.4)
-                middle = [statistics.median(at) for at in zip(*values, strict=True)]
+                courses = [{line["update"]: line[key] for line in c} for c in outcome.courses]
+                updates = sorted(set.intersection(*map(set, courses)))
+                values = [[course[update] for course in courses] for update in updates]
+                axes.plot(updates, values, color=colour, lw=0.6, alpha=0.4)
+                middle = [statistics.median(at) for at in values]
                 axes.plot(updates, middle, color=colour, lw=2, label=name)
             axes.set(xlabel="updates", title=meaning)
             axes.grid(axis="y", color=style.GREY, alpha=0.25, lw=0.6)

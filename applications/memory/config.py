@@ -43,7 +43,7 @@ class Config:
     first: int = 3
     """Letters of a problem at the first level of the curriculum."""
     last: int = 10
-    """Letters at the last level; the first level too, then there is no curriculum."""
+    """Letters at the last level; with the first the same there is only one, and its mixture."""
     slack: float = 1.0
     """A problem may take up to this share more steps than it needs; how many is drawn."""
     updates: int = 600
@@ -65,6 +65,11 @@ class Config:
             raise RunError(
                 "leave-one-out has nothing to compare with 1 sample: ask for --samples 2 or more, "
                 "or another --baseline"
+            )
+        if self.mode == "absolute" and self.cells < self.last:
+            raise RunError(
+                f"{self.cells} cells cannot hold {self.last} letters: ask for more --cells, or a "
+                "smaller --last"
             )
         if self.first > self.last:
             raise RunError(

@@ -39,6 +39,10 @@ def solve(
     return (right / made.due).mean().item(), (right == made.due).float().mean().item()
 
 
+LENGTHS = (1, 3, 10, 20, 100)
+"""Letters that are asked for unless told, as far as there is memory for them."""
+
+
 def lengths(text: str) -> list[int]:
     """`10,100` as numbers."""
     parts = text.split(",")
@@ -51,13 +55,15 @@ def evaluate(options: argparse.Namespace) -> None:
     """Print how much is right at each length."""
     model, provenance = weights.choose(options.run_dir, options.task, options.mode)
     config = model.config
-    if config.mode == "absolute" and max(options.lengths) > config.cells:
+    most = config.cells if config.mode == "absolute" else max(LENGTHS)
+    asked = options.lengths or [length for length in LENGTHS if length <= most]
+    if config.mode == "absolute" and max(asked) > most:
         raise RunError(
             f"this program addresses {config.cells} cells by number: ask for --lengths up to that"
         )
     found = {
         str(length): solve(model, length, Generator().manual_seed(options.seed), options.problems)
-        for length in options.lengths
+        for length in asked
     }
     if options.json:
         print(json.dumps({"accuracy": {length: right for length, (right, _) in found.items()}}))

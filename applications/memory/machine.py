@@ -68,10 +68,10 @@ class Machine:
         self.write, self.read = torch.zeros(2, rows, dtype=torch.long)
         self.given = torch.zeros(rows, dtype=torch.long)
         """Letters given out."""
-        self.over = torch.zeros(rows, dtype=torch.bool)
-        """Whether the input's end was seen."""
         self.symbol = problems.tape[:, 1]
         """The input's symbol under its head, int64 `[R]`."""
+        self.over = self.symbol == END
+        """Whether the input's end was seen."""
         if mode == "soft":
             self.memory = LETTER[BLANK].repeat(rows, cells, 1)
             self.attention = LETTER.new_zeros(2, rows, cells)
@@ -85,7 +85,6 @@ class Machine:
         """Which actions may be chosen now, bool `[R, A]`; None for all."""
         if self.mode == "moves":
             return None
-        self.over = self.over | (self.symbol == END)
         return self.over[:, None] | (self.table[:, 3] == 0)
 
     def wanted(self) -> Tensor:
@@ -129,6 +128,7 @@ class Machine:
             self.recalled = LETTER[self.memory[rows, self.read]]
         self.input = (self.input + forward).clamp(0, problems.tape.shape[1] - 1)
         self.symbol = problems.tape[rows, self.input]
+        self.over = self.over | (self.symbol == END)
         return gives
 
     def _attend(self, shifts: Tensor, sharpness: Tensor) -> None:
@@ -139,6 +139,7 @@ class Machine:
         sharp = (moved + TINY) ** sharpness
         self.attention = sharp / sharp.sum(2, keepdim=True)
         write, read = self.attention
+        # in place where no gradient needs the past: all that a step at test time has to do
         lerp = torch.lerp if torch.is_grad_enabled() else Tensor.lerp_
         self.memory = lerp(self.memory, LETTER[self.symbol][:, None], write[..., None])
         self.recalled = (read[:, None] @ self.memory)[:, 0]

@@ -15,6 +15,8 @@ from applications.memory.tasks import Problems
 
 LOST = 1e-3
 """A run ends when it is less likely than this to have been right so far."""
+SCALE = 10
+"""Letters due and steps left are divided by this for the baseline."""
 CHECK = 8
 """Steps between looks whether all rows are done."""
 
@@ -25,7 +27,8 @@ class Step(NamedTuple):
     action: Tensor
     """Int64 `[R]`, a row of the machine's table."""
     right: Tensor
-    """`[R]`, probability of the right letter; 0 where none was given out."""
+    """`[R]`, probability that the letter given out is right, with `strict` that all so far are; 0
+    where none was given out."""
     entropy: Tensor
     """`[R]`, of the choice, nats; 0 where the row was done."""
     alive: Tensor
@@ -36,14 +39,15 @@ class MemoryModel(nn.Module):
     """Works through problems; every choice of an action is one stochastic node.
 
     A module whose call records, in the active graph, one cost per row after each step: minus the
-    probability of the right letter, so that `sf.expectation(model, samples, has_aux=True)` gives
-    the training loss. Outside a graph `run` simply runs.
+    probability that the letter given out is right (with `strict`: it and all before it). So
+    `sf.expectation(model, samples, has_aux=True)` gives the training loss. Outside a graph `run`
+    simply runs.
 
     Args:
         config: mode, controller, estimator.
 
-    Unbiased: yes; with `strict`, of the expected cost of runs that end where they do: once they are
-    all but lost, and where that is depends a little on the weights.
+    Unbiased: yes, given where runs end. With `strict` one ends once it is less likely than `LOST`
+    to be right so far, and that moves with the weights.
 
     Source: Zaremba & Sutskever (2015), Reinforcement Learning Neural Turing Machines.
     """
@@ -61,7 +65,7 @@ class MemoryModel(nn.Module):
         return problems.enough if self.config.mode == "moves" else problems.streamed
 
     def machine(self, problems: Problems) -> Machine:
-        """A machine with these problems on its tape."""
+        """A machine with these problems on its tape; its memory is as long as the longest tape."""
         fixed = self.config.mode == "absolute"
         cells = self.config.cells if fixed else problems.tape.shape[1]
         return Machine(problems, self.config.mode, self.table, cells)
@@ -93,8 +97,10 @@ class MemoryModel(nn.Module):
                 action = logits.argmax(1)
                 right = (chosen.says.argmax(1) == wanted).float()
             else:
-                left = torch.stack((due - machine.given, limit - t, alive), 1)
-                action = self.act(law, context=torch.cat((chosen.hidden.detach(), left), 1))
+                to_come = torch.stack((due - machine.given, limit - t), 1) / SCALE
+                worth = (alive * survives.detach())[:, None]
+                known = torch.cat((chosen.hidden.detach(), to_come, worth), 1)
+                action = self.act(law, context=known)
                 right = chosen.says.gather(1, wanted[:, None])[:, 0] * survives
             gives = machine.step(action, alive, chosen.shifts, chosen.sharpness)
             if self.config.strict and not greedy:
@@ -123,6 +129,8 @@ class MemoryModel(nn.Module):
 
 class Critic(nn.Module):
     """Predicts the cost to go from the state, the letters due, the steps left.
+
+    What it predicts is multiplied by what a letter is still worth: 0 where the run is over.
 
     Args:
         units: of the state.

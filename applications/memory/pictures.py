@@ -165,10 +165,10 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
 
 def draw_courses(axes: Axes, courses: list[Course], name: str) -> None:
     """A figure against updates: thin lines, and their median as far as all have come."""
-    lines = [[line[name] for line in course] for course in courses]
-    updates = max(([line["update"] for line in course] for course in courses), key=len)
+    lines = [{line["update"]: line[name] for line in course} for course in courses]
     if len(lines) > 1:
         for line in lines:
-            axes.plot(updates[: len(line)], line, color=LIGHT, lw=0.9)
-    middle = [median(values) for values in zip(*lines, strict=False)]
-    axes.plot(updates[: len(middle)], middle, color=BLUE, lw=2.2)
+            axes.plot(list(line), list(line.values()), color=LIGHT, lw=0.9)
+    common = sorted(set.intersection(*map(set, lines)))
+    middle = [median(line[update] for line in lines) for update in common]
+    axes.plot(common, middle, color=BLUE, lw=2.2)

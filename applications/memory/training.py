@@ -24,7 +24,7 @@ ANY, UP_TO = 0.1, 0.25
 CALM = 0.8
 """Share of the updates after which entropy earns nothing."""
 CLIP = 1.0
-"""Largest norm of the gradient."""
+"""Largest norm of the controller's gradient."""
 EVERY = 50
 """Updates between lines of metrics."""
 
@@ -62,7 +62,7 @@ class Trainer:
         self.objective = sf.expectation(self.model, config.samples, has_aux=True)
         self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate)
         self.tally = Tally(level=config.first)
-        self.last: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
 
     def draw_lengths(self, count: int) -> Tensor:
         """Letters of each of the next problems, int64 `[B]`."""
@@ -97,10 +97,10 @@ class Trainer:
         loss, entropy, right = self.loss(problems, limit)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(self.model.controller.parameters(), CLIP)
         self.optimizer.step()
         share = right / problems.due.repeat(samples)
-        self.last = {"right": share.mean().item(), "entropy": entropy.mean().item()}
+        self.latest = {"right": share.mean().item(), "entropy": entropy.mean().item()}
         tally.update += 1
         tally.problems += len(share)
         self.pass_level(share.view(samples, -1).mean(0)[problems.lengths >= tally.level])
@@ -123,14 +123,17 @@ class Trainer:
             "level": tally.level,
             "problems": tally.problems,
             "steps": tally.steps,
-            **self.last,
+            **self.latest,
             "error": 1 - symbols,
             "perfect": perfect,
             "gradient_snr": self.signal_to_noise(),
         }
 
     def signal_to_noise(self, batches: int = 4) -> float:
-        """‖E g‖² / tr Var g of an update's gradient g of the controller, both without bias."""
+        """‖E g‖² / tr Var g of an update's gradient g of the controller, both without bias.
+
+        The gradient is the one that is followed: that of what entropy earns is in it.
+        """
         before = self.generator.get_state(), torch.get_rng_state(), self.tally.steps
         parameters = list(self.model.controller.parameters())
         self.model.eval()  # the baselines stay as they are
@@ -144,7 +147,7 @@ class Trainer:
         torch.set_rng_state(before[1])
         self.tally.steps = before[2]
         stacked = torch.stack(gradients)
-        noise = stacked.var(0).sum()
+        noise = stacked.var(0).sum().clamp_min(torch.finfo(stacked.dtype).tiny)
         return ((stacked.mean(0).square().sum() - noise / batches) / noise).item()
 
     def state(self) -> dict:

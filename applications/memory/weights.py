@@ -40,7 +40,9 @@ def choose(folder: Path | None, task: str | None, mode: str | None) -> tuple[Mem
                 "train one, and name it by --run-dir"
             )
         state = load_state(path)
-        return build(state["config"], state["weights"], path), f"shipped, {state['origin']}"
+        commit = ((state["origin"] or {}).get("commit") or "unknown")[:7]
+        where = f"shipped: seed {state['config']['seed']}, commit {commit}"
+        return build(state["config"], state["weights"], path), where
     had, state = read_config(folder), load_state(folder / CHECKPOINT)
     for name, asked in (("task", task), ("mode", mode)):
         if asked not in (None, had[name]):

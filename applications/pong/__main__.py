@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ale_py
 
-from applications.commands import Commands, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare
 from applications.pong import blog, evaluate, pictures, weights
 from applications.pong.games import find_game
 from applications.runs import Run
@@ -30,26 +30,23 @@ def commands() -> Commands:
     """The command line."""
     all = Commands("pong", __doc__)
 
-    one = all.add("train", train, "Train from pixels; Ctrl-C stops at a checkpoint.")
+    one = all.add(
+        "train",
+        train,
+        "Train from pixels; Ctrl-C stops at a checkpoint. Games in flight start anew on --resume.",
+    )
     one.add_argument(
         "--recipe", choices=RECIPES, default="blog", help="what to train (%(default)s)"
     )
     one.add_argument("--game", help="any game of the emulator (pong)")
     one.add_argument("--episodes", type=number(int, 1), help="stop after so many in all (8000)")
-    one.add_argument("--seconds", type=number(float, 0), help="stop after so many in all (never)")
-    one.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
     one.add_argument("--environments", type=number(int, 1), help="games in flight (16)")
     one.add_argument("--batch-episodes", type=number(int, 1), help="episodes per update (10)")
     one.add_argument(
         "--sticky", type=number(float, 0, 1), help="probability of a repeated action (0.25)"
     )
     one.add_argument("--learning-rate", type=number(float, 0), help="of RMSProp (1e-4)")
-    one.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in the folder, with its own options; only --episodes and "
-        "--seconds may be other than they were. Games in flight start anew",
-    )
+    add_run_options(one, blog.LIMITS)
 
     one = all.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
     one.add_argument(

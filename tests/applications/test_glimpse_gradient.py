@@ -41,7 +41,15 @@ DECISIONS = torch.tensor([0.0, 1.0], dtype=torch.float64)
 def make(kind=GlimpseModel, estimator=None, noise=0.5, **options):
     """A small model in double precision, with a locator that has learned something."""
     torch.manual_seed(1)
-    sizes = {"glimpses": 3, "patch": 4, "scales": 2, "hidden": 6, "every": 0.7, "spread": 0.0}
+    sizes = {
+        "glimpses": 3,
+        "patch": 4,
+        "scales": 2,
+        "hidden": 6,
+        "features": 6,
+        "every": 0.7,
+        "spread": 0.0,
+    }
     model = kind(Config(**(sizes | options)))
     model.noise = noise
     with torch.no_grad():  # it matters what was seen

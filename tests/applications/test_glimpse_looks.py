@@ -27,7 +27,7 @@ from tests.applications.digits import generated_digits
 from tests.applications.glimpses import looks_at, noise
 
 IMAGES = generated_digits(20, 120, seed=0)
-SMALL = Config(hidden=16, glimpses=2)
+SMALL = Config(hidden=16, features=16, glimpses=2)
 
 
 # ---------------------------------------------------------------- the glimpses of a network

@@ -25,7 +25,7 @@ from applications.runs import METRICS, RunError
 from tests.applications.digits import generated_digits
 
 IMAGES = generated_digits(20, 120, seed=0)
-SMALL = Config(hidden=16, glimpses=2)
+SMALL = Config(hidden=16, features=16, glimpses=2)
 EPOCHS = [
     {"seconds": 30.0, "images": 900, "error": 0.4, "baseline_fit": -0.1, "locator_snr": 0.2},
     {"seconds": 60.0, "images": 1800, "error": 0.02, "baseline_fit": 0.1, "locator_snr": -0.1},

@@ -10,7 +10,8 @@ import torch
 from applications.glimpse import data, weights
 from applications.glimpse.__main__ import main
 from applications.glimpse.config import LIMITS, Config
-from applications.glimpse.training import Scenes, Trainer, average, conclude, train
+from applications.glimpse.evaluate import errors
+from applications.glimpse.training import Scenes, Trainer, average, train
 from applications.runs import (
     CHECKPOINT,
     METRICS,
@@ -22,7 +23,7 @@ from applications.runs import (
 )
 from tests.applications.digits import generated_digits
 
-TINY = Config(glimpses=3, hidden=32, batch=32, epochs=2, precision="float32", warp=0.5)
+TINY = Config(glimpses=3, hidden=32, features=32, batch=32, epochs=2, precision="float32", warp=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change
 
 
 def test_learns_to_see_and_keeps_the_best(tmp_path):
-    config = Config(glimpses=3, hidden=64, batch=64, epochs=12, precision="float32", warp=0.5)
+    config = Config(
+        glimpses=3, hidden=64, features=64, batch=64, epochs=12, precision="float32", warp=0.5
+    )
     images = generated_digits(5000, 10, seed=1)
     assert run(tmp_path, config, images)
     lines = read_metrics(tmp_path / METRICS)
@@ -171,19 +174,20 @@ def test_a_price_too_high_is_paid_once():
         TINY, policy="centre", stop_price=100.0, every=0.0, epochs=25, learning_rate=5e-3, warp=0
     )
     trainer = Trainer(config, images)
-    scenes = trainer.validation[0]
-    before = conclude(trainer.model, scenes, 100.0)[1].mean().item()
+    before = errors(trainer.model, *trainer.validation).mean_glimpses
     while trainer.tally.update < trainer.updates:
         trainer.step()
-    after = conclude(trainer.model, scenes, 100.0)[1].mean().item()
+    after = errors(trainer.model, *trainer.validation).mean_glimpses
     assert before > 2
     assert after < 1.1
 
 
-def test_a_model_that_may_stop_wants_to_know_the_price(images):
-    model = Trainer(dataclasses.replace(TINY, stop_price=0.1), images).model
-    with pytest.raises(ValueError, match="pass price="):
-        conclude(model, images.test_images)
+def test_a_price_is_the_highest_unless_told(images):
+    model = Trainer(dataclasses.replace(TINY, stop_price=0.25), images).model
+    assert model.prices(3).tolist() == [0.25] * 3
+    assert model.prices(3, 0.125).tolist() == [0.125] * 3
+    assert model.prices(2, torch.tensor([0.5, 0.75])).tolist() == [0.5, 0.75]
+    assert Trainer(TINY, images).model.prices(3, 0.1) is None
 
 
 def test_the_command_line(tmp_path, images, monkeypatch, capsys):

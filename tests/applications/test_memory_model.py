@@ -26,7 +26,7 @@ from applications.memory.tasks import FIRST, SYMBOLS, Problems, make_problems
 RTOL = 1e-9
 FAMILY = 1e-6
 STEPS = 3
-SMALL = Config(units=4, cells=3, samples=2, batch=4, baseline="none")
+SMALL = Config(units=4, cells=3, last=3, samples=2, batch=4, baseline="none")
 
 
 def make(kind=MemoryModel, **options):
@@ -207,12 +207,18 @@ def test_who_was_wrong_is_out():
 
 
 def test_the_baseline_sees_what_is_due_and_the_time_left():
-    made = make()
+    made = make(strict=False)
     give, wait = action_of(made, 1, 0, 0, 1), action_of(made, 0, 0, 0, 0)
-    _, told = follow(made, problem(length=2), 4, torch.tensor([[wait, give, give, wait]]))
-    assert [context[0, -3:].tolist() for context in told.contexts] == [
-        [2, 4, 1], [2, 3, 1], [1, 2, 1], [0, 1, 0]
-    ]  # fmt: skip
+    course = torch.tensor([[wait, give, give, wait]])
+    _, told = follow(made, problem(length=2), 4, course)
+    seen = torch.cat([context[:, -3:] for context in told.contexts]).double()
+    known = torch.tensor([[2, 4, 10], [2, 3, 10], [1, 2, 10], [0, 1, 0]]) / 10
+    torch.testing.assert_close(seen, known.double(), rtol=0, atol=1e-6)
+    course = torch.tensor([[give, wait, give, wait]])  # first what only the input shows
+    steps, strictly = follow(make(), problem(length=2), 4, course)
+    worth = [context[0, -1].item() for context in strictly.contexts]
+    assert worth == pytest.approx([1, steps[0].right.item(), steps[0].right.item(), 0])
+    assert 0 < worth[1] < 1
     assert not any(context.requires_grad for context in told.contexts)
 
 

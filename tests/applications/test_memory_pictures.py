@@ -397,7 +397,7 @@ def test_how_far_it_goes_is_measured_and_drawn(quick):
 def test_absolute_addresses_are_measured_as_far_as_there_are_cells(monkeypatch):
     monkeypatch.setattr(pictures, "LENGTHS", (1, 4, 5))
     monkeypatch.setattr(pictures, "PROBLEMS", 1)
-    model = MemoryModel(Config(mode="absolute", cells=4))
+    model = MemoryModel(Config(mode="absolute", cells=4, last=4))
     assert list(pictures.measure(model)) == [1, 4]
 
 

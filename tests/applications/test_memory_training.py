@@ -395,7 +395,7 @@ def test_what_is_shipped_is_what_was_learned(learned, tmp_path, monkeypatch, cap
     shipped, provenance = weights.choose(None, "copy", "moves")
     own, told = weights.choose(learned, "copy", "moves")
     assert told == f"{learned}, update 80"
-    assert read_config(learned)["origin"]["commit"] in provenance
+    assert read_config(learned)["origin"]["commit"][:7] in provenance
     assert shipped.config == own.config == LEARNS
     assert not shipped.training
     for mine, theirs in zip(own.parameters(), shipped.parameters(), strict=True):
@@ -472,3 +472,19 @@ def test_a_seed_that_learned_it_is_counted(learned):
     assert result.seed == 0
     assert result.near >= study.SOLVED
     assert result.seconds == end(learned)["seconds"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(weights.SHIPPED.glob("*.safetensors")), ids=lambda p: p.stem
+)
+def test_what_is_shipped_can_do_what_it_learned(path):
+    state = load_state(path)
+    model = weights.build(state["config"], state["weights"], path)
+    assert path == weights.shipped(model.config.task, model.config.mode)
+    if model.config.mode in ("moves", "address"):
+        assert solve(model, model.config.last, Generator().manual_seed(1), 20)[0] > 0.99
+
+
+def test_cells_that_cannot_hold_the_letters_are_refused():
+    with pytest.raises(RunError, match=r"8 cells cannot hold 10 letters: ask for more --cells"):
+        Config(mode="absolute", cells=8)
