@@ -51,7 +51,9 @@ def commands() -> Commands:
     one.add_argument("--baseline", choices=BASELINES, help="of the locator (learned)")
     one.add_argument("--steering", type=number(float, 0, 1), help="score to the state (0.2)")
     one.add_argument("--samples", type=number(int, 1), help="paths per image (1)")
-    one.add_argument("--every", type=number(float, 0), help="weight of earlier answers (1)")
+    one.add_argument(
+        "--every", type=number(float, 0), help="weight of earlier answers (1; 0 with a price)"
+    )
     one.add_argument("--stop-price", type=number(float, 1e-9), help="highest price of a glimpse")
     one.add_argument("--warp", type=number(float, 0), help="distortion of the digits (1)")
     one.add_argument("--batch", type=number(int, 1), help="images per update (128)")

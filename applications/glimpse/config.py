@@ -51,8 +51,9 @@ class Config:
     in the paper; 1 for a gradient without bias."""
     samples: int = 1
     """Paths per image, for leave-one-out."""
-    every: float = 1.0
-    """Weight of the cross-entropy after each glimpse but the last, whose weight is 1."""
+    every: float | None = None
+    """Weight of the cross-entropy after each glimpse but the last, whose weight is 1; by default 1,
+    and 0 with a price: there it would be a fee for every further glimpse."""
     stop_price: float | None = None
     """Highest price of a glimpse, nats: draw after each glimpse whether to look again."""
     warp: float = 1.0
@@ -77,11 +78,12 @@ class Config:
     """Stop at a checkpoint after so many in all."""
 
     def __post_init__(self) -> None:
-        """Fill in what depends on the task."""
+        """Fill in what depends on the task, and on whether looking has a price."""
         task = TASKS[self.task]
         spread = AROUND * DIGIT / task.canvas
-        of_task = {"spread": spread, "noise": task.noise, "locator_rate": task.rate}
-        for name, value in of_task.items():
+        every = 1.0 if self.stop_price is None else 0.0
+        start = {"spread": spread, "noise": task.noise, "locator_rate": task.rate, "every": every}
+        for name, value in start.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
 

@@ -182,6 +182,20 @@ def test_a_price_too_high_is_paid_once():
     assert after < 1.1
 
 
+@pytest.mark.parametrize(("every", "looks"), [(None, 3.0), (1.0, 1.0)])
+def test_a_low_price_is_paid(every, looks):
+    """Looking on tells more and costs next to nothing; counting every answer makes it dear."""
+    images = generated_digits(1500, 10, seed=2)
+    config = Config(glimpses=3, hidden=32, features=32, batch=32, precision="float32", warp=0)
+    config = dataclasses.replace(
+        config, policy="random", stop_price=1e-3, every=every, epochs=6, learning_rate=5e-3
+    )
+    trainer = Trainer(config, images)
+    while trainer.tally.update < trainer.updates:
+        trainer.step()
+    assert errors(trainer.model, *trainer.validation).mean_glimpses == pytest.approx(looks, abs=0.3)
+
+
 def test_a_price_is_the_highest_unless_told(images):
     model = Trainer(dataclasses.replace(TINY, stop_price=0.25), images).model
     assert model.prices(3).tolist() == [0.25] * 3
