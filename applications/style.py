@@ -3,12 +3,15 @@
 Colours are those of Okabe and Ito, which the colour-blind can tell apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from applications.runs import RunError
 
@@ -48,6 +51,29 @@ def save(figure: Figure, path: Path) -> None:
     dpi = min(DENSEST, LONGEST / max(figure.get_size_inches()))
     with writing(path), mpl.rc_context(RULES):
         figure.savefig(path, dpi=dpi, metadata=undated.get(path.suffix))
+
+
+def save_film(figures: Iterable[Figure], times: list[int], path: Path, colours: int) -> None:
+    """Write an animation, for ever.
+
+    Args:
+        figures: all of one size.
+        times: how long each is shown, milliseconds.
+        path: of the GIF.
+        colours: of its palette, one for all figures: with one each, colours would flicker.
+    """
+    pictures = []
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3])
+    height, width, _ = pictures[0].shape
+    film = Image.fromarray(np.concatenate(pictures)).quantize(
+        colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
+    images = [film.crop((0, k * height, width, (k + 1) * height)) for k in range(len(pictures))]
+    with writing(path):
+        images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0)
 
 
 @contextmanager

@@ -9,17 +9,15 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 from torch import Tensor
 
 from applications.glimpse.looks import Example, Looks, recalled, sharpness
 from applications.glimpse.model import CLASSES
 from applications.glimpse.style import colour_of, counted
-from applications.style import BLUE, GREY, INK, LIGHT, PALE, RED, RULES, YELLOW, writing
+from applications.style import BLUE, GREY, INK, LIGHT, PALE, RED, RULES, YELLOW, save_film
 
 DARK = LinearSegmentedColormap.from_list("dark", ["#15191F", "#FFFFFF"])
 
@@ -270,16 +268,5 @@ def draw_bars(axes: Axes, beliefs: Tensor, label: int) -> None:
 def write_film(examples: list[Example], path: Path) -> None:
     """Write the animation: all images side by side, glimpse by glimpse, for ever."""
     frames = moments(max(len(example.centres) for example in examples))
-    pictures = []
-    for made, way, _ in frames:
-        canvas = FigureCanvasAgg(draw_moment(examples, made, way))
-        canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3])
-    height, width, _ = pictures[0].shape  # one palette for all, or colours would flicker
-    film = Image.fromarray(np.concatenate(pictures)).quantize(
-        COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
-    images = [film.crop((0, k * height, width, (k + 1) * height)) for k in range(len(pictures))]
-    times = [time for *_, time in frames]
-    with writing(path):
-        images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0)
+    figures = (draw_moment(examples, made, way) for made, way, _ in frames)
+    save_film(figures, [time for *_, time in frames], path, COLOURS)

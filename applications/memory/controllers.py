@@ -50,7 +50,7 @@ class Controller(nn.Module):
 
     def __init__(self, kind: str, actions: int, units: int, soft: bool = False):
         super().__init__()
-        self.kind, self.stateful = kind, kind == "direct"
+        self.kind = kind
         seen = 2 * (SYMBOLS if kind == "recurrent" else KINDS) + actions
         if kind == "recurrent":
             self.core = nn.LSTMCell(seen, units)
@@ -82,7 +82,7 @@ class Controller(nn.Module):
         else:
             seen = torch.cat((symbol @ KIND, recalled @ KIND, before), 1)
             seen = seen.to(self.out.weight.dtype)
-            hidden = state = self.core(seen, *self.stateful * (state,))
+            hidden = state = self.core(seen, state) if self.kind == "direct" else self.core(seen)
         logits, says, *attention = self.out(hidden).split(self.sizes, 1)
         says = says.softmax(1)
         if self.kind != "recurrent":

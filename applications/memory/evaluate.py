@@ -15,6 +15,8 @@ PATIENCE, SPARE = 2, 10
 """A run may take so many times the steps it needs, and so many more."""
 PROBLEMS = 200
 """Problems per length."""
+LENGTHS = (1, 3, 10, 20, 100)
+"""Letters that are asked for unless told, as far as there is memory for them."""
 
 
 @torch.no_grad()
@@ -37,10 +39,6 @@ def solve(
     for step in model.run(model.machine(made), PATIENCE * model.enough(made) + SPARE, True):
         right += step.right
     return (right / made.due).mean().item(), (right == made.due).float().mean().item()
-
-
-LENGTHS = (1, 3, 10, 20, 100)
-"""Letters that are asked for unless told, as far as there is memory for them."""
 
 
 def lengths(text: str) -> list[int]:

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from applications.memory.program import READ, SIGNS, WRITE, draw_cell, tint
 from applications.memory.trace import FAINT, NOTHING, Trace, input_cells, memory_cells
-from applications.style import BLUE, GREY, INK, RED, RULES, writing
+from applications.style import BLUE, GREY, INK, RED, RULES, save_film
 
 SIDE, DENSITY = 0.44, 100
 """Of a cell, inches; pixels per inch."""
@@ -79,16 +76,6 @@ def draw_pointer(sheet: Axes, x: int, y: float, side: int, colour: str, weight: 
 
 def write_film(trace: Trace, path: Path) -> None:
     """Write the animation, for ever."""
-    pictures = []
-    for made in range(len(trace.input)):
-        canvas = FigureCanvasAgg(draw_state(trace, made))
-        canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3])
-    height, width, _ = pictures[0].shape  # one palette for all, or colours would flicker
-    film = Image.fromarray(np.concatenate(pictures)).quantize(
-        COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
-    images = [film.crop((0, k * height, width, (k + 1) * height)) for k in range(len(pictures))]
-    times = [STEP] * (len(images) - 1) + [LAST]
-    with writing(path):
-        images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0)
+    figures = (draw_state(trace, made) for made in range(len(trace.input)))
+    times = [STEP] * (len(trace.input) - 1) + [LAST]
+    save_film(figures, times, path, COLOURS)

@@ -13,7 +13,6 @@ KIND = torch.eye(KINDS)[torch.arange(SYMBOLS).clamp(max=FIRST)]
 """What kind each symbol is of, `[SYMBOLS, KINDS]`."""
 LETTER = torch.eye(SYMBOLS)
 """Each symbol as a vector, `[SYMBOLS, SYMBOLS]`."""
-
 TINY = 1e-6
 """Least attention: the slope of a power is infinite at 0."""
 

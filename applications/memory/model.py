@@ -22,7 +22,7 @@ CHECK = 8
 
 
 class Step(NamedTuple):
-    """One step of all rows, and what the heads saw before it."""
+    """One step of all rows."""
 
     action: Tensor
     """Int64 `[R]`, a row of the machine's table."""

@@ -64,8 +64,9 @@ def study(options: argparse.Namespace) -> None:
     """Train each seed in a folder of its own and print what it came to."""
     options.seed, options.seconds, options.resume = None, None, False
     task, mode = options.task or Config.task, options.mode or Config.mode
-    options.run_dir = options.run_dir or RUNS / f"study-{task}-{mode}"
-    config, parent = prepare(Config, options, RUNS, f"study-{task}-{mode}", LIMITS)
+    name = f"study-{task}-{mode}"
+    options.run_dir = options.run_dir or RUNS / name  # the same again: it goes on
+    config, parent = prepare(Config, options, RUNS, name, LIMITS)
     found = [judge(replace(config, seed=seed), parent / str(seed)) for seed in options.seeds]
     beyond = "".join(f"{f'{length} letters':>13}" for length in FAR)
     print(f"{task} by {mode}\n{'seed':>5} {f'1–{config.last} letters':>14}{beyond} {'seconds':>8}")
