@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup test check pong gaussian glimpse memory bench docs clean
+.PHONY: help setup test check pong control gaussian glimpse memory bench docs clean
 
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
+	@echo "make control    guess-and-check balances a pole, a trust region swings up a pendulum; a picture"
 	@echo "make gaussian   the score-function picture, pictures/gaussian"
 	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
 	@echo "make memory     programs that copy and reverse by a sampled memory, live; then their pictures"
@@ -36,6 +37,11 @@ check: setup
 
 pong: setup
 	$(BIN)/python -m applications.pong train $(ARGS)
+
+control: setup
+	$(BIN)/python -m applications.control train $(ARGS)
+	$(BIN)/python -m applications.control train --method trust-region --environment Pendulum-v1 $(ARGS)
+	$(BIN)/python -m applications.control plot
 
 gaussian: setup
 	$(BIN)/python -m applications.gaussian plot $(ARGS)

@@ -1,0 +1,85 @@
+"""The picture: return against agent steps and against time, several runs in one."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from applications.control.config import METHODS, PICTURES, RUNS
+from applications.runs import METRICS, RunError, read_config, read_metrics
+from applications.style import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, title
+
+FORMATS = ("png", "svg", "pdf")
+COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
+SMOOTH = 40
+"""Episodes at the least that a point of a line is the mean of."""
+PANELS = {"agent_steps": "agent steps", "cpu_seconds": "seconds of a processor"}
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a run went."""
+
+    method: str
+    environment: str
+    points: dict[str, np.ndarray]
+    """By name of `PANELS` and `mean_return`, `[P]` each."""
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Draw the runs named, or all in `runs/control`: a picture for each environment.
+
+    Raises:
+        RunError: there are none, one has no metrics, or a picture cannot be written.
+    """
+    told = [*options.runs, *([options.run_dir] if options.run_dir else [])]
+    folders = told or sorted(path.parent for path in RUNS.glob(f"*/{METRICS}"))
+    if not folders:
+        raise RunError(f"there is no run in {RUNS} to draw: train one, or name folders")
+    courses = [read_course(folder) for folder in folders]
+    for environment in sorted({course.environment for course in courses}):
+        own = [course for course in courses if course.environment == environment]
+        path = (options.output or PICTURES) / f"{environment}.{options.format}"
+        save(draw(own, environment), path)
+
+
+def read_course(folder: Path) -> Course:
+    """The course of a run, averaged over at least `SMOOTH` episodes a point."""
+    config, lines = read_config(folder), read_metrics(folder / METRICS)
+    if not lines:
+        raise RunError(f"{folder / METRICS} has no lines: train longer before drawing the course")
+    groups, begun = [[]], 0
+    for line in lines:
+        groups[-1].append(line)
+        if line["episodes"] - begun >= SMOOTH and line is not lines[-1]:
+            begun = line["episodes"]
+            groups.append([])
+    points = {name: np.array([group[-1][name] for group in groups]) for name in PANELS}
+    points["mean_return"] = np.array([mean_return(group) for group in groups])
+    return Course(config["method"], config["environment"], points)
+
+
+def mean_return(lines: list[dict]) -> float:
+    """Of the updates of these lines."""
+    return float(np.mean([line["mean_return"] for line in lines]))
+
+
+def draw(courses: list[Course], environment: str) -> Figure:
+    """Mean return of the episodes trained on, against agent steps and against time."""
+    with mpl.rc_context(RULES):
+        figure = Figure(figsize=(9, 3.8), layout="constrained")
+        title(figure, f"{environment}: return while learning")
+        for (name, meaning), axes in zip(PANELS.items(), figure.subplots(1, 2), strict=True):
+            for course in courses:
+                colour, points = COLOURS[course.method], course.points
+                axes.plot(points[name], points["mean_return"], color=colour, lw=1.4)
+            axes.set(xscale="log", xlabel=meaning, ylabel="mean return of an episode")
+            axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+        methods = [method for method in METHODS if any(c.method == method for c in courses)]
+        for method in methods:
+            axes.plot([], [], color=COLOURS[method], label=method)
+        figure.legend(loc="outside lower center", ncols=len(methods))
+    return figure
