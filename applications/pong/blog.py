@@ -1,9 +1,8 @@
 """`--recipe blog`: the text's experiment, number for number."""
 
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ import sfgrad as sf
 from applications.pong.frames import View
 from applications.pong.games import Settings, view_and_actions
 from applications.pong.policy import Policy
+from applications.pong.progress import Tally
 from applications.pong.rollout import Episode, Rollout, make_emulators
-from applications.runs import Display, Run, StopSignals, duration, sparkline
+from applications.runs import Display, Run, StopSignals
 
 CHUNK = 2048
 """Decisions scored at once: few enough for the processor's cache, many enough to be efficient."""
@@ -35,6 +35,8 @@ class Config:
     """Games in flight."""
     batch_episodes: int = 10
     """Episodes per update."""
+    credit: str = "discounted"
+    """What a move is credited with: `discounted` later points, or whether the `game` was won."""
     discount: float = 0.99
     """γ, per agent step."""
     learning_rate: float = 1e-4
@@ -51,31 +53,20 @@ class Config:
     """Stop after so many seconds of training, in all; None: never."""
 
 
+CREDITS = ("discounted", "game")
 LIMITS = ("episodes", "seconds")
 """The fields in which a resumed run may differ."""
 
 
-@dataclass
-class Tally:
-    """What a run has done so far."""
-
-    update: int = 0
-    """Updates made."""
-    episodes: int = 0
-    """Episodes learned from."""
-    agent_steps: int = 0
-    """Moves made, over all games."""
-    seconds: float = 0.0
-    """Time spent training."""
-    recent: list[float] = field(default_factory=list)
-    """Returns of the last 100 episodes."""
-    course: list[float] = field(default_factory=list)
-    """Mean return of the then last 50 episodes after each update."""
-
-
 def advantages(episode: Episode, config: Config) -> Tensor:
-    """Standardised discounted returns, `[T]`; in Pong the sum starts anew after each point."""
+    """What each move is credited with, `[T]`.
+
+    Discounted returns, in Pong summed anew after each point, and standardised; or, as the text
+    first explains it, 1 for every move of a game that was won and −1 for every move of one lost.
+    """
     rewards = torch.from_numpy(episode.rewards)
+    if config.credit == "game":
+        return rewards.sum().sign().expand(len(rewards))
     point = rewards != 0 if config.game == "pong" else None
     returns = sf.discounted_return(rewards, config.discount, done=point)
     return sf.standardize(returns) if len(returns) > 1 else torch.zeros_like(returns)
@@ -156,19 +147,10 @@ def train(config: Config, run: Run) -> bool:
 def learned(batch: list[Episode], tally: Tally, before: Tally, entropy: float) -> dict[str, Any]:
     """Count a batch that was learned from: the update's line of metrics."""
     returns = [float(episode.rewards.sum()) for episode in batch]
-    tally.update += 1
-    tally.episodes += len(batch)
-    tally.recent = (tally.recent + returns)[-100:]
-    tally.course = [*tally.course, fmean(tally.recent[-50:])]
+    tally.add(returns)
     decisions = sum(len(episode.moves) for episode in batch)
     return {
-        "update": tally.update,
-        "seconds": round(tally.seconds, 3),
-        "agent_steps": tally.agent_steps,
-        "episodes": tally.episodes,
-        "mean_return": tally.course[-1],
-        "mean_return_100": fmean(tally.recent),
-        "steps_per_second": round(speed(tally, before), 1),
+        **tally.metrics(before),
         "entropy": entropy / decisions,
         "episode_length": decisions / len(batch),
         "returns": returns,
@@ -177,26 +159,9 @@ def learned(batch: list[Episode], tally: Tally, before: Tally, entropy: float) -
 
 def figures(tally: Tally, before: Tally, waiting: int, config: Config) -> dict[str, str]:
     """What the display shows."""
-    spent, part = tally.seconds - before.seconds, 0.0
-    limits = [(before.episodes, tally.episodes + waiting, config.episodes)]
-    if config.seconds is not None:
-        limits.append((before.seconds, tally.seconds, config.seconds))
-    for start, now, end in limits:
-        part = max(part, (now - start) / (end - start) if end > start else 1.0)
-    left = duration(max(spent / part - spent, 0.0)) if part else "?"
-    shown = {
-        "episodes": f"{tally.episodes + waiting:,} of {config.episodes:,}",
-        "updates": f"{tally.update:,}",
-        "agent steps": f"{tally.agent_steps:,} ({speed(tally, before):,.0f}/s)",
-        "time": f"{duration(tally.seconds)}, {left} left",
-    }
-    for last in (50, 100):
-        returns = tally.recent[-last:]
-        if len(returns) > last - 50:
-            shown[f"mean return of {len(returns)}"] = f"{fmean(returns):+.2f}"
-    return {**shown, "course": sparkline(tally.course)} if tally.course else shown
-
-
-def speed(tally: Tally, before: Tally) -> float:
-    """Agent steps per second since this call of `train` began."""
-    return (tally.agent_steps - before.agent_steps) / max(tally.seconds - before.seconds, 1e-9)
+    episodes = tally.episodes + waiting
+    limits = [
+        (before.episodes, episodes, config.episodes),
+        (before.seconds, tally.seconds, config.seconds),
+    ]
+    return {"episodes": f"{episodes:,} of {config.episodes:,}", **tally.figures(before, limits)}

@@ -4,7 +4,7 @@ Between two screens of Pong some thirty of the 6400 pixels change. A `Frames` ba
 those, so that the first layer is a few row look-ups, not a product with 6400 columns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,12 +27,23 @@ class View:
     """The rows of the screen that are kept."""
     columns: slice
     """The columns that are kept."""
+    background: tuple[int, ...]
+    """Grey values whose level is 0."""
     levels: np.ndarray
     """`[256]` int16: the level of each grey value."""
     scale: float
     """What a level is multiplied by to become the policy's input."""
     maxpool: bool
     """Whether the emulator joins the last two frames of a step, for games whose sprites flicker."""
+    order: np.ndarray | None = None
+    """`[6400]`: where each pixel is shown instead of at its own place."""
+
+    def places(self, pixels: np.ndarray) -> np.ndarray:
+        """`[L]` int16: where pixels of one or more frames are shown."""
+        if self.order is not None:
+            frame, pixel = np.divmod(pixels, PIXELS)
+            pixels = frame * PIXELS + self.order[pixel]
+        return pixels.astype(np.int16)
 
 
 def pong_view() -> View:
@@ -42,9 +53,22 @@ def pong_view() -> View:
     step). The emulator's grey screen is a third of the data; there the same two colours are 87
     and 107. A test compares the two rules on real screens.
     """
-    levels = np.ones(256, np.int16)
-    levels[[0, 87, 107]] = 0
-    return View(210, 160, slice(35, 195, 2), slice(0, 160, 2), levels, 1.0, maxpool=False)
+    background, levels = (0, 87, 107), np.ones(256, np.int16)
+    levels[list(background)] = 0
+    rows, columns = slice(35, 195, 2), slice(0, 160, 2)
+    return View(210, 160, rows, columns, background, levels, 1.0, maxpool=False)
+
+
+def coloured(view: View) -> View:
+    """Pong's view for the red channel of a coloured screen: the text's own rule."""
+    background, levels = (0, 144, 109), np.ones(256, np.int16)
+    levels[list(background)] = 0
+    return replace(view, background=background, levels=levels)
+
+
+def shuffled(view: View) -> View:
+    """The same with its pixels in an order drawn once and for all, always the same."""
+    return replace(view, order=np.random.default_rng(0).permutation(PIXELS))
 
 
 def any_view() -> View:
@@ -53,7 +77,8 @@ def any_view() -> View:
     The emulator averages areas down to 80×80; the difference of two frames lies in [−1, 1].
     """
     whole = slice(0, SIDE)
-    return View(SIDE, SIDE, whole, whole, np.arange(256, dtype=np.int16), 1 / 255, maxpool=True)
+    levels = np.arange(256, dtype=np.int16)
+    return View(SIDE, SIDE, whole, whole, (0,), levels, 1 / 255, maxpool=True)
 
 
 @dataclass(frozen=True)
@@ -62,39 +87,61 @@ class Frames:
 
     pixels: Tensor
     """`[L]` int64: index in [0, 6400) of each listed pixel, frame after frame."""
-    values: Tensor
-    """`[L]` float: its value in [−1, 1]."""
+    values: Tensor | None
+    """`[L]` float: its value in [−1, 1]; None where all are 1."""
     starts: Tensor
     """`[R]` int64: where each frame's list starts."""
 
     @classmethod
     def of(
-        cls, pixels: np.ndarray, levels: np.ndarray, counts: np.ndarray, scale: float
+        cls, pixels: np.ndarray, levels: np.ndarray | None, counts: np.ndarray, scale: float
     ) -> "Frames":
         """Frames of recorded arrays: `[L]`, `[L]`, and the number of pixels of each frame `[R]`."""
-        values = torch.from_numpy(levels).float().mul_(scale)
+        values = None if levels is None else torch.from_numpy(levels).float().mul_(scale)
         starts = torch.from_numpy(counts.cumsum() - counts)
         return cls(torch.from_numpy(pixels).long(), values, starts)
 
-    def dense(self) -> Tensor:
-        """`[R, 6400]`: the same frames written out, for pictures and tests."""
-        counts = torch.diff(self.starts, append=torch.tensor([len(self.pixels)]))
-        rows = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        frames = self.values.new_zeros(len(counts), PIXELS)
-        frames[rows, self.pixels] = self.values
+    def rows(self) -> Tensor:
+        """`[L]` int64: the frame that each listed pixel belongs to."""
+        counts = torch.diff(self.starts, append=self.starts.new_tensor([len(self.pixels)]))
+        return torch.repeat_interleave(counts)
+
+    def dense(self, size: int = PIXELS) -> Tensor:
+        """`[R, size]`: the same frames written out."""
+        frames = torch.zeros(len(self.starts), size, device=self.pixels.device)
+        frames[self.rows(), self.pixels] = 1.0 if self.values is None else self.values
         return frames
+
+    def to(self, device: torch.device) -> "Frames":
+        """The same frames on a device."""
+        values = None if self.values is None else self.values.to(device)
+        return Frames(self.pixels.to(device), values, self.starts.to(device))
+
+
+Changes = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+"""What `Frames.of` takes: pixels `[L]` int16, levels `[L]` int16 or None, counts `[R]` int64."""
+
+
+def chosen(changes: Changes, rows: np.ndarray) -> Changes:
+    """Some of the frames, in the order of `rows` int64."""
+    pixels, levels, counts = changes
+    ends, kept = counts.cumsum(), counts[rows]
+    first = np.repeat(ends[rows] - kept.cumsum(), kept)  # less what is listed before, itself too
+    at = first + np.arange(len(first))
+    return pixels[at], None if levels is None else levels[at], kept
 
 
 class Differences:
     """Turns the screens of N games into difference frames, remembering the last screens."""
 
+    size = PIXELS
+    """Pixels that may be listed."""
+
     def __init__(self, view: View, games: int):
         self.view = view
         self.last = np.zeros((games, SIDE, SIDE), np.uint8)
 
-    def __call__(
-        self, screens: np.ndarray, first: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(self, screens: np.ndarray, first: np.ndarray) -> Changes:
         """The pixels that changed level since the last call.
 
         Args:
@@ -115,4 +162,36 @@ class Differences:
             at, change = at[change != 0], change[change != 0]
         self.last = now
         game, pixel = np.divmod(at, PIXELS)
-        return pixel.astype(np.int16), change, np.bincount(game, minlength=len(now))
+        return view.places(pixel), change, np.bincount(game, minlength=len(now))
+
+
+class Pairs:
+    """Turns the screens of N games into pairs of frames: what is not background, now and before.
+
+    The present frame's pixels are listed by their index in [0, 6400), the last one's by that plus
+    6400; both are the same in an episode's first pair. Only for a view with a known background.
+    """
+
+    size = 2 * PIXELS
+    """Pixels that may be listed."""
+
+    def __init__(self, view: View, games: int):
+        self.view = view
+        self.both = np.zeros((games, 2, SIDE, SIDE), bool)
+
+    def __call__(self, screens: np.ndarray, first: np.ndarray) -> Changes:
+        """As `Differences`; every listed pixel counts 1."""
+        view, both = self.view, self.both
+        both[:, 1] = both[:, 0]
+        now = np.ascontiguousarray(screens[:, view.rows, view.columns])
+        both[:, 0] = True
+        for value in view.background:
+            both[:, 0] &= now != value
+        if first.any():
+            both[first, 1] = both[first, 0]
+        game, pixel = np.divmod(np.flatnonzero(both), self.size)
+        return view.places(pixel), None, np.bincount(game, minlength=len(both))
+
+
+SIGHTS = {"pair": Pairs, "difference": Differences}
+"""What a policy may be shown."""

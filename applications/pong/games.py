@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from ale_py import roms
 
-from applications.pong.frames import View, any_view, pong_view
+from applications.pong.frames import View, any_view, pong_view, shuffled
 from applications.runs import RunError
 
 
@@ -66,14 +66,23 @@ def environment_settings(environment: str) -> Settings:
     )
 
 
-def view_and_actions(game: str) -> tuple[View, np.ndarray]:
+def view_and_actions(
+    game: str, shuffle: bool = False, rest: bool = False
+) -> tuple[View, np.ndarray]:
     """How a game is seen, and the emulator's action for each of the policy's moves.
 
-    Pong's moves are DOWN (0) and UP (1), the emulator's actions 3 and 2; other games' are all
-    actions of their minimal set.
+    Pong's moves are DOWN (0) and UP (1), the emulator's actions 3 and 2, and with `rest` also its
+    action 0 (2); other games' are all actions of their minimal set.
+
+    Args:
+        game: ROM name.
+        shuffle: show the pixels in another order.
+        rest: whether Pong's paddle may be left where it is.
     """
     if game == "pong":
-        return pong_view(), np.array([3, 2])
-    emulator = ale_py.ALEInterface()
-    emulator.loadROM(roms.get_rom_path(game))
-    return any_view(), np.arange(len(emulator.getMinimalActionSet()))
+        view, actions = pong_view(), np.array([3, 2, 0] if rest else [3, 2])
+    else:
+        emulator = ale_py.ALEInterface()
+        emulator.loadROM(roms.get_rom_path(game))
+        view, actions = any_view(), np.arange(len(emulator.getMinimalActionSet()))
+    return shuffled(view) if shuffle else view, actions

@@ -10,10 +10,10 @@ import torch
 from matplotlib.figure import Figure
 
 from applications.pong import weights
-from applications.pong.evaluate import Player
 from applications.pong.frames import SIDE, pong_view
 from applications.pong.games import Settings
-from applications.pong.policy import Policy
+from applications.pong.player import Player
+from applications.pong.policy import ActorCritic, Policy
 from applications.pong.rollout import make_emulators
 from applications.runs import METRICS, RunError, read_metrics
 
@@ -29,13 +29,15 @@ ENLARGED = 2
 
 def plot(options: argparse.Namespace) -> None:
     """Draw W1 and, if it was recorded, the learning curve; of a run, or of what is shipped."""
-    policy, config = weights.load(options.run_dir)
+    policy, config = weights.load(options.run_dir, options.recipe)
     folder = options.output or options.run_dir or Path("pictures")
-    recorded = options.run_dir / METRICS if options.run_dir else weights.metrics_of(weights.SHIPPED)
-    figures = {"w1": draw_units(policy)}
+    shipped = weights.metrics_of(weights.shipped(options.recipe))
+    recorded = options.run_dir / METRICS if options.run_dir else shipped
+    figures = {"w1": draw_units(policy)} if hasattr(policy, "w1") else {}
     if metrics := read_metrics(recorded):
         figures["learning-curve"] = draw_curve(
-            metrics, f"{config['recipe']} recipe, {config['game']}, sticky {config['sticky']}"
+            metrics,
+            f"{config['recipe']} recipe, {config['game']}, sticky {weights.stickiness(config):g}",
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
@@ -50,11 +52,13 @@ def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     figure.suptitle(f"Pong from pixels: {title}")
     hours = [line["seconds"] / 3600 for line in metrics]
     episodes = [line["episodes"] for line in metrics]
-    means = [line["mean_return"] for line in metrics]
+    means = np.array([line["mean_return"] for line in metrics], float)  # None, at first, to nan
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, x, name in ((left, episodes, "episodes"), (right, hours, "hours of training")):
         dots = [(at, got) for at, line in zip(x, metrics, strict=True) for got in line["returns"]]
-        axes.plot(*zip(*dots, strict=True), ".", color="0.75", markersize=1.5, label="an episode")
+        axes.plot(
+            *np.reshape(dots, (-1, 2)).T, ".", color="0.75", markersize=1.5, label="an episode"
+        )
         axes.plot(x, means, color="tab:blue", label="mean of the last 50")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
@@ -63,23 +67,24 @@ def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     return figure
 
 
-def draw_units(policy: Policy) -> Figure:
+def draw_units(policy: Policy | ActorCritic) -> Figure:
     """The rows of W1 of the 40 hidden units that weigh most, as 80×80 images.
 
-    White is positive, black negative, each image scaled by its own largest weight.
+    White is positive, black negative, each image scaled by its own largest weight. Of a network
+    that sees two frames, the present one's weights are on the left, the last one's on the right.
     """
-    w1, w2 = policy.w1.detach(), policy.w2.detach()
-    weight = w1.norm(dim=0) * w2.norm(dim=1)
+    w1, w2 = policy.w1.detach(), policy.out.detach()
+    weight = w1.norm(dim=0) * w2.norm(dim=0)
     units = weight.argsort(descending=True)[:UNITS].sort().values
-    figure = Figure(figsize=(10, 6.6), layout="constrained")
+    images = torch.cat(tuple(w1.T.unflatten(1, (-1, SIDE, SIDE)).unbind(1)), 2).numpy()
+    figure = Figure(figsize=(10 * images.shape[2] / SIDE, 6.6), layout="constrained")
     figure.suptitle(f"W1: {len(units)} of {w1.shape[1]} hidden units (white +, black −)")
     grid = figure.subplots(5, 8, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     for axes, unit in zip(grid.flat, units.tolist(), strict=False):
-        image = w1[:, unit].view(SIDE, SIDE).numpy()
-        most = np.abs(image).max()
-        axes.imshow(image, cmap="gray", vmin=-most, vmax=most)
+        most = np.abs(images[unit]).max()
+        axes.imshow(images[unit], cmap="gray", vmin=-most, vmax=most)
         axes.set_title(f"{unit}", fontsize=7, pad=2)
     return figure
 
@@ -95,10 +100,10 @@ def watch(options: argparse.Namespace) -> None:
     """
     if options.output.suffix.lower() not in (".mp4", ".gif"):
         raise RunError(f"{options.output} ends in neither .mp4 nor .gif: name the file so")
-    policy, config = weights.load(options.run_dir)
+    policy, config = weights.load(options.run_dir, options.recipe)
     torch.manual_seed(options.seed)
-    settings = Settings(config["game"], config["sticky"])
-    player = Player(policy, settings.game, 1, options.greedy)
+    settings = Settings(config["game"], weights.stickiness(config))
+    player = Player(policy, config, options.greedy)
     seen = make_emulators(settings, 1, player.view)
     shown = make_emulators(settings, 1, pong_view(), grey=False)
     (screens, _), (colours, _) = seen.reset(seed=options.seed), shown.reset(seed=options.seed)

@@ -3,27 +3,32 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from ale_py.vector_env import AtariVectorEnv
+from torch import Tensor
 
 import sfgrad as sf
-from applications.pong.frames import Differences, Frames, View
+from applications.pong.frames import Changes, Differences, Frames, Pairs, View
 from applications.pong.games import Settings
-from applications.pong.policy import Policy
+from applications.pong.policy import ActorCritic, Policy
 
 
-def make_emulators(settings: Settings, games: int, view: View, grey: bool = True) -> AtariVectorEnv:
+def make_emulators(
+    settings: Settings, games: int, view: View, grey: bool = True, threads: int | None = None
+) -> AtariVectorEnv:
     """So many games of the emulator, with the screens that `view` asks for.
 
-    No move is made but the policy's: no no-op start, no FIRE on reset. Rewards are not clipped:
-    returns are standardised per episode, which takes their unit away.
+    They run in as many threads as there are cores, unless told otherwise. No move is made but the
+    policy's: no no-op start, no FIRE on reset. Rewards are not clipped: advantages are standardised
+    and so have no unit.
     """
     return AtariVectorEnv(
         settings.game,
         games,
-        num_threads=min(os.cpu_count() or 1, games),
+        num_threads=min(threads or os.cpu_count() or 1, games),
         repeat_action_probability=settings.sticky,
         max_num_frames_per_episode=settings.max_frames,
         frameskip=settings.frame_skip,
@@ -83,55 +88,78 @@ class Recorder:
         )
 
 
-class Group:
-    """Games that step together. Between two calls of `step` their emulators run.
+@dataclass(frozen=True)
+class Seen:
+    """What the last moves of N games led to."""
+
+    changes: Changes
+    """The present frames."""
+    rewards: np.ndarray
+    """`[N]` float32, points."""
+    first: np.ndarray
+    """`[N]` boolean: the frame is an episode's first; the one before ended with these rewards."""
+
+
+class Games:
+    """N games that step together. Between `act` and `see` their emulators run.
 
     Args:
         emulators: a vector environment with `reset`, `send` and `recv`.
-        view: how screens become frames.
+        sight: makes frames of its screens.
         actions: the emulator's action for each of the policy's moves.
         seed: of the first game; the others count on from it.
     """
 
-    def __init__(self, emulators: AtariVectorEnv, view: View, actions: np.ndarray, seed: int):
-        self.emulators, self.view, self.actions = emulators, view, actions
-        self.games: int = emulators.num_envs
-        self.recorders = [Recorder() for _ in range(self.games)]
-        self.differences = Differences(view, self.games)
-        self.opening: np.ndarray | None = emulators.reset(seed=seed)[0]
+    def __init__(
+        self, emulators: AtariVectorEnv, sight: Differences | Pairs, actions: np.ndarray, seed: int
+    ):
+        self.emulators, self.sight, self.actions = emulators, sight, actions
+        screens, _ = emulators.reset(seed=seed)
+        first = np.ones(len(screens), bool)
+        self.seen = Seen(sight(screens[:, 0], first), np.zeros(len(screens), np.float32), first)
+        self.running = False
 
-    def step(self, policy: Policy) -> list[Episode]:
-        """Take what the last moves led to and send the next: the episodes that ended."""
-        finished = []
-        if self.opening is None:
+    def see(self) -> Seen:
+        """What the last moves led to, once it is there."""
+        if self.running:
             screens, rewards, terminated, truncated, _ = self.emulators.recv()
             first = terminated | truncated  # the screen is the next episode's already
-            for recorder, reward in zip(self.recorders, rewards.tolist(), strict=True):
-                recorder.rewards.append(reward)
-            for game in np.flatnonzero(first):
-                finished.append(self.recorders[game].episode())
-                self.recorders[game] = Recorder()
-        else:
-            screens, self.opening = self.opening, None
-            first = np.ones(self.games, bool)
-        pixels, levels, counts = self.differences(screens[:, 0], first)
-        with torch.no_grad():  # outside a graph, sample() just draws
-            moves = sf.sample(policy(Frames.of(pixels, levels, counts, self.view.scale)))
+            self.seen = Seen(self.sight(screens[:, 0], first), rewards, first)
+            self.running = False
+        return self.seen
+
+    def act(self, moves: Tensor) -> None:
+        """Send the next moves, `[N]`."""
         self.emulators.send(self.actions[moves.long().numpy()])
-        end = 0  # the emulators run from here on; the book-keeping costs nothing
-        for recorder, move, count in zip(
-            self.recorders, moves.tolist(), counts.tolist(), strict=True
-        ):
-            start, end = end, end + count
-            recorder.pixels.append(pixels[start:end])
-            recorder.levels.append(levels[start:end])
-            recorder.counts.append(count)
-            recorder.moves.append(move)
-        return finished
+        self.running = True
+
+
+def groups(
+    make: Callable[[int], AtariVectorEnv],
+    environments: int,
+    sight: Callable[[int], Differences | Pairs],
+    actions: np.ndarray,
+    seed: int,
+) -> list[Games]:
+    """Two halves that take turns: while one's moves are chosen, the other's emulators run.
+
+    Args:
+        make: makes the vector environment of a given number of games.
+        environments: how many there are in all.
+        sight: makes what makes frames of the screens of so many games.
+        actions: the emulator's action for each of the policy's moves.
+        seed: of the first game; the others count on from it.
+    """
+    half = environments // 2
+    sizes = [environments - half, half] if half else [environments]
+    return [
+        Games(make(size), sight(size), actions, seed + index * environments)
+        for index, size in enumerate(sizes)
+    ]
 
 
 class Rollout:
-    """N games in two groups that take turns: while one's moves are chosen, the other's games run.
+    """N games whose episodes are recorded one by one.
 
     The order of all steps is fixed, so a seed fixes the whole training.
 
@@ -151,19 +179,104 @@ class Rollout:
         actions: np.ndarray,
         seed: int,
     ):
-        half = environments // 2
-        sizes = [environments - half, half] if half else [environments]
-        self.groups = [
-            Group(make(size), view, actions, seed + index * environments)
-            for index, size in enumerate(sizes)
-        ]
+        self.view = view
+        self.groups = groups(make, environments, partial(Differences, view), actions, seed)
+        self.recorders = [[Recorder() for _ in games.sight.last] for games in self.groups]
         self.turn = 0
         self.agent_steps = 0
         """Moves sent so far, over all games."""
 
     def step(self, policy: Policy) -> list[Episode]:
         """One step of the group whose turn it is: the episodes that ended with it."""
-        group = self.groups[self.turn]
+        games, recorders = self.groups[self.turn], self.recorders[self.turn]
         self.turn = (self.turn + 1) % len(self.groups)
-        self.agent_steps += group.games
-        return group.step(policy)
+        finished = []
+        seen = games.see()
+        for recorder, reward in zip(recorders, seen.rewards.tolist(), strict=True):
+            if recorder.moves:
+                recorder.rewards.append(reward)
+        for game in np.flatnonzero(seen.first):
+            if recorders[game].moves:
+                finished.append(recorders[game].episode())
+            recorders[game] = Recorder()
+        with torch.no_grad():  # outside a graph, sample() just draws
+            moves = sf.sample(policy(Frames.of(*seen.changes, self.view.scale)))
+        games.act(moves)
+        self.agent_steps += len(moves)
+        pixels, levels, counts = seen.changes
+        end = 0  # the emulators run from here on; the book-keeping costs nothing
+        for recorder, move, count in zip(recorders, moves.tolist(), counts.tolist(), strict=True):
+            start, end = end, end + count
+            recorder.pixels.append(pixels[start:end])
+            recorder.levels.append(levels[start:end])
+            recorder.counts.append(count)
+            recorder.moves.append(move)
+        return finished
+
+
+@dataclass(frozen=True)
+class Steps:
+    """T steps of N games, one after the other and side by side; a row is a step of a game."""
+
+    changes: Changes
+    """The frames of the T · N rows, step after step."""
+    moves: Tensor
+    """`[T, N]`, the policy's draws."""
+    log_probs: Tensor
+    """`[T, N]`, of these moves under the policy that drew them, nats."""
+    values: Tensor
+    """`[T + 1, N]`, the return it expected before each step and after the last."""
+    rewards: Tensor
+    """`[T, N]`, points."""
+    ended: Tensor
+    """`[T, N]` boolean: the step ended an episode."""
+    returns: list[float]
+    """Of the episodes that ended, points."""
+
+
+class Collector:
+    """Plays N games for T steps at a time.
+
+    Args:
+        games: in groups that take turns.
+        horizon: T.
+        scale: of the frames' levels.
+    """
+
+    def __init__(self, games: list[Games], horizon: int, scale: float):
+        self.games, self.horizon, self.scale = games, horizon, scale
+        self.scores = [np.zeros(len(group.seen.first)) for group in games]
+        """Points of the episodes in flight."""
+
+    @torch.no_grad()
+    def collect(self, model: ActorCritic) -> Steps:
+        """The next T steps; the model draws the moves, all of them with the same parameters."""
+        rows, moves, log_probs, values, rewards, ended, returns = [], [], [], [], [], [], []
+        device = next(model.parameters()).device
+        for step in range(self.horizon + 1):
+            for games, scores in zip(self.games, self.scores, strict=True):
+                seen = games.see()
+                dist, value = model(Frames.of(*seen.changes, self.scale).to(device))
+                values.append(value.cpu())
+                if step < self.horizon:
+                    move = sf.sample(dist)  # outside a graph: it just draws
+                    games.act(move.cpu())
+                    rows.append(seen.changes)
+                    moves.append(move.cpu())
+                    log_probs.append(dist.log_prob(move).cpu())
+                if step:
+                    rewards.append(torch.from_numpy(seen.rewards))
+                    ended.append(torch.from_numpy(seen.first))
+                    scores += seen.rewards
+                    returns += scores[seen.first].tolist()
+                    scores[seen.first] = 0
+
+        def table(parts: list[Tensor]) -> Tensor:
+            """`[steps, N]`."""
+            return torch.cat(parts).view(-1, sum(map(len, self.scores)))
+
+        pixels, levels, counts = zip(*rows, strict=True)
+        joined = None if levels[0] is None else np.concatenate(levels)
+        changes = np.concatenate(pixels), joined, np.concatenate(counts)
+        parts = moves, log_probs, values, rewards, ended
+        return Steps(changes, *map(table, parts), returns)

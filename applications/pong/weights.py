@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from applications.pong.frames import SIDE
+from applications.pong.frames import SIDE, SIGHTS
 from applications.pong.games import view_and_actions
-from applications.pong.policy import Policy
+from applications.pong.policy import NETWORKS, ActorCritic, Policy
 from applications.runs import (
     CHECKPOINT,
     METRICS,
@@ -22,27 +22,60 @@ from applications.runs import (
     save_state,
 )
 
-SHIPPED = Path(__file__).parent / "weights" / "pong-blog.safetensors"
-"""The weights that `evaluate`, `watch` and `plot` take unless told a run folder."""
+SHIPPED = Path(__file__).parent / "weights"
+"""Where the policies are that `evaluate`, `watch` and `plot` take unless told a run folder."""
 
 
-def load(run_dir: Path | None) -> tuple[Policy, dict[str, Any]]:
-    """The policy of a run, or the shipped one, and the config that it was trained with.
+def shipped(recipe: str, game: str = "pong") -> Path:
+    """The shipped file of a recipe and a game."""
+    return SHIPPED / f"{game}-{recipe}.safetensors"
+
+
+def load(
+    run_dir: Path | None, recipe: str, game: str = "pong"
+) -> tuple[Policy | ActorCritic, dict[str, Any]]:
+    """The policy of a run, or a shipped one, and the config that it was trained with.
+
+    Args:
+        run_dir: the run's folder; None for a shipped policy.
+        recipe: of a shipped one.
+        game: of a shipped one.
 
     Raises:
         RunError: there is none, or its file is damaged.
     """
     if run_dir is not None:
-        config, weights = read_config(run_dir), load_state(run_dir / CHECKPOINT)["policy"]
+        path = run_dir / CHECKPOINT
+        config, weights = read_config(run_dir), load_state(path)["policy"]
     else:
-        if not SHIPPED.exists():
-            raise RunError(f"no weights are shipped yet ({SHIPPED.name}): name a run by --run-dir")
-        state = load_state(SHIPPED)
+        path = shipped(recipe, game)
+        if not path.exists():
+            raise RunError(
+                f"no policy for {game} by the recipe {recipe} is shipped: train one, and name it "
+                "by --run-dir"
+            )
+        state = load_state(path)
         config = state["provenance"]["config"]
-        weights = {"w1": dequantize(**state["w1"]), "w2": state["w2"]}
-    policy = Policy(len(view_and_actions(config["game"])[1]), config["hidden"])
-    policy.load_state_dict(weights)
+        weights = {**state["policy"], "w1": dequantize(**state["w1"])}
+    policy = build(config)
+    try:
+        policy.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path} does not fit its config: {error}") from error
     return policy.eval(), config
+
+
+def stickiness(config: dict[str, Any]) -> float:
+    """The probability of repeated actions that the policy of a config was trained with, at last."""
+    return config["sticky"] if config.get("sticky_steps", 1) else 0.0
+
+
+def build(config: dict[str, Any]) -> Policy | ActorCritic:
+    """The network of a config, untrained."""
+    moves = len(view_and_actions(config["game"], rest=config.get("rest", False))[1])
+    if config["recipe"] == "blog":
+        return Policy(moves, config["hidden"])
+    return NETWORKS[config["network"]](moves, config["hidden"], SIGHTS[config["frames"]].size)
 
 
 def export(options: argparse.Namespace) -> None:
@@ -50,7 +83,10 @@ def export(options: argparse.Namespace) -> None:
     if options.run_dir is None:
         raise RunError("export needs to know which run: name it by --run-dir")
     config, state = read_config(options.run_dir), load_state(options.run_dir / CHECKPOINT)
-    recent = state["recent"]
+    recent, policy = state["recent"], dict(state["policy"])
+    if "w1" not in policy:
+        raise RunError(f"{options.run_dir} is not of a dense network: only those are exported")
+    output = options.output or shipped(config["recipe"], config["game"])
     provenance = {
         "config": {name: value for name, value in config.items() if name != "origin"},
         "origin": config.get("origin"),
@@ -61,13 +97,13 @@ def export(options: argparse.Namespace) -> None:
         "mean_return_100": sum(recent) / max(len(recent), 1),
         "precision": "W1 in 8 bits: one scale for each image row and hidden unit",
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    small = {"w1": quantize(state["policy"]["w1"]), "w2": state["policy"]["w2"]}
-    save_state(options.output, {**small, "provenance": provenance})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    w1 = quantize(policy.pop("w1"))
+    save_state(output, {"w1": w1, "policy": policy, "provenance": provenance})
     lines = [json.dumps(line) + "\n" for line in read_metrics(options.run_dir / METRICS)]
-    with replacing(metrics_of(options.output)) as part:
+    with replacing(metrics_of(output)) as part:
         part.write_text("".join(lines))
-    print(f"{options.output}: {options.output.stat().st_size:,} bytes")
+    print(f"{output}: {output.stat().st_size:,} bytes")
 
 
 def metrics_of(exported: Path) -> Path:
@@ -76,12 +112,12 @@ def metrics_of(exported: Path) -> Path:
 
 
 def quantize(w1: Tensor) -> dict[str, Tensor]:
-    """W1 `[6400, hidden]` in 8 bits: `steps` int8 and a `scale` per image row and hidden unit."""
-    rows = w1.view(SIDE, SIDE, -1)
+    """W1 `[pixels, hidden]` in 8 bits: int8 `steps` and a `scale` per image row and hidden unit."""
+    rows = w1.unflatten(0, (-1, SIDE))
     scale = rows.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
     return {"steps": (rows / scale).round().to(torch.int8), "scale": scale}
 
 
 def dequantize(steps: Tensor, scale: Tensor) -> Tensor:
-    """`[6400, hidden]`, what `quantize` was given, to half a step of 1/127 of its row's largest."""
+    """`[pixels, hidden]`, as `quantize` was given, to half a step of 1/127 of a row's largest."""
     return (steps * scale).flatten(0, 1)

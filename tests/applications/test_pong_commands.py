@@ -16,7 +16,7 @@ from applications.pong.__main__ import main
 from applications.runs import CHECKPOINT, METRICS, RunError, load_state, read_config, read_metrics
 
 COMMAND = [sys.executable, "-m", "applications.pong"]
-SMALL = ["--environments", "4", "--batch-episodes", "1"]
+SMALL = ["--recipe", "blog", "--environments", "4", "--batch-episodes", "1"]
 PATIENCE = 90  # seconds
 
 
@@ -151,18 +151,19 @@ def test_json_is_one_object_and_nothing_else(run):
 
 def test_exported_weights_play_alike_and_know_where_they_come_from(run, tmp_path, monkeypatch):
     folder, *_ = run
-    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "small.safetensors")
-    with pytest.raises(RunError, match=r"no weights are shipped yet \(small.safetensors\)"):
-        weights.load(None)
-    assert main(["export", "--run-dir", str(folder), "--output", str(weights.SHIPPED)]) == 0
-    assert weights.SHIPPED.stat().st_size < 2e6
-    assert read_metrics(weights.metrics_of(weights.SHIPPED)) == read_metrics(folder / METRICS)
-    policy, config = weights.load(folder)
-    small, config_too = weights.load(None)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    with pytest.raises(RunError, match="no policy for pong by the recipe blog is shipped"):
+        weights.load(None, "blog")
+    assert main(["export", "--run-dir", str(folder)]) == 0
+    exported = tmp_path / "pong-blog.safetensors"
+    assert exported.stat().st_size < 2e6
+    assert read_metrics(weights.metrics_of(exported)) == read_metrics(folder / METRICS)
+    policy, config = weights.load(folder, "fast")  # a folder knows its recipe
+    small, config_too = weights.load(None, "blog")
     assert config_too["sticky"] == config["sticky"]
     assert (small.w1 - policy.w1).abs().max() <= policy.w1.abs().max() / 254
     assert torch.equal(small.w2, policy.w2)
-    provenance = load_state(weights.SHIPPED)["provenance"]
+    provenance = load_state(exported)["provenance"]
     assert provenance["episodes"] == load_state(folder / CHECKPOINT)["episodes"]
     assert provenance["origin"] == config["origin"]
 

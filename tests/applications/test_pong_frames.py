@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from applications.pong.frames import PIXELS, Differences, Frames, any_view, pong_view
+from applications.pong.frames import (
+    PIXELS,
+    Differences,
+    Frames,
+    Pairs,
+    any_view,
+    chosen,
+    coloured,
+    pong_view,
+    shuffled,
+)
 from applications.pong.games import Settings, environment_settings, find_game, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import make_emulators
@@ -59,14 +69,71 @@ def test_differences_are_those_of_the_text(screens):
         last = now
 
 
-def test_differences_keep_games_apart(screens):
+def test_pairs_are_the_present_and_the_last_frame_of_the_text(screens):
+    pairs = Pairs(pong_view(), 1)
+    last, moved = None, 0
+    for index, (colour, grey) in enumerate(zip(*screens, strict=True)):
+        first = index in (0, 100)
+        frames = Frames.of(*pairs(grey[None], np.array([first])), 1.0)
+        now = by_the_text(colour)
+        before = now if first else last
+        np.testing.assert_array_equal(frames.dense(Pairs.size)[0].view(2, 80, 80), [now, before])
+        moved += (now != before).any()
+        last = now
+    assert moved > STEPS / 2
+
+
+@pytest.mark.parametrize("sight", [Differences, Pairs])
+def test_coloured_screens_are_seen_as_the_grey_ones_are(screens, sight):
+    red, grey = sight(coloured(pong_view()), 1), sight(pong_view(), 1)
+    listed = 0
+    for index, (colour, screen) in enumerate(zip(*screens, strict=True)):
+        first = np.array([index in (0, 100)])
+        got, wanted = red(colour[None, :, :, 0], first), grey(screen[None], first)
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+        listed += len(wanted[0])
+    assert listed > 10 * STEPS
+
+
+@pytest.mark.parametrize("sight", [Differences, Pairs])
+def test_games_are_kept_apart(screens, sight):
     _, greys = screens
-    together, apart = Differences(pong_view(), 2), [Differences(pong_view(), 1) for _ in range(2)]
-    for a, b in zip(greys[:-7:20], greys[7::20], strict=True):
-        both = Frames.of(*together(np.stack([a, b]), np.zeros(2, bool)), 1.0).dense()
-        for row, one, screen in zip(both, apart, (a, b), strict=True):
-            single = Frames.of(*one(screen[None], np.zeros(1, bool)), 1.0).dense()
+    together, apart = sight(pong_view(), 2), [sight(pong_view(), 1) for _ in range(2)]
+    for index, (a, b) in enumerate(zip(greys[:-7:20], greys[7::20], strict=True)):
+        first = np.array([index == 0, index in (0, 5)])  # another episode for the second game
+        both = Frames.of(*together(np.stack([a, b]), first), 1.0).dense(sight.size)
+        for row, one, screen, begins in zip(both, apart, (a, b), first, strict=True):
+            single = Frames.of(*one(screen[None], begins[None]), 1.0).dense(sight.size)
             assert torch.equal(row, single[0])
+
+
+@pytest.mark.parametrize("sight", [Differences, Pairs])
+def test_shuffled_pixels_are_the_same_in_another_order(screens, sight):
+    view = shuffled(pong_view())
+    assert sorted(view.order) == list(range(PIXELS))
+    assert (view.order != np.arange(PIXELS)).mean() > 0.99
+    plain, other = sight(pong_view(), 1), sight(view, 1)
+    for index, screen in enumerate(screens[1][:50]):
+        first = np.array([index == 0])
+        frames, same = (Frames.of(*eyes(screen[None], first), 1.0) for eyes in (plain, other))
+        frames, same = (f.dense(sight.size).view(-1, PIXELS) for f in (frames, same))
+        assert torch.equal(same[:, view.order], frames)
+    assert frames.any()
+
+
+ROWS = [3, 0, 0, 4, 1, 3], [], [2], [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rows", ROWS, ids=str)
+@pytest.mark.parametrize("levels", [np.array([5, -2, 7, 1, 255, 3], np.int16), None])
+def test_chosen_frames_are_those_of_the_dense_batch(rows, levels):
+    pixels, counts = np.array([8, 1, 3, 3, 0, 9], np.int16), np.array([2, 0, 1, 3, 0])
+    rows = np.array(rows, np.int64)
+    dense = Frames.of(pixels, levels, counts, 0.5).dense(10)
+    got = chosen((pixels, levels, counts), rows)
+    np.testing.assert_array_equal(got[2], counts[rows])
+    assert torch.equal(Frames.of(*got, 0.5).dense(10), dense[rows])
 
 
 def test_other_games_see_grey_differences():

@@ -10,6 +10,7 @@ from applications.pong.games import Settings, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import Rollout, make_emulators
 from applications.runs import METRICS, Run, read_metrics
+from tests.applications.lights import Lights
 
 CONFIG = blog.Config()
 
@@ -119,39 +120,6 @@ def test_rmsprop_is_the_formula():
         cache = 0.99 * cache + 0.01 * gradient**2
         expected -= 1e-4 * gradient / (cache.sqrt() + 1e-5)
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-7, atol=0)
-
-
-class Lights:
-    """A game with the emulator's interface: a light jumps about; UP scores if it is above.
-
-    Of an episode's twelve moves the first is blind and the others can all be won.
-    """
-
-    def __init__(self, games, length=12):
-        self.num_envs, self.length, self.left = games, length, 40
-
-    def reset(self, seed):
-        self.random = np.random.default_rng(seed)
-        self.time = self.random.integers(self.length, size=self.num_envs)
-        return self.light(), {}
-
-    def light(self):
-        self.left = 140 - self.left  # so that something always changes
-        self.above = self.random.random(self.num_envs) < 0.5
-        screens = np.full((self.num_envs, 1, 210, 160), 87, np.uint8)
-        for screen, above in zip(screens[:, 0], self.above, strict=True):
-            top = 55 if above else 155
-            screen[top : top + 16, self.left : self.left + 16] = 236
-        return screens
-
-    def send(self, actions):
-        self.scored = np.where((actions == 2) == self.above, 1.0, -1.0)
-
-    def recv(self):
-        self.time += 1
-        over = self.time >= self.length
-        self.time[over] = 0
-        return self.light(), self.scored, over, np.zeros_like(over), {}
 
 
 def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):

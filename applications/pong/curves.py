@@ -1,0 +1,78 @@
+"""Learning curves of several runs: what differs between their configs names them."""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from applications.runs import METRICS, RunError, read_config, read_metrics
+
+POINTS = 200
+"""Of a curve."""
+ALIKE = ("seed", "origin", "seconds")
+"""In what runs of one curve may differ."""
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Draw the mean return of the last 50 episodes of runs, against agent steps and minutes.
+
+    Runs that differ in their seed alone are one curve: their median, and a band from the lowest to
+    the highest.
+
+    Raises:
+        RunError: a folder holds no run, or one without a finished update.
+    """
+    configs = [read_config(folder) for folder in options.runs]
+    metrics = [read_metrics(folder / METRICS) for folder in options.runs]
+    for folder, lines in zip(options.runs, metrics, strict=True):
+        if not any(line["mean_return"] is not None for line in lines):
+            raise RunError(f"the run in {folder} has not finished an episode yet")
+    groups: dict[str, list[list[dict[str, Any]]]] = {}
+    for name, lines in zip(names(configs), metrics, strict=True):
+        groups.setdefault(name, []).append(lines)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    draw(groups).savefig(options.output, dpi=150)
+    print(options.output)
+
+
+def names(configs: list[dict[str, Any]]) -> list[str]:
+    """What tells each config from the others, its seed apart."""
+    keys = [key for key in {key: 0 for config in configs for key in config} if key not in ALIKE]
+    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    return [
+        ", ".join(f"{key} {config[key]}" for key in differing if key in config) or config["recipe"]
+        for config in configs
+    ]
+
+
+def draw(groups: dict[str, list[list[dict[str, Any]]]]) -> Figure:
+    """A line with a band for each group of runs."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, key, unit, label in (
+        (left, "agent_steps", 1e6, "million agent steps"),
+        (right, "seconds", 60, "minutes"),
+    ):
+        for index, (name, runs) in enumerate(groups.items()):
+            x, curves = together(runs, key)
+            colour = f"C{index}"
+            axes.plot(x / unit, np.median(curves, 0), color=colour, label=name)
+            axes.fill_between(x / unit, curves.min(0), curves.max(0), color=colour, alpha=0.2)
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+    left.set_ylabel("mean return of the last 50 episodes")
+    left.legend(fontsize=8)
+    return figure
+
+
+def together(runs: list[list[dict[str, Any]]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The runs' mean returns at the same places, `[POINTS]` and `[runs, POINTS]`."""
+    known = [[line for line in lines if line["mean_return"] is not None] for lines in runs]
+    end = min(lines[-1][key] for lines in known)
+    x = np.linspace(max(lines[0][key] for lines in known), end, POINTS)
+    curves = [
+        np.interp(x, [line[key] for line in lines], [line["mean_return"] for line in lines])
+        for lines in known
+    ]
+    return x, np.stack(curves)

@@ -1,0 +1,95 @@
+"""A trained policy at play: screens in, actions out."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.distributions import Bernoulli, Distribution
+
+import sfgrad as sf
+from applications.pong import weights
+from applications.pong.frames import SIGHTS, Frames, coloured
+from applications.pong.games import view_and_actions
+from applications.pong.policy import ActorCritic, Policy
+
+
+class Player:
+    """Plays any number of games with one policy.
+
+    Args:
+        policy: the policy.
+        config: that it was trained with: the game, and what it sees of it.
+        greedy: make the likeliest move instead of drawing one.
+    """
+
+    def __init__(self, policy: Policy | ActorCritic, config: dict[str, Any], greedy: bool = False):
+        self.policy, self.greedy = policy, greedy
+        shuffle, rest = config.get("shuffle", False), config.get("rest", False)
+        self.view, self.actions = view_and_actions(config["game"], shuffle, rest)
+        self.sight = SIGHTS[config.get("frames", "difference")]
+        self.begin(1)
+
+    def begin(self, games: int) -> None:
+        """Forget what was seen, and play so many games from here on."""
+        self.eyes = self.sight(self.view, games)
+
+    @torch.no_grad()
+    def act(self, screens: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """The actions `[N]` for the screens `[N, 1, H, W]`; `first` `[N]`: a new episode's."""
+        changes = self.eyes(screens[:, 0], first)
+        dist = self.policy.choose(Frames.of(*changes, self.view.scale))
+        moves = likeliest(dist) if self.greedy else sf.sample(dist)
+        return self.actions[moves.long().numpy()]
+
+
+def likeliest(dist: Distribution) -> torch.Tensor:
+    """The likeliest move of each row, `[R]`."""
+    return dist.logits > 0 if isinstance(dist, Bernoulli) else dist.logits.argmax(-1)
+
+
+class ScreenPlayer(Player):
+    """Plays one game of gymnasium's, from its coloured screens; what `load_policy` returns.
+
+    Call it with each screen, `[210, 160, 3]` uint8: the action to take, an int. After the end of an
+    episode call `reset`.
+
+    Raises:
+        ValueError: the screen has another shape.
+    """
+
+    def __init__(self, policy: Policy | ActorCritic, config: dict[str, Any], greedy: bool = False):
+        super().__init__(policy, config, greedy)
+        self.view = coloured(self.view)
+        self.reset()
+
+    def reset(self) -> None:
+        """The next screen is an episode's first."""
+        self.begin(1)
+        self.first = True
+
+    def __call__(self, screen: np.ndarray) -> int:
+        """The action for a screen."""
+        if np.shape(screen) != SCREEN:
+            shape = list(np.shape(screen))
+            raise ValueError(f"the screen has shape {shape}: give gymnasium's, {list(SCREEN)}")
+        action = self.act(screen[None, None, :, :, 0], np.array([self.first]))
+        self.first = False
+        return int(action[0])
+
+
+SCREEN = (210, 160, 3)
+"""The shape of a coloured screen."""
+
+
+def load_policy(game: str = "pong", greedy: bool = False) -> ScreenPlayer:
+    """The trained policy that is shipped, ready to play.
+
+    Args:
+        game: `pong` is all there is.
+        greedy: make the likeliest move instead of drawing one.
+
+    Raises:
+        RunError: no policy for this game is shipped.
+    """
+    policy, config = weights.load(None, "fast", game)
+    return ScreenPlayer(policy, config, greedy)
