@@ -14,7 +14,7 @@ from applications.style import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, titl
 
 FORMATS = ("png", "svg", "pdf")
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
-SMOOTH = 40
+SMOOTH = 10
 """Episodes at the least that a point of a line is the mean of."""
 PANELS = {"agent_steps": "agent steps", "cpu_seconds": "seconds of a processor"}
 

@@ -368,7 +368,8 @@ def test_refusals(tmp_path, capsys, monkeypatch):
     assert "metrics.jsonl has no lines: train longer" in capsys.readouterr().err
 
 
-def test_a_point_of_the_picture_is_the_mean_of_enough_episodes(tmp_path):
+def test_a_point_of_the_picture_is_the_mean_of_enough_episodes(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "SMOOTH", 40)
     config = {"method": "deterministic", "environment": "Pendulum-v1"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     lines = [
