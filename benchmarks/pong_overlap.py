@@ -28,6 +28,8 @@ from rich.table import Table
 from applications.pong import fast
 from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, view_and_actions
+from applications.pong.learner import Config, Learner, stages
+from applications.pong.ranks import CORES
 from applications.pong.rollout import Collector, groups, make_emulators
 from benchmarks.timing import keep
 
@@ -35,11 +37,11 @@ from benchmarks.timing import keep
 class Jobs:
     """The four jobs; each goes on for some seconds and says how many steps it made."""
 
-    def __init__(self, config: fast.Config):
+    def __init__(self, config: Config):
         torch.set_num_threads(1)
         self.view, self.actions = view_and_actions(config.game, rest=config.rest)
-        self.settings, self.stage = Settings(config.game, 0.0), fast.stages(config)[0]
-        self.learner = fast.Learner(config, len(self.actions), self.view.scale)
+        self.settings, self.stage = Settings(config.game, 0.0), stages(config)[0]
+        self.learner = Learner(config, len(self.actions), self.view.scale)
         games = groups(
             partial(self.make, threads=None),
             config.environments,
@@ -100,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (%(default)s)")
     options = parser.parse_args(arguments)
-    jobs = Jobs(fast.Config())
+    jobs = Jobs(Config())
     named = {
         "training": jobs.train,
         "emulators alone, all cores": partial(jobs.emulate, jobs.all),
@@ -119,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         median = statistics.median(turn[name] for turn in turns)
         table.add_row(name, f"{median:,.0f}", f"{1e6 / median:,.0f}")
     Console().print(table)
-    print(f"throughput {throughput:.2f}, overlap {overlap:.2f}, {fast.CORES} cores")
+    print(f"throughput {throughput:.2f}, overlap {overlap:.2f}, {CORES} cores")
     keep("pong_overlap", {"throughput": throughput, "overlap": overlap, "turns": turns})
 
 

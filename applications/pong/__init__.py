@@ -1,20 +1,35 @@
-"""Pong from pixels: a policy gradient on the real emulator, as the text trains it by hand.
+"""Pong from pixels: a policy gradient on the real emulator, in minutes or as the text trains it.
 
     python -m applications.pong train        # live; Ctrl-C stops, --resume goes on
     python -m applications.pong evaluate     # mean return ± standard error
     python -m applications.pong watch        # a game as MP4 or GIF
     python -m applications.pong plot         # the learning curve and what W1 looks like
+    python -m applications.pong curves DIR … # the learning curves of several runs
 
-Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels. The recipe `blog` keeps its
-numbers: 80×80 difference frames, two layers with 200 hidden units and no biases, UP or DOWN from
-one Bernoulli, discount .99 with the sum starting anew after each point, returns standardised per
-episode, RMSProp (1e-4, decay .99), the gradient summed over a batch of 10 episodes. Frame skip is
-4, and the emulator repeats the last action with probability .25 (`--sticky`), as the text's Pong-v0
-did: the settings of `ALE/Pong-v5`.
+    from applications.pong import load_policy  # the trained policy, for a gymnasium loop of yours
 
-What playing many games at once changes
----------------------------------------
-The text plays one game after the other and updates after every tenth. Here 16 games are in flight.
+Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels. There are two recipes.
+
+`fast`, the default
+-------------------
+Still a policy gradient on pixels through two layers, with what has been learned since: advantages
+against a learned baseline (Schulman et al. 2016), a clipped ratio of probabilities that lets each
+step be learned from ten times (Schulman et al. 2017), and emulators that play the next roll-out
+while the network learns from the last one. The policy of a roll-out is therefore one update older
+than the network when it begins to learn from it; the ratio accounts for that. What the network sees
+is two frames, now and one step ago, as lists of the pixels that are not background. A first stage
+has no sticky actions; a second one has them, as `ALE/Pong-v5` has.
+
+`blog`
+------
+It keeps the text's numbers: 80×80 difference frames, two layers with 200 hidden units and no
+biases, UP or DOWN from one Bernoulli, discount .99 with the sum starting anew after each point,
+returns standardised per episode, RMSProp (1e-4, decay .99), the gradient summed over a batch of 10
+episodes. Frame skip is 4, and the emulator repeats the last action with probability .25
+(`--sticky`), as the text's Pong-v0 did: the settings of `ALE/Pong-v5`.
+
+What playing many games at once changes there: the text plays one game after the other and updates
+after every tenth. Here 16 games are in flight.
 
 * The first ten episodes to finish make a batch; whatever finishes after them starts the next one.
   Every finished episode is learned from exactly once, long ones too. Only at the very start does
@@ -36,3 +51,7 @@ episode after 27,000 agent steps, so 16 games in flight and a batch hold at most
 Other games (`--game`): the whole screen in grey at 80×80, differences in [−1, 1], one move per
 action of the game's minimal set, and the sum runs to the episode's end.
 """
+
+from applications.pong.player import load_policy
+
+__all__ = ["load_policy"]

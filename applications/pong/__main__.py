@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from applications.pong import blog, curves, evaluate, fast, pictures, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
 from applications.pong.policy import NETWORKS
+from applications.pong.ranks import join
 from applications.runs import Run, RunError, latest_folder, read_config
 
 RECIPES = {"fast": fast, "blog": blog}
@@ -33,8 +35,14 @@ def train(options: argparse.Namespace) -> None:
             raise RunError(f"{option} is no option of the recipe {recipe.Config.recipe}")
     options.game = options.game and find_game(options.game)
     config, folder = prepare(recipe.Config, options, RUNS, recipe.Config.recipe, recipe.LIMITS)
-    with Run(folder, config, options.resume, recipe.LIMITS) as run:
-        complete = recipe.train(config, run)
+    with join() as ranks:
+        if ranks.size > 1 and recipe is blog:
+            raise RunError("the recipe blog trains in one process: start it without torchrun")
+        opening = partial(Run, folder, config, options.resume, recipe.LIMITS)
+        with ranks.open(opening, folder, options.resume) as run:
+            complete = fast.train(config, run, ranks) if recipe is fast else blog.train(config, run)
+        if ranks.rank:
+            return
     go_on = f"go on with: python -m applications.pong train --resume --run-dir {folder}"
     print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
 
@@ -45,8 +53,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hidden": {"type": number(int, 1), "help": "units (128; blog 200)"},
     "discount": {"type": number(float, 0, 1), "help": "per step (.99)"},
     "learning_rate": {"type": number(float, 0), "help": "(2.5e-3; blog 1e-4)"},
-    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (1,000,000)"},
-    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (3,000,000)"},
+    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (1,400,000)"},
+    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (2,400,000)"},
     "horizon": {"type": number(int, 2), "help": "steps of a game in a roll-out (64)"},
     "frames": {"choices": SIGHTS, "help": "what the policy sees (pair)"},
     "shuffle": {"action": argparse.BooleanOptionalAction, "help": "the pixels' order (not so)"},

@@ -3,259 +3,30 @@
 While the emulators play a roll-out, the network learns from the one before it.
 """
 
-import os
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-import sfgrad as sf
-from applications.pong.frames import SIGHTS, Frames, chosen
+from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, view_and_actions
-from applications.pong.policy import NETWORKS, ActorCritic
+from applications.pong.learner import LIMITS, RANK_SEEDS, Config, Learner, Stage, stages
+from applications.pong.policy import ActorCritic
 from applications.pong.progress import Tally
+from applications.pong.ranks import CORES, Onlooker, Ranks
 from applications.pong.rollout import Collector, Steps, groups, make_emulators
-from applications.runs import CHECKPOINT, Display, Run, RunError, StopSignals, load_state
-from sfgrad.optim import clipped_surrogate
+from applications.runs import Run, StopSignals
+
+__all__ = ["LIMITS", "Config", "train"]
 
 SAVE = 5.0
 """Seconds between checkpoints."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What is trained, on what, and how."""
-
-    recipe: str = "fast"
-    """The recipe that this configures."""
-    game: str = "pong"
-    """ROM name of an ALE game."""
-    environments: int = 32
-    """Games in flight."""
-    horizon: int = 64
-    """Steps of each game in a roll-out, in the first stage."""
-    frames: str = "pair"
-    """What the policy sees: a `pair` of frames or their `difference`."""
-    shuffle: bool = False
-    """Whether it sees the pixels in another order, drawn once and for all."""
-    rest: bool = True
-    """Whether Pong's paddle may also be left where it is."""
-    network: str = "dense"
-    """`dense` or `conv`."""
-    hidden: int = 128
-    """Hidden units."""
-    discount: float = 0.99
-    """γ, per agent step."""
-    trace: float = 0.95
-    """λ of the advantages."""
-    cut: bool = True
-    """Whether a move is credited up to the next point only, not to the end of the game."""
-    standardize: bool = True
-    """Whether advantages are standardised in each roll-out."""
-    clip: float = 0.2
-    """A move counts only while its probability is within so much of what it was, relatively."""
-    epochs: int = 10
-    """How often each step is learned from."""
-    minibatch: int = 512
-    """Steps per update of the weights, in the first stage."""
-    learning_rate: float = 2.5e-3
-    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step."""
-    entropy: float = 0.01
-    """Reward of the policy's entropy, points per nat; it falls as the step size does."""
-    value: float = 0.5
-    """Weight of the squared error of the expected return."""
-    l2: float = 0.01
-    """AdamW's decay of weights (L2)."""
-    start: str | None = None
-    """The folder of a run whose policy to begin with."""
-    seed: int = 0
-    """Fixes the weights, the moves and the emulators."""
-    steps: int = 1_000_000
-    """Agent steps of the first stage, in which every action is done as sent."""
-    sticky: float = 0.25
-    """In the second stage, the probability per frame that the emulator repeats the last action."""
-    sticky_steps: int = 3_000_000
-    """Agent steps of the second stage."""
-    patience: int = 4
-    """So many times longer are roll-outs and minibatches there, where chance has a greater part."""
-    caution: float = 0.6
-    """And so many times as large the step size."""
-    seconds: float | None = None
-    """Stop after so many seconds of training, in all; None: never."""
-
-
-LIMITS = ("seconds",)
-"""The fields in which a resumed run may differ."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training, under one probability of repeated actions."""
-
-    sticky: float
-    """That probability, per frame."""
-    begin: int
-    """Agent steps before it."""
-    end: int
-    """And up to its end."""
-    horizon: int
-    """Steps of each game in a roll-out."""
-    minibatch: int
-    """Steps per update of the weights."""
-    learning_rate: float
-    """AdamW's step size when it begins."""
-
-    def left(self, agent_steps: int) -> float:
-        """The share of it that is still to come."""
-        return max(0.0, (self.end - agent_steps) / max(self.end - self.begin, 1))
-
-
-def stages(config: Config) -> list[Stage]:
-    """First as the text's emulator is without chance, then as `ALE/Pong-v5` is."""
-    first, all = config.steps, config.steps + config.sticky_steps
-    horizon, minibatch = config.patience * config.horizon, config.patience * config.minibatch
-    rate = config.learning_rate
-    return [
-        Stage(0.0, 0, first, config.horizon, config.minibatch, rate),
-        Stage(config.sticky, first, all, horizon, minibatch, config.caution * rate),
-    ]
-
-
-class Learner:
-    """A network that learns from roll-outs.
-
-    Args:
-        config: how.
-        moves: the policy's, to choose from.
-        scale: of the frames' levels.
-    """
-
-    def __init__(self, config: Config, moves: int, scale: float):
-        torch.manual_seed(config.seed)
-        self.config, self.scale = config, scale
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model = NETWORKS[config.network](moves, config.hidden, SIGHTS[config.frames].size)
-        self.model: ActorCritic = model.to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            config.learning_rate,
-            weight_decay=config.l2,
-            eps=1e-5,
-            fused=True,
-        )
-        self.generator = torch.Generator().manual_seed(config.seed)  # torch's own is the player's
-
-    def learn(self, steps: Steps, stage: Stage, left: float) -> dict[str, float | None]:
-        """Many small updates from one roll-out.
-
-        Args:
-            steps: the roll-out.
-            stage: it is of.
-            left: the share of the stage that is still to come.
-
-        Returns:
-            What the metrics tell of it.
-        """
-        config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = stage.learning_rate * left
-        advantage, target = self.judge(steps)
-        columns = [
-            column.flatten().to(self.device)
-            for column in (steps.moves, steps.log_probs, advantage, target)
-        ]
-        sums, gradients = torch.zeros(3), []
-        for epoch in range(config.epochs):
-            order = torch.randperm(len(columns[0]), generator=self.generator)
-            for rows in order.split(stage.minibatch):
-                frames = Frames.of(*chosen(steps.changes, rows.numpy()), self.scale)
-                here = rows.to(self.device)
-                parts = self.loss(frames.to(self.device), *(column[here] for column in columns))
-                entropy = parts[1]
-                self.optimizer.zero_grad()
-                (parts[0] - config.entropy * left * entropy).backward()
-                if epoch == 0:
-                    gradients.append(self.model.heads.weight.grad[1:].flatten().cpu())
-                self.optimizer.step()
-                sums += torch.stack(parts[1:]).detach().cpu() * len(rows)
-        entropy, kl, clipped = (sums / (config.epochs * len(columns[0]))).tolist()
-        explained = 1 - (target - steps.values[:-1]).var() / target.var().clamp_min(1e-4)
-        return {
-            "entropy": entropy,
-            "kl": kl,
-            "clipped": clipped,
-            "baseline_fit": explained.item(),
-            "gradient_snr": signal_to_noise(torch.stack(gradients)),
-        }
-
-    def judge(self, steps: Steps) -> tuple[Tensor, Tensor]:
-        """How much better each move was than expected, and what to expect, `[T, N]` both."""
-        config = self.config
-        done = steps.ended | (steps.rewards != 0) if config.cut else steps.ended
-        values = steps.values[:-1]
-        advantage = sf.generalized_advantage(
-            steps.rewards, values, steps.values[-1], config.discount, config.trace, done
-        )
-        target = advantage + values
-        return sf.standardize(advantage) if config.standardize else advantage, target
-
-    def loss(
-        self, frames: Frames, moves: Tensor, old: Tensor, advantage: Tensor, target: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of a minibatch: loss, entropy; for the metrics, divergence and share out of the clip."""
-        config = self.config
-        dist, value = self.model(frames)
-        log_prob = dist.log_prob(moves)
-        entropy = dist.entropy().mean()
-        surrogate = clipped_surrogate(log_prob, old, advantage, config.clip)
-        loss = surrogate + config.value * F.mse_loss(value, target)
-        log_ratio = (log_prob - old).detach()
-        ratio = log_ratio.exp()
-        kl = (log_ratio.expm1() - log_ratio).mean()  # an estimate that is never negative
-        return loss, entropy, kl, ((ratio - 1).abs() > config.clip).float().mean()
-
-    def begin(self, folder: Path) -> None:
-        """With the policy of another run.
-
-        Raises:
-            RunError: there is none, or it is another network.
-        """
-        weights = load_state(folder / CHECKPOINT)["policy"]
-        try:
-            self.model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise RunError(f"the policy in {folder} is another network: {error}") from error
-
-    def state(self) -> dict[str, Any]:
-        """All that is learned."""
-        return {
-            "policy": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "order_rng": self.generator.get_state(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.model.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        self.generator.set_state(state["order_rng"])
-
-
-def signal_to_noise(gradients: Tensor) -> float | None:
-    """‖E g‖² / tr Var g of a gradient g, both without bias, from `[M, D]`; None from one alone."""
-    if len(gradients) < 2:
-        return None
-    noise = gradients.var(0).sum().clamp_min(torch.finfo(gradients.dtype).tiny)
-    return ((gradients.mean(0).square().sum() - noise / len(gradients)) / noise).item()
 
 
 class Emulation:
@@ -301,82 +72,126 @@ class Emulation:
         self.pool.shutdown()
 
 
-def train(config: Config, run: Run) -> bool:
-    """Train until a limit of the config or a signal to stop: whether it was a limit."""
-    torch.set_num_threads(1)  # the second core is the emulators'
-    started = time.monotonic()
-    view, actions = view_and_actions(config.game, config.shuffle, config.rest)
-    learner, tally = Learner(config, len(actions), view.scale), Tally()
-    if config.start and run.state is None:
-        learner.begin(Path(config.start))
-    if run.state is not None:
-        learner.load_state(run.state)
-        tally = Tally(**{name: run.state[name] for name in asdict(tally)})
+class Training:
+    """A training, alone or as one rank of several.
 
-    def save() -> None:
-        run.save({**learner.state(), **asdict(tally)})
+    Args:
+        config: what to train.
+        run: where it is kept.
+        ranks: the processes that train together; each plays the config's number of games.
+    """
 
-    if run.state is None:
-        save()
-    before, saved, latest = replace(tally), time.monotonic(), dict[str, Any]()
-    started -= tally.seconds
-    limit = float("inf") if config.seconds is None else config.seconds
-    with StopSignals() as stop, Display(f"Pong from pixels · {run.folder}") as display:
-        for stage in stages(config):
+    def __init__(self, config: Config, run: Run | Onlooker, ranks: Ranks):
+        self.config, self.run, self.ranks = config, run, ranks
+        self.started = time.monotonic()
+        self.view, self.actions = view_and_actions(config.game, config.shuffle, config.rest)
+        self.learner = Learner(config, len(self.actions), self.view.scale, ranks)
+        self.tally, self.stopped, self.latest = Tally(), False, dict[str, Any]()
+        if run.state is not None:
+            self.learner.load_state(run.state)
+            self.tally = Tally(**{name: run.state[name] for name in asdict(self.tally)})
+            if ranks.rank:  # the state is the first one's
+                torch.manual_seed(config.seed + RANK_SEEDS * ranks.rank + self.tally.update)
+        else:
+            if config.start:
+                self.learner.begin(Path(config.start))
+            self.save()
+        self.before, self.saved = replace(self.tally), time.monotonic()
+        self.started -= self.tally.seconds
 
-            def over(stage: Stage = stage) -> bool:
-                done = tally.agent_steps >= stage.end or tally.seconds >= limit
-                return done or stop.requested
+    def save(self) -> None:
+        """Replace the checkpoint."""
+        self.run.save({**self.learner.state(), **asdict(self.tally)})
+        self.saved = time.monotonic()
 
-            if over():
-                continue
-            games = groups(
-                partial(make_emulators, Settings(config.game, stage.sticky), view=view),
-                config.environments,
-                partial(SIGHTS[config.frames], view),
-                actions,
-                seed=int(torch.randint(2**30, ())),  # a resumed run starts new games
-            )
-            emulation = Emulation(Collector(games, stage.horizon, view.scale), learner.model)
+    def over(self, stage: Stage) -> bool:
+        """Whether a stage has ended, or all of it has."""
+        seconds = float("inf") if self.config.seconds is None else self.config.seconds
+        ended = self.tally.agent_steps >= stage.end or self.tally.seconds >= seconds
+        return ended or self.stopped
+
+    def emulation(self, stage: Stage) -> Emulation:
+        """The games of a stage; a resumed run starts new ones."""
+        config = self.config
+        settings, threads = Settings(config.game, stage.sticky), self.ranks.cores
+        games = groups(
+            partial(make_emulators, settings, view=self.view, threads=threads),
+            config.environments,
+            partial(SIGHTS[config.frames], self.view),
+            self.actions,
+            seed=int(torch.randint(2**30, ())),
+        )
+        return Emulation(Collector(games, stage.horizon, self.view.scale), self.learner.model)
+
+    def go(self, stage: Stage, stop: StopSignals, show: Callable[[], None]) -> None:
+        """Go through a stage: learn from each roll-out while the next one is played."""
+        emulation = self.emulation(stage)
+        coming = emulation.start()
+        while not self.over(stage):
+            steps = coming.result()
             coming = emulation.start()
-            while not over():
-                steps = coming.result()
-                coming = emulation.start()
-                latest = learner.learn(steps, stage, stage.left(tally.agent_steps))
-                tally.agent_steps += steps.moves.numel()
-                tally.seconds = time.monotonic() - started
-                tally.add(steps.returns)
-                latest |= {
-                    "won": (steps.rewards > 0).sum().item(),
-                    "lost": (steps.rewards < 0).sum().item(),
-                    "sticky": stage.sticky,
-                    "emulator_limit": emulation.limit(),
-                }
-                run.log({**tally.metrics(before), **latest, "returns": steps.returns})
-                if time.monotonic() - saved > SAVE:
-                    save()
-                    saved = time.monotonic()
-                display.show(partial(figures, tally, before, latest, config))
-            emulation.close()
-        display.show(partial(figures, tally, before, latest, config), now=True)
-    save()
-    return not stop.requested
+            self.latest = self.learner.learn(steps, stage, stage.left(self.tally.agent_steps))
+            self.latest |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
+            self.count(steps, stop.requested)
+            if time.monotonic() - self.saved > SAVE:
+                self.save()
+            show()
+        emulation.close()
+
+    def count(self, steps: Steps, stop: bool) -> None:
+        """Add up what the ranks did, so that all of them know the same, and log it."""
+        mine = {
+            "steps": steps.moves.numel(),
+            "seconds": time.monotonic() - self.started,
+            "stop": stop,
+            "won": (steps.rewards > 0).sum().item(),
+            "lost": (steps.rewards < 0).sum().item(),
+            "returns": steps.returns,
+        }
+        told, tally = self.ranks.gather(mine), self.tally
+        tally.agent_steps += sum(one["steps"] for one in told)
+        tally.seconds = max(one["seconds"] for one in told)
+        self.stopped = any(one["stop"] for one in told)
+        returns = [points for one in told for points in one["returns"]]
+        tally.add(returns)
+        self.latest |= {name: sum(one[name] for one in told) for name in ("won", "lost")}
+        self.run.log({**tally.metrics(self.before), **self.latest, "returns": returns})
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def train(config: Config, run: Run | Onlooker, ranks: Ranks | None = None) -> bool:
+    """Train until a limit of the config or a signal to stop: whether it was a limit.
+
+    Args:
+        config: what to train.
+        run: where the training is kept.
+        ranks: the processes that train together; alone if there is none.
+    """
+    torch.set_num_threads(1)  # the other cores are the emulators'
+    ranks = ranks or Ranks()
+    training = Training(config, run, ranks)
+    with StopSignals() as stop, ranks.display(f"Pong from pixels · {run.folder}") as display:
+        now = partial(figures, training)
+        for stage in stages(config):
+            if not training.over(stage):
+                training.go(stage, stop, partial(display.show, now))
+        display.show(now, now=True)
+    training.save()
+    return not training.stopped
 
 
-def figures(tally: Tally, before: Tally, latest: dict[str, Any], config: Config) -> dict[str, str]:
+def figures(training: Training) -> dict[str, str]:
     """What the display shows."""
+    tally, before, latest = training.tally, training.before, training.latest
+    steps = training.config.steps + training.config.sticky_steps
     limits = [
-        (before.agent_steps, tally.agent_steps, config.steps + config.sticky_steps),
-        (before.seconds, tally.seconds, config.seconds),
+        (before.agent_steps, tally.agent_steps, steps),
+        (before.seconds, tally.seconds, training.config.seconds),
     ]
     shown = {"episodes": f"{tally.episodes:,}", **tally.figures(before, limits)}
     if latest:
-        shown["sticky actions"] = f"{latest['sticky']:g}"
         share = tally.speed(before) / latest["emulator_limit"]
         shown["of the emulator's speed"] = f"{share:.0%}"
+        shown["sticky actions"] = f"{latest['sticky']:g}"
         shown["entropy"] = f"{latest['entropy']:.2f} nats"
         shown["divergence"] = f"{latest['kl']:.3f} nats"
         shown["baseline fit"] = f"{latest['baseline_fit']:.2f}"

@@ -47,14 +47,15 @@ def plot(options: argparse.Namespace) -> None:
 
 
 def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
-    """Every episode's return and the mean of the last 50, against episodes and against hours."""
+    """Every episode's return and the mean of the last 50, against episodes and against time."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     figure.suptitle(f"Pong from pixels: {title}")
-    hours = [line["seconds"] / 3600 for line in metrics]
+    unit, unit_name = (3600, "hours") if metrics[-1]["seconds"] >= 7200 else (60, "minutes")
+    times = [line["seconds"] / unit for line in metrics]
     episodes = [line["episodes"] for line in metrics]
     means = np.array([line["mean_return"] for line in metrics], float)  # None, at first, to nan
     left, right = figure.subplots(1, 2, sharey=True)
-    for axes, x, name in ((left, episodes, "episodes"), (right, hours, "hours of training")):
+    for axes, x, name in ((left, episodes, "episodes"), (right, times, f"{unit_name} of training")):
         dots = [(at, got) for at, line in zip(x, metrics, strict=True) for got in line["returns"]]
         axes.plot(
             *np.reshape(dots, (-1, 2)).T, ".", color="0.75", markersize=1.5, label="an episode"
@@ -63,7 +64,7 @@ def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
     left.set_ylabel("return, points")
-    left.legend(loc="upper left", markerscale=4)
+    left.legend(markerscale=4)
     return figure
 
 
@@ -77,9 +78,11 @@ def draw_units(policy: Policy | ActorCritic) -> Figure:
     weight = w1.norm(dim=0) * w2.norm(dim=0)
     units = weight.argsort(descending=True)[:UNITS].sort().values
     images = torch.cat(tuple(w1.T.unflatten(1, (-1, SIDE, SIDE)).unbind(1)), 2).numpy()
-    figure = Figure(figsize=(10 * images.shape[2] / SIDE, 6.6), layout="constrained")
+    columns = 8 * SIDE // images.shape[2]
+    rows = -(-len(units) // columns)
+    figure = Figure(figsize=(10, 1.3 * rows), layout="constrained")
     figure.suptitle(f"W1: {len(units)} of {w1.shape[1]} hidden units (white +, black −)")
-    grid = figure.subplots(5, 8, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     for axes, unit in zip(grid.flat, units.tolist(), strict=False):

@@ -1,15 +1,19 @@
 """Training in several processes, as `torchrun` starts them; alone there is one rank of one."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from applications.runs import CHECKPOINT, Display, Run, load_state
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 T = TypeVar("T")
 
 
@@ -19,15 +23,16 @@ class Ranks:
     Attributes:
         rank: of this process, from 0.
         size: how many there are.
-        device: where this one learns: a GPU of its own where there are any.
+        cores: of this machine, for each of its processes.
+        device: where this one learns: on a GPU where there are any.
     """
 
     def __init__(self) -> None:
-        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        local = int(os.environ.get("LOCAL_RANK", 0))
+        self.rank, self.size = number("RANK", 0), number("WORLD_SIZE", 1)
+        self.cores = max(1, CORES // number("LOCAL_WORLD_SIZE", 1))
         self.device = torch.device("cpu")
         if torch.cuda.is_available():
-            self.device = torch.device("cuda", local % torch.cuda.device_count())
+            self.device = torch.device("cuda", number("LOCAL_RANK", 0) % torch.cuda.device_count())
 
     def share(self, model: nn.Module) -> nn.Module:
         """The model, its gradients averaged over the ranks."""
@@ -35,10 +40,37 @@ class Ranks:
 
     def gather(self, value: T) -> list[T]:
         """Every rank's value, in their order."""
-        values: list[T] = [value] * self.size
+        values: list[Any] = [value] * self.size
         if self.size > 1:
             dist.all_gather_object(values, value)
         return values
+
+    def open(self, run: Callable[[], Run], folder: Path, resume: bool) -> "Run | Onlooker":
+        """The run for rank 0, and a look at it for the others."""
+        return Onlooker(folder, resume) if self.rank else run()
+
+    def display(self, title: str) -> "AbstractContextManager[Display | Onlooker]":
+        """What is shown, by rank 0 alone."""
+        return nullcontext(Onlooker(Path(), False)) if self.rank else Display(title)
+
+
+class Onlooker:
+    """Takes the place of a `Run` and of a `Display` in the other ranks: reads, and never writes."""
+
+    def __init__(self, folder: Path, resume: bool):
+        self.folder = folder
+        self.state = load_state(folder / CHECKPOINT) if resume else None
+
+    def __enter__(self) -> "Onlooker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ignore(self, *_: object, **__: object) -> None:
+        """Do nothing."""
+
+    log = save = show = ignore
 
 
 @contextmanager
@@ -46,9 +78,14 @@ def join() -> Iterator[Ranks]:
     """Meet the other processes, if there are any, and part from them at the end."""
     ranks = Ranks()
     if ranks.size > 1:
-        dist.init_process_group("gloo")  # the gradients are small
+        dist.init_process_group("gloo")  # what travels is small
     try:
         yield ranks
     finally:
         if ranks.size > 1:
             dist.destroy_process_group()
+
+
+def number(name: str, default: int) -> int:
+    """A number that `torchrun` puts into the environment."""
+    return int(os.environ.get(name, default))

@@ -22,9 +22,9 @@ from torch.distributions import Bernoulli, Categorical
 import sfgrad as sf
 from applications.pong import fast, policy
 from applications.pong.__main__ import main
-from applications.pong.fast import LIMITS, Config, Learner, signal_to_noise
 from applications.pong.frames import SIGHTS, Frames, Pairs
 from applications.pong.games import view_and_actions
+from applications.pong.learner import LIMITS, Config, Learner, signal_to_noise, stages
 from applications.pong.policy import NETWORKS, ActorCritic, look_up
 from applications.pong.rollout import Collector, Steps, groups
 from applications.runs import (
@@ -45,7 +45,7 @@ CLOCKS = {"seconds", "steps_per_second", "emulator_limit"}
 QUICK = Config(
     environments=8, horizon=16, hidden=32, epochs=4, minibatch=64, steps=2560, sticky_steps=0
 )
-STAGE = fast.stages(QUICK)[0]
+STAGE = stages(QUICK)[0]
 QUICK = replace(QUICK, learning_rate=2.5e-3, entropy=0.01)
 
 
@@ -367,7 +367,7 @@ def test_signal_to_noise_of_a_known_gradient():
 def train(folder, config):
     """Train on `Lights`: the metrics."""
     with pytest.MonkeyPatch.context() as patch, Run(folder, config, False, LIMITS) as run:
-        patch.setattr(fast, "make_emulators", lambda settings, games, view: Lights(games))
+        patch.setattr(fast, "make_emulators", lambda settings, games, **_: Lights(games))
         assert fast.train(config, run)
     return read_metrics(folder / METRICS)
 
@@ -506,8 +506,8 @@ def test_an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(
     assert main(["train", "--resume", "--run-dir", str(folder)]) == 0
     said = "stopped at a checkpoint; go on with: python -m applications.pong train --resume"
     assert f"{said} --run-dir {folder}" in capsys.readouterr().out
-    assert load_state(folder / CHECKPOINT)["update"] == 6
-    assert [line["update"] for line in read_metrics(folder / METRICS)] == list(range(1, 7))
+    assert load_state(folder / CHECKPOINT)["update"] == 7  # the update in flight is finished
+    assert [line["update"] for line in read_metrics(folder / METRICS)] == list(range(1, 8))
 
 
 def test_a_run_without_time_left_stays_what_it_was(killed, tmp_path, capsys):

@@ -1,0 +1,253 @@
+"""What the fast recipe is told, and how it learns from a roll-out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import sfgrad as sf
+from applications.pong.frames import SIGHTS, Frames, chosen
+from applications.pong.policy import NETWORKS, ActorCritic
+from applications.pong.ranks import Ranks
+from applications.pong.rollout import Steps
+from applications.runs import CHECKPOINT, RunError, load_state
+from sfgrad.optim import clipped_surrogate
+
+RANK_SEEDS = 1_000_003
+"""What a rank's seed is further than the one's before it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is trained, on what, and how."""
+
+    recipe: str = "fast"
+    """The recipe that this configures."""
+    game: str = "pong"
+    """ROM name of an ALE game."""
+    environments: int = 32
+    """Games in flight."""
+    horizon: int = 64
+    """Steps of each game in a roll-out, in the first stage."""
+    frames: str = "pair"
+    """What the policy sees: a `pair` of frames or their `difference`."""
+    shuffle: bool = False
+    """Whether it sees the pixels in another order, drawn once and for all."""
+    rest: bool = True
+    """Whether Pong's paddle may also be left where it is."""
+    network: str = "dense"
+    """`dense` or `conv`."""
+    hidden: int = 128
+    """Hidden units."""
+    discount: float = 0.99
+    """γ, per agent step."""
+    trace: float = 0.95
+    """λ of the advantages."""
+    cut: bool = True
+    """Whether a move is credited up to the next point only, not to the end of the game."""
+    standardize: bool = True
+    """Whether advantages are standardised in each roll-out."""
+    clip: float = 0.2
+    """A move counts only while its probability is within so much of what it was, relatively."""
+    epochs: int = 10
+    """How often each step is learned from."""
+    minibatch: int = 512
+    """Steps per update of the weights, in the first stage."""
+    learning_rate: float = 2.5e-3
+    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step."""
+    entropy: float = 0.01
+    """Reward of the policy's entropy, points per nat; it falls as the step size does."""
+    value: float = 0.5
+    """Weight of the squared error of the expected return."""
+    l2: float = 0.01
+    """AdamW's decay of weights (L2)."""
+    start: str | None = None
+    """The folder of a run whose policy to begin with."""
+    seed: int = 0
+    """Fixes the weights, the moves and the emulators."""
+    steps: int = 1_400_000
+    """Agent steps of the first stage, in which every action is done as sent."""
+    sticky: float = 0.25
+    """In the second stage, the probability per frame that the emulator repeats the last action."""
+    sticky_steps: int = 2_400_000
+    """Agent steps of the second stage."""
+    patience: int = 4
+    """So many times longer are roll-outs and minibatches there, where chance has a greater part."""
+    caution: float = 0.6
+    """And so many times as large the step size."""
+    seconds: float | None = None
+    """Stop after so many seconds of training, in all; None: never."""
+
+
+LIMITS = ("seconds",)
+"""The fields in which a resumed run may differ."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training, under one probability of repeated actions."""
+
+    sticky: float
+    """That probability, per frame."""
+    begin: int
+    """Agent steps before it."""
+    end: int
+    """And up to its end."""
+    horizon: int
+    """Steps of each game in a roll-out."""
+    minibatch: int
+    """Steps per update of the weights."""
+    learning_rate: float
+    """AdamW's step size when it begins."""
+
+    def left(self, agent_steps: int) -> float:
+        """The share of it that is still to come."""
+        return max(0.0, (self.end - agent_steps) / max(self.end - self.begin, 1))
+
+
+def stages(config: Config) -> list[Stage]:
+    """First as the text's emulator is without chance, then as `ALE/Pong-v5` is."""
+    first, all = config.steps, config.steps + config.sticky_steps
+    horizon, minibatch = config.patience * config.horizon, config.patience * config.minibatch
+    rate = config.learning_rate
+    return [
+        Stage(0.0, 0, first, config.horizon, config.minibatch, rate),
+        Stage(config.sticky, first, all, horizon, minibatch, config.caution * rate),
+    ]
+
+
+class Learner:
+    """A network that learns from roll-outs.
+
+    Args:
+        config: how.
+        moves: the policy's, to choose from.
+        scale: of the frames' levels.
+        ranks: the processes that learn together.
+    """
+
+    def __init__(self, config: Config, moves: int, scale: float, ranks: Ranks | None = None):
+        ranks = ranks or Ranks()
+        torch.manual_seed(config.seed)
+        self.config, self.scale, self.device = config, scale, ranks.device
+        model = NETWORKS[config.network](moves, config.hidden, SIGHTS[config.frames].size)
+        self.model: ActorCritic = model.to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            config.learning_rate,
+            weight_decay=config.l2,
+            eps=1e-5,
+            fused=True,
+        )
+        self.network = ranks.share(self.model)
+        own = config.seed + RANK_SEEDS * ranks.rank
+        torch.manual_seed(own)
+        self.generator = torch.Generator().manual_seed(own)  # torch's own is the player's
+
+    def learn(self, steps: Steps, stage: Stage, left: float) -> dict[str, float | None]:
+        """Many small updates from one roll-out.
+
+        Args:
+            steps: the roll-out.
+            stage: it is of.
+            left: the share of the stage that is still to come.
+
+        Returns:
+            What the metrics tell of it.
+        """
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.learning_rate * left
+        advantage, target = self.judge(steps)
+        columns = [
+            column.flatten().to(self.device)
+            for column in (steps.moves, steps.log_probs, advantage, target)
+        ]
+        sums, gradients = torch.zeros(3), []
+        for epoch in range(config.epochs):
+            order = torch.randperm(len(columns[0]), generator=self.generator)
+            for rows in order.split(stage.minibatch):
+                frames = Frames.of(*chosen(steps.changes, rows.numpy()), self.scale)
+                here = rows.to(self.device)
+                parts = self.loss(frames.to(self.device), *(column[here] for column in columns))
+                entropy = parts[1]
+                self.optimizer.zero_grad()
+                (parts[0] - config.entropy * left * entropy).backward()
+                if epoch == 0:
+                    gradients.append(self.model.heads.weight.grad[1:].flatten().cpu())
+                self.optimizer.step()
+                sums += torch.stack(parts[1:]).detach().cpu() * len(rows)
+        entropy, kl, clipped = (sums / (config.epochs * len(columns[0]))).tolist()
+        explained = 1 - (target - steps.values[:-1]).var() / target.var().clamp_min(1e-4)
+        return {
+            "entropy": entropy,
+            "kl": kl,
+            "clipped": clipped,
+            "baseline_fit": explained.item(),
+            "gradient_snr": signal_to_noise(torch.stack(gradients)),
+        }
+
+    def judge(self, steps: Steps) -> tuple[Tensor, Tensor]:
+        """How much better each move was than expected, and what to expect, `[T, N]` both."""
+        config = self.config
+        done = steps.ended | (steps.rewards != 0) if config.cut else steps.ended
+        values = steps.values[:-1]
+        advantage = sf.generalized_advantage(
+            steps.rewards, values, steps.values[-1], config.discount, config.trace, done
+        )
+        target = advantage + values
+        return sf.standardize(advantage) if config.standardize else advantage, target
+
+    def loss(
+        self, frames: Frames, moves: Tensor, old: Tensor, advantage: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of a minibatch: loss, entropy; for the metrics, divergence and share out of the clip."""
+        config = self.config
+        dist, value = self.network(frames)
+        log_prob = dist.log_prob(moves)
+        entropy = dist.entropy().mean()
+        surrogate = clipped_surrogate(log_prob, old, advantage, config.clip)
+        loss = surrogate + config.value * F.mse_loss(value, target)
+        log_ratio = (log_prob - old).detach()
+        ratio = log_ratio.exp()
+        kl = (log_ratio.expm1() - log_ratio).mean()  # an estimate that is never negative
+        return loss, entropy, kl, ((ratio - 1).abs() > config.clip).float().mean()
+
+    def begin(self, folder: Path) -> None:
+        """With the policy of another run.
+
+        Raises:
+            RunError: there is none, or it is another network.
+        """
+        weights = load_state(folder / CHECKPOINT)["policy"]
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunError(f"the policy in {folder} is another network: {error}") from error
+
+    def state(self) -> dict[str, Any]:
+        """All that is learned."""
+        return {
+            "policy": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "order_rng": self.generator.get_state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.model.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        self.generator.set_state(state["order_rng"])
+
+
+def signal_to_noise(gradients: Tensor) -> float | None:
+    """‖E g‖² / tr Var g of a gradient g, both without bias, from `[M, D]`; None from one alone."""
+    if len(gradients) < 2:
+        return None
+    noise = gradients.var(0).sum().clamp_min(torch.finfo(gradients.dtype).tiny)
+    return ((gradients.mean(0).square().sum() - noise / len(gradients)) / noise).item()
