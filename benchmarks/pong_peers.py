@@ -6,7 +6,8 @@
 - text: the algorithm of "Pong from Pixels" with numpy, a game at a time (`peers/pong_text.py`)
 
 No emulator repeats actions by chance, and all skip four frames. What each sees of the screen and
-may do there is its own: ours and the text's move UP or DOWN, PPO and A2C choose among six actions.
+may do there is its own: ours moves UP, DOWN or not, the text's UP or DOWN, PPO and A2C choose among
+six actions.
 They run one after the other, each with the whole machine, for the same time from the command's
 start, so that imports count. A return is that of a finished game of the training, as the game
 counts it; a mean that of the last 50, or of all while there are fewer. A mean passes a threshold
