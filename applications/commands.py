@@ -89,6 +89,12 @@ def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
     )
 
 
+def tell_end(application: str, folder: Path, complete: bool) -> None:
+    """Say where a run is that has ended, or how to go on with it if it is not complete."""
+    go_on = f"go on with: python -m applications.{application} train --resume --run-dir {folder}"
+    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+
+
 def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
     """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
 

@@ -22,6 +22,7 @@ from functools import partial
 import ale_py
 import numpy as np
 import torch
+from ale_py.vector_env import AtariVectorEnv
 from rich.console import Console
 from rich.table import Table
 
@@ -52,13 +53,13 @@ class Jobs:
         collector = Collector(games, config.horizon, self.view.scale)
         self.emulation = fast.Emulation(collector, self.learner.model)
         self.random = np.random.default_rng(0)
-        self.all = [self.make(config.environments, None)]
-        self.one = [self.make(config.environments, 1)]
-        for emulators in (*self.all, *self.one):
+        self.all = self.make(config.environments, None)
+        self.one = self.make(config.environments, 1)
+        for emulators in (self.all, self.one):
             emulators.reset(seed=0)
         self.recorded = self.emulation.start().result()
 
-    def make(self, games: int, threads: int | None):
+    def make(self, games: int, threads: int | None) -> AtariVectorEnv:
         return make_emulators(self.settings, games, self.view, threads=threads)
 
     def train(self, seconds: float) -> int:
@@ -72,13 +73,12 @@ class Jobs:
         coming.result()
         return made
 
-    def emulate(self, vector: list, seconds: float) -> int:
+    def emulate(self, emulators: AtariVectorEnv, seconds: float) -> int:
         made, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
-            for emulators in vector:
-                moves = self.random.integers(len(self.actions), size=emulators.num_envs)
-                emulators.step(self.actions[moves])
-                made += emulators.num_envs
+            moves = self.random.integers(len(self.actions), size=emulators.num_envs)
+            emulators.step(self.actions[moves])
+            made += emulators.num_envs
         return made
 
     def learn(self, seconds: float) -> int:

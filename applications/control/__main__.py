@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare, tell_end
 from applications.control import evaluate, pictures
 from applications.control.config import LIMITS, METHODS, RUNS, Config
 from applications.control.environments import TASKS
@@ -18,8 +18,7 @@ def train(options: argparse.Namespace) -> None:
     config, folder = prepare(Config, options, RUNS, f"{environment}-{method}", LIMITS)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_policy(config, run)
-    go_on = f"go on with: python -m applications.control train --resume --run-dir {folder}"
-    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+    tell_end("control", folder, complete)
 
 
 def commands() -> Commands:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare, tell_end
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.pictures import RUNS
@@ -20,8 +20,7 @@ def train(options: argparse.Namespace) -> None:
     images = data.ensure(config.data, options.folder)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run, images)
-    go_on = f"go on with: python -m applications.glimpse train --resume --run-dir {folder}"
-    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+    tell_end("glimpse", folder, complete)
 
 
 def commands() -> Commands:

@@ -19,6 +19,7 @@ from applications.glimpse.evaluate import errors
 from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
+from applications.gradients import signal_to_noise
 from applications.runs import Display, Run, StopSignals, duration, sparkline
 
 VALIDATION = 1 / 12
@@ -182,8 +183,8 @@ class Trainer:
         found = {"error": outcome.error}
         return found | ({"mean_glimpses": outcome.mean_glimpses} if self.config.stop_price else {})
 
-    def signal_to_noise(self, batches: int = 8) -> float:
-        """‖E g‖² / tr Var g of an update's gradient g of the locator, both without bias."""
+    def signal_to_noise(self, batches: int = 8) -> float | None:
+        """Of an update's gradient of the locator."""
         self.model.eval()  # the baselines stay as they are
         gradients = []
         rows = min(self.config.batch, len(self.validation[1]) // batches)
@@ -192,9 +193,7 @@ class Trainer:
             parts = torch.autograd.grad(loss, list(self.model.locate.parameters()))
             gradients.append(torch.cat([part.flatten() for part in parts]))
         self.model.train()
-        stacked = torch.stack(gradients)
-        noise = stacked.var(0).sum()
-        return ((stacked.mean(0).square().sum() - noise / batches) / noise).item()
+        return signal_to_noise(torch.stack(gradients))
 
     def state(self) -> dict:
         """All that is needed to go on, bit for bit."""

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare, tell_end
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import BASELINES, LIMITS, RUNS, Config
 from applications.memory.controllers import CONTROLLERS
@@ -20,8 +20,7 @@ def train(options: argparse.Namespace) -> None:
     config, folder = prepare(Config, options, RUNS, f"{task}-{mode}", LIMITS)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run)
-    go_on = f"go on with: python -m applications.memory train --resume --run-dir {folder}"
-    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+    tell_end("memory", folder, complete)
 
 
 def add_training(one: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 import sfgrad as sf
+from applications.gradients import signal_to_noise
 from applications.memory.config import Config
 from applications.memory.evaluate import solve
 from applications.memory.model import MemoryModel
@@ -129,8 +130,8 @@ class Trainer:
             "gradient_snr": self.signal_to_noise(),
         }
 
-    def signal_to_noise(self, batches: int = 4) -> float:
-        """‖E g‖² / tr Var g of an update's gradient g of the controller, both without bias.
+    def signal_to_noise(self, batches: int = 4) -> float | None:
+        """Of an update's gradient of the controller.
 
         The gradient is the one that is followed: that of what entropy earns is in it.
         """
@@ -146,9 +147,7 @@ class Trainer:
         self.generator.set_state(before[0])
         torch.set_rng_state(before[1])
         self.tally.steps = before[2]
-        stacked = torch.stack(gradients)
-        noise = stacked.var(0).sum().clamp_min(torch.finfo(stacked.dtype).tiny)
-        return ((stacked.mean(0).square().sum() - noise / batches) / noise).item()
+        return signal_to_noise(torch.stack(gradients))
 
     def state(self) -> dict:
         """All that is needed to go on, bit for bit."""

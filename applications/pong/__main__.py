@@ -9,7 +9,7 @@ from typing import Any
 
 import ale_py
 
-from applications.commands import Commands, add_run_options, number, prepare
+from applications.commands import Commands, add_run_options, number, prepare, tell_end
 from applications.pong import blog, curves, evaluate, fast, pictures, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
@@ -43,8 +43,7 @@ def train(options: argparse.Namespace) -> None:
             complete = fast.train(config, run, ranks) if recipe is fast else blog.train(config, run)
         if ranks.rank:
             return
-    go_on = f"go on with: python -m applications.pong train --resume --run-dir {folder}"
-    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+    tell_end("pong", folder, complete)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import sfgrad as sf
+from applications.gradients import signal_to_noise
 from applications.pong.frames import SIGHTS, Frames, chosen
 from applications.pong.policy import NETWORKS, ActorCritic
 from applications.pong.ranks import Ranks
@@ -243,11 +244,3 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self.generator.set_state(state["order_rng"])
-
-
-def signal_to_noise(gradients: Tensor) -> float | None:
-    """‖E g‖² / tr Var g of a gradient g, both without bias, from `[M, D]`; None from one alone."""
-    if len(gradients) < 2:
-        return None
-    noise = gradients.var(0).sum().clamp_min(torch.finfo(gradients.dtype).tiny)
-    return ((gradients.mean(0).square().sum() - noise / len(gradients)) / noise).item()
