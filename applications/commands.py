@@ -43,17 +43,15 @@ class Commands:
         return 0
 
 
-def prepare(
-    kind: type, options: Namespace, parent: Path, name: str, limits: Collection[str]
-) -> tuple[Any, Path]:
+def prepare(kind: type, options: Namespace, parent: Path, name: str) -> tuple[Any, Path]:
     """The config and the folder of the run that a `train` command asks for.
 
     Args:
         kind: the config, a dataclass; an option of the same name sets a field, unless it is None.
-        options: with `run_dir` and `resume`. A resumed run keeps all that it is not told.
+        options: with `run_dir` and `resume`. A resumed run keeps all that it is not told, but for
+            `seconds`: they were for the time before.
         parent: where a run goes whose folder is not told.
         name: what its folder is called there.
-        limits: fields that a resumed run does not keep: how long to train.
 
     Raises:
         RunError: there is nothing to resume.
@@ -65,7 +63,7 @@ def prepare(
         folder = latest_folder(parent) if options.resume else new_folder(parent, name)
     if options.resume:
         had = read_config(folder)
-        told = {n: had[n] for n in names if n in had and n not in limits} | told
+        told = {n: had[n] for n in names if n in had and n != "seconds"} | told
     return kind(**told), folder
 
 
@@ -74,7 +72,7 @@ def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
 
     Args:
         parser: the command's.
-        limits: as for `prepare`.
+        limits: what a resumed run may be told to differ in.
     """
     parser.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
     parser.add_argument(
@@ -110,3 +108,14 @@ def number(kind: type, least: float, most: float = float("inf")) -> Callable[[st
         return value
 
     return parse
+
+
+def seeds(text: str) -> range:
+    """A `type=` for argparse: `FIRST-LAST` as a range that has both."""
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST-LAST, e.g. 0-9")
+    found = range(int(first), int(last or first) + 1)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
+    return found

@@ -15,7 +15,7 @@ from applications.runs import Run
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     method, environment = options.method or Config.method, options.environment or Config.environment
-    config, folder = prepare(Config, options, RUNS, f"{environment}-{method}", LIMITS)
+    config, folder = prepare(Config, options, RUNS, f"{environment}-{method}")
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_policy(config, run)
     tell_end("control", folder, complete)

@@ -44,7 +44,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def run_train(options: argparse.Namespace) -> None:
     """Learn into a run folder."""
-    config, folder = prepare(Config, options, RUNS, "learning", LIMITS)
+    config, folder = prepare(Config, options, RUNS, "learning")
     score = find_score(config.score)
     baseline = make_baseline(config.baseline, score)
     make_objective(

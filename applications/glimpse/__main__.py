@@ -16,7 +16,7 @@ from applications.runs import Run
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     name = options.task or Config.task
-    config, folder = prepare(Config, options, RUNS, name, LIMITS)
+    config, folder = prepare(Config, options, RUNS, name)
     images = data.ensure(config.data, options.folder)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run, images)

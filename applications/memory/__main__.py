@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, tell_end
+from applications.commands import Commands, add_run_options, number, prepare, seeds, tell_end
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import BASELINES, LIMITS, RUNS, Config
 from applications.memory.controllers import CONTROLLERS
@@ -17,7 +17,7 @@ from applications.runs import Run
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     task, mode = options.task or Config.task, options.mode or Config.mode
-    config, folder = prepare(Config, options, RUNS, f"{task}-{mode}", LIMITS)
+    config, folder = prepare(Config, options, RUNS, f"{task}-{mode}")
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run)
     tell_end("memory", folder, complete)
@@ -77,11 +77,11 @@ def commands() -> Commands:
     one = all.add("study", study.study, "Train several seeds and judge each at its end.")
     one.add_argument("--task", choices=TASKS, help="(copy)")
     add_training(one)
-    one.add_argument("--seeds", type=study.seeds, default=range(10), help="FIRST-LAST (0-9)")
+    one.add_argument("--seeds", type=seeds, default=range(10), help="FIRST-LAST (0-9)")
 
     one = all.add("compare", compare.compare, "Compare baselines at equal evaluations.")
     one.add_argument("--task", choices=TASKS, help="(reverse)")
-    one.add_argument("--seeds", type=study.seeds, default=range(3), help="FIRST-LAST (0-2)")
+    one.add_argument("--seeds", type=seeds, default=range(3), help="FIRST-LAST (0-2)")
     one.add_argument("--batches", type=number(int, 3), default=64, help="for the variance (64)")
     one.add_argument("--output", type=Path, help="folder (pictures/memory)")
 

@@ -32,17 +32,6 @@ class Result(NamedTuple):
     """Of training."""
 
 
-def seeds(text: str) -> range:
-    """`FIRST-LAST` as a range that has both."""
-    first, _, last = text.partition("-")
-    if not first.isdigit() or not (last or first).isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST-LAST, e.g. 0-9")
-    found = range(int(first), int(last or first) + 1)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
-    return found
-
-
 def judge(config: Config, folder: Path) -> Result:
     """Train, or go on with, one seed; then measure."""
     begun = (folder / CHECKPOINT).exists()
@@ -66,7 +55,7 @@ def study(options: argparse.Namespace) -> None:
     task, mode = options.task or Config.task, options.mode or Config.mode
     name = f"study-{task}-{mode}"
     options.run_dir = options.run_dir or RUNS / name  # the same again: it goes on
-    config, parent = prepare(Config, options, RUNS, name, LIMITS)
+    config, parent = prepare(Config, options, RUNS, name)
     found = [judge(replace(config, seed=seed), parent / str(seed)) for seed in options.seeds]
     beyond = "".join(f"{f'{length} letters':>13}" for length in FAR)
     print(f"{task} by {mode}\n{'seed':>5} {f'1–{config.last} letters':>14}{beyond} {'seconds':>8}")

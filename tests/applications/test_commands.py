@@ -60,21 +60,20 @@ def test_what_the_user_can_put_right_is_told_without_a_traceback(capsys, tmp_pat
 
 
 def test_a_new_run_gets_a_folder_and_the_defaults(tmp_path):
-    config, folder = prepare(Config, asked(rate=0.5, game=None), tmp_path, "blog", ())
+    config, folder = prepare(Config, asked(rate=0.5, game=None), tmp_path, "blog")
     assert config == Config(rate=0.5)
     assert folder == tmp_path / "blog-1"
-    _, folder = prepare(Config, asked(tmp_path / "mine"), tmp_path, "blog", ())
+    _, folder = prepare(Config, asked(tmp_path / "mine"), tmp_path, "blog")
     assert folder == tmp_path / "mine"
 
 
 def test_a_resumed_run_keeps_what_it_is_not_told(tmp_path):
     with Run(tmp_path / "blog-1", Config("breakout", 0.5, 60.0), resume=False) as run:
         run.save({"update": 0, "weight": torch.zeros(1)})
-    limits = ("seconds",)
-    config, folder = prepare(Config, asked(None, True, game=None), tmp_path, "blog", limits)
+    config, folder = prepare(Config, asked(None, True, game=None), tmp_path, "blog")
     assert config == Config("breakout", 0.5, None)
     assert folder == tmp_path / "blog-1"
-    config, _ = prepare(Config, asked(None, True, rate=0.1, seconds=5.0), tmp_path, "blog", limits)
+    config, _ = prepare(Config, asked(None, True, rate=0.1, seconds=5.0), tmp_path, "blog")
     assert config == Config("breakout", 0.1, 5.0)
     with pytest.raises(RunError, match="there is no run in .* to go on with"):
-        prepare(Config, asked(None, True), tmp_path / "none", "blog", limits)
+        prepare(Config, asked(None, True), tmp_path / "none", "blog")

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Generator
 
+from applications.commands import seeds
 from applications.memory import evaluate, study, training, weights
 from applications.memory.__main__ import main
 from applications.memory.config import LIMITS, Config
@@ -440,8 +441,8 @@ def test_another_version_of_the_program_is_refused_by_name(learned):
 
 
 def test_seeds_and_lengths_are_read():
-    assert list(study.seeds("2-4")) == [2, 3, 4]
-    assert list(study.seeds("7")) == [7]
+    assert list(seeds("2-4")) == [2, 3, 4]
+    assert list(seeds("7")) == [7]
     assert evaluate.lengths("10,100") == [10, 100]
 
 
