@@ -28,10 +28,10 @@ from rich.table import Table
 
 from applications.pong import fast
 from applications.pong.frames import SIGHTS
-from applications.pong.games import Settings, view_and_actions
+from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.learner import Config, Learner, stages
 from applications.pong.ranks import CORES
-from applications.pong.rollout import Collector, groups, make_emulators
+from applications.pong.rollout import Collector, groups
 from benchmarks.timing import keep
 
 
@@ -41,7 +41,7 @@ class Jobs:
     def __init__(self, config: Config):
         torch.set_num_threads(1)
         self.view, self.actions = view_and_actions(config.game, rest=config.rest)
-        self.settings, self.stage = Settings(config.game, 0.0), stages(config)[0]
+        self.settings, self.stage = Settings(config.game, 0.0), stages(config)[1]
         self.learner = Learner(config, len(self.actions), self.view.scale)
         games = groups(
             partial(self.make, threads=None),

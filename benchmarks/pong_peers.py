@@ -1,6 +1,6 @@
 """How soon Pong is learned: the fast recipe beside other trainings, mean return against seconds.
 
-- ours: `python -m applications.pong train --recipe fast`
+- ours: `python -m applications.pong train --sticky-steps 0`, which ends with its first stage
 - ppo, a2c: Stable-Baselines3 with the settings that RL Zoo tuned for Atari (`peers/pong_sb3.py`);
   their games step in turn or in processes of their own, whichever a short trial finds faster
 - text: the algorithm of "Pong from Pixels" with numpy, a game at a time (`peers/pong_text.py`)
@@ -94,7 +94,7 @@ def python_of_peers(folder: Path) -> Path:
 def command_of(name: str, run: Path, seconds: float) -> list[str | Path]:
     """The command that trains `ours`, `text`, `ppo-dummy` … into the folder `run`."""
     if name == "ours":
-        train = [sys.executable, "-m", "applications.pong", "train", "--recipe", "fast"]
+        train = [sys.executable, "-m", "applications.pong", "train", "--sticky-steps", "0"]
         return [*train, "--seconds", f"{seconds}", "--run-dir", run]
     program = ["pong_text"]
     if name != "text":

@@ -37,10 +37,10 @@ import sfgrad as sf
 from applications.pong import blog
 from applications.pong.blog import Config, add_gradient
 from applications.pong.frames import Differences, Frames
-from applications.pong.games import Settings, view_and_actions
+from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.progress import Tally
-from applications.pong.rollout import Rollout, make_emulators
+from applications.pong.rollout import Rollout
 from applications.runs import Display, Run, save_state
 from benchmarks.timing import keep
 

@@ -2,13 +2,14 @@
 
     python -m applications.pong train        # live; Ctrl-C stops, --resume goes on
     python -m applications.pong evaluate     # mean return ± standard error
-    python -m applications.pong watch        # a game as MP4 or GIF
+    python -m applications.pong watch        # a game as MP4 or GIF, or --live
     python -m applications.pong plot         # the learning curve and what W1 looks like
     python -m applications.pong curves DIR … # the learning curves of several runs
+    python -m applications.pong study NAME   # trainings that differ in one option
 
     from applications.pong import load_policy  # the trained policy, for a gymnasium loop of yours
 
-Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels. There are two recipes.
+Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels. There are three recipes.
 
 `fast`, the default
 -------------------
@@ -48,8 +49,15 @@ Memory: a step is kept as the list of its changed pixels, some hundred bytes. Th
 episode after 27,000 agent steps, so 16 games in flight and a batch hold at most 26 · 27,000 steps:
 100 MB in Pong. In a game where every pixel changed at every step, a step would take 26 kB.
 
-Other games (`--game`): the whole screen in grey at 80×80, differences in [−1, 1], one move per
-action of the game's minimal set, and the sum runs to the episode's end.
+`cross-entropy`
+---------------
+Guess and check, which the text would try first: no gradient, and a policy of 41 numbers.
+
+Other games (`--game`)
+----------------------
+The whole screen at 80×80, one move per action of the game's minimal set, and credit that runs to
+the episode's end. `blog` sees grey differences in [−1, 1]. `fast` sees what is not as it mostly is:
+a pixel's usual grey is its median over the beginnings of games played at random.
 """
 
 from applications.pong.player import load_policy

@@ -9,16 +9,17 @@ from typing import Any
 
 import ale_py
 
-from applications.commands import Commands, add_run_options, number, prepare, tell_end
-from applications.pong import blog, curves, evaluate, fast, pictures, weights
+from applications.commands import Commands, add_run_options, number, prepare, seeds, tell_end
+from applications.pong import blog, cross_entropy, curves, evaluate, fast, pictures, study, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
+from applications.pong.learner import TRUST
 from applications.pong.policy import NETWORKS
 from applications.pong.ranks import join
+from applications.pong.weights import RUNS
 from applications.runs import Run, RunError, latest_folder, read_config
 
-RECIPES = {"fast": fast, "blog": blog}
-RUNS = Path("runs/pong")
+RECIPES = {"fast": fast, "blog": blog, "cross-entropy": cross_entropy}
 
 
 def train(options: argparse.Namespace) -> None:
@@ -34,13 +35,15 @@ def train(options: argparse.Namespace) -> None:
             option = "--" + name.replace("_", "-")
             raise RunError(f"{option} is no option of the recipe {recipe.Config.recipe}")
     options.game = options.game and find_game(options.game)
-    config, folder = prepare(recipe.Config, options, RUNS, recipe.Config.recipe, recipe.LIMITS)
+    config, folder = prepare(recipe.Config, options, RUNS, recipe.Config.recipe)
     with join() as ranks:
-        if ranks.size > 1 and recipe is blog:
-            raise RunError("the recipe blog trains in one process: start it without torchrun")
+        if ranks.size > 1 and recipe is not fast:
+            name = recipe.Config.recipe
+            raise RunError(f"the recipe {name} trains in one process: start it without torchrun")
         opening = partial(Run, folder, config, options.resume, recipe.LIMITS)
         with ranks.open(opening, folder, options.resume) as run:
-            complete = fast.train(config, run, ranks) if recipe is fast else blog.train(config, run)
+            more = (ranks,) if recipe is fast else ()
+            complete = recipe.train(config, run, *more)
         if ranks.rank:
             return
     tell_end("pong", folder, complete)
@@ -51,26 +54,47 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sticky": {"type": number(float, 0, 1), "help": "probability of a repeated action (.25)"},
     "hidden": {"type": number(int, 1), "help": "units (128; blog 200)"},
     "discount": {"type": number(float, 0, 1), "help": "per step (.99)"},
-    "learning_rate": {"type": number(float, 0), "help": "(2.5e-3; blog 1e-4)"},
+    "learning_rate": {
+        "type": number(float, 0),
+        "help": "(2.5e-3, after imitation 3e-4; blog 1e-4)",
+    },
     "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (1,400,000)"},
     "sticky_steps": {"type": number(int, 0), "help": "with them, after that (2,400,000)"},
-    "horizon": {"type": number(int, 2), "help": "steps of a game in a roll-out (64)"},
+    "horizon": {
+        "type": number(int, 2),
+        "help": "steps of a game in a roll-out (64; cross-entropy 400)",
+    },
     "frames": {"choices": SIGHTS, "help": "what the policy sees (pair)"},
     "shuffle": {"action": argparse.BooleanOptionalAction, "help": "the pixels' order (not so)"},
     "rest": {"action": argparse.BooleanOptionalAction, "help": "a third move in Pong: none (so)"},
     "network": {"choices": NETWORKS, "help": "(dense)"},
     "trace": {"type": number(float, 0, 1), "help": "of the advantages (.95)"},
-    "cut": {"action": argparse.BooleanOptionalAction, "help": "credit at each point (so)"},
+    "cut": {"action": argparse.BooleanOptionalAction, "help": "credit at each point (in Pong)"},
+    "baseline": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "subtract what is expected (so)",
+    },
     "standardize": {"action": argparse.BooleanOptionalAction, "help": "advantages (so)"},
+    "trust": {"choices": TRUST, "help": "what a roll-out's change is bounded by (clip)"},
     "clip": {"type": number(float, 1e-3), "help": "of the ratio of probabilities (.2)"},
+    "bound": {"type": number(float, 1e-9), "help": "line, natural: of the divergence, nats (.01)"},
     "epochs": {"type": number(int, 1), "help": "a step is learned from so often (10)"},
     "minibatch": {"type": number(int, 2), "help": "steps per update of the weights (512)"},
     "entropy": {"type": number(float, 0), "help": "reward of entropy, points per nat (.01)"},
     "l2": {"type": number(float, 0), "help": "decay of the weights (.01)"},
     "start": {"help": "a run folder whose policy to begin with"},
+    "imitation_steps": {"type": number(int, 0), "help": "in which a teacher is imitated first (0)"},
+    "teacher": {"help": "its run folder (the policy that is shipped)"},
+    "film_minutes": {"type": number(float, 0), "help": "film the policy every so often (never)"},
     "credit": {"choices": blog.CREDITS, "help": "blog: what a move is credited with (discounted)"},
     "episodes": {"type": number(int, 1), "help": "blog: stop after so many in all (8000)"},
     "batch_episodes": {"type": number(int, 1), "help": "blog: episodes per update (10)"},
+    "generations": {"type": number(int, 1), "help": "cross-entropy: stop after so many (100)"},
+    "population": {"type": number(int, 2), "help": "cross-entropy: policies of one (64)"},
+    "elite": {"type": number(int, 2), "help": "cross-entropy: how many are kept (16)"},
+    "noise": {"type": number(float, 0), "help": "cross-entropy: variance added at first (.00625)"},
+    "block_height": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (16)"},
+    "block_width": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (20)"},
 }
 """Of training; which of them a recipe has, its config says."""
 
@@ -88,7 +112,7 @@ def commands() -> Commands:
     one.add_argument("--game", help="any game of the emulator (pong)")
     for name, settings in OPTIONS.items():
         one.add_argument("--" + name.replace("_", "-"), **settings)
-    add_run_options(one, ("seconds", "episodes"))
+    add_run_options(one, ("seconds", "episodes", "generations", "film_minutes"))
 
     one = all.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
     add_recipe(one)
@@ -101,9 +125,10 @@ def commands() -> Commands:
     one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
-    one = all.add("watch", pictures.watch, "Record a game as MP4 or GIF.")
+    one = all.add("watch", pictures.watch, "Record a game as MP4 or GIF, or show it live.")
     add_recipe(one)
-    one.add_argument("--output", type=Path, default=Path("pong.mp4"), help="(%(default)s)")
+    one.add_argument("--live", action="store_true", help="show it in a window, write no film")
+    one.add_argument("--output", type=Path, help=f"({pictures.FILM})")
     one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
     one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
     one.add_argument("--steps", type=number(int, 1), help="at most so many agent steps (one game)")
@@ -116,6 +141,11 @@ def commands() -> Commands:
     one = all.add("curves", curves.plot, "Draw the learning curves of several runs, with bands.")
     one.add_argument("runs", nargs="+", type=Path, help="run folders")
     one.add_argument("--output", type=Path, default=Path("curves.png"), help="(%(default)s)")
+
+    one = all.add("study", study.study, "Compare trainings that differ in one option.")
+    one.add_argument("name", choices=study.STUDIES, help="which")
+    one.add_argument("--seeds", type=seeds, default=seeds("0"), help="FIRST-LAST (0)")
+    one.add_argument("--variants", nargs="+", metavar="VARIANT", help="only these of it (all)")
 
     one = all.add("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, help="a file (where the shipped ones are)")

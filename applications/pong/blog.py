@@ -11,10 +11,10 @@ from torch.optim import RMSprop
 
 import sfgrad as sf
 from applications.pong.frames import View
-from applications.pong.games import Settings, view_and_actions
+from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.progress import Tally
-from applications.pong.rollout import Episode, Rollout, make_emulators
+from applications.pong.rollout import Episode, Rollout
 from applications.runs import Display, Run, StopSignals
 
 CHUNK = 2048

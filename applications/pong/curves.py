@@ -10,7 +10,7 @@ from applications.runs import METRICS, RunError, read_config, read_metrics
 
 POINTS = 200
 """Of a curve."""
-ALIKE = ("seed", "origin", "seconds")
+ALIKE = ("seed", "origin", "seconds", "film_minutes")
 """In what runs of one curve may differ."""
 
 

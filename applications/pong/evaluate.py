@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from applications.pong import weights
-from applications.pong.games import Settings, environment_settings
+from applications.pong.games import Settings, environment_settings, make_emulators
 from applications.pong.player import Player
-from applications.pong.rollout import make_emulators
 from applications.runs import RunError
 
 GAMES = 16

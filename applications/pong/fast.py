@@ -14,19 +14,25 @@ from typing import Any
 
 import torch
 
+from applications.pong import weights
 from applications.pong.frames import SIGHTS
-from applications.pong.games import Settings, view_and_actions
+from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.learner import LIMITS, RANK_SEEDS, Config, Learner, Stage, stages
+from applications.pong.pictures import film
+from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic
 from applications.pong.progress import Tally
 from applications.pong.ranks import CORES, Onlooker, Ranks
-from applications.pong.rollout import Collector, Steps, groups, make_emulators
-from applications.runs import Run, StopSignals
+from applications.pong.rollout import Collector, Steps, groups
+from applications.pong.trust import TrustLearner
+from applications.runs import Run, RunError, StopSignals
 
 __all__ = ["LIMITS", "Config", "train"]
 
 SAVE = 5.0
 """Seconds between checkpoints."""
+FILM_STEPS = 500
+"""Of a film during training, at most; half a minute of play."""
 
 
 class Emulation:
@@ -85,7 +91,8 @@ class Training:
         self.config, self.run, self.ranks = config, run, ranks
         self.started = time.monotonic()
         self.view, self.actions = view_and_actions(config.game, config.shuffle, config.rest)
-        self.learner = Learner(config, len(self.actions), self.view.scale, ranks)
+        kind = Learner if config.trust == "clip" else TrustLearner
+        self.learner = kind(config, len(self.actions), self.view.scale, ranks)
         self.tally, self.stopped, self.latest = Tally(), False, dict[str, Any]()
         if run.state is not None:
             self.learner.load_state(run.state)
@@ -97,6 +104,7 @@ class Training:
                 self.learner.begin(Path(config.start))
             self.save()
         self.before, self.saved = replace(self.tally), time.monotonic()
+        self.filmed = self.saved
         self.started -= self.tally.seconds
 
     def save(self) -> None:
@@ -121,7 +129,10 @@ class Training:
             self.actions,
             seed=int(torch.randint(2**30, ())),
         )
-        return Emulation(Collector(games, stage.horizon, self.view.scale), self.learner.model)
+        model = teacher(config) if stage.imitation else self.learner.model
+        return Emulation(
+            Collector(games, stage.horizon, self.view.scale), model.to(self.learner.device)
+        )
 
     def go(self, stage: Stage, stop: StopSignals, show: Callable[[], None]) -> None:
         """Go through a stage: learn from each roll-out while the next one is played."""
@@ -129,24 +140,46 @@ class Training:
         coming = emulation.start()
         while not self.over(stage):
             steps = coming.result()
+            self.film(stage)
             coming = emulation.start()
             self.latest = self.learner.learn(steps, stage, stage.left(self.tally.agent_steps))
             self.latest |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
-            self.count(steps, stop.requested)
+            self.count(steps, [] if stage.imitation else steps.returns, stop.requested)
             if time.monotonic() - self.saved > SAVE:
                 self.save()
             show()
         emulation.close()
 
-    def count(self, steps: Steps, stop: bool) -> None:
-        """Add up what the ranks did, so that all of them know the same, and log it."""
+    def film(self, stage: Stage) -> None:
+        """Record the present policy, if it is time to; only while no roll-out is being played.
+
+        A film draws moves as well, and the generator that they come from is set back after it.
+        """
+        minutes = self.config.film_minutes
+        if self.ranks.rank or minutes is None or time.monotonic() - self.filmed < 60 * minutes:
+            return
+        player = Player(deepcopy(self.learner.model).cpu(), asdict(self.config))
+        game = Game(player, Settings(self.config.game, stage.sticky), seed=0)
+        path = self.run.folder / f"film-{self.tally.agent_steps}.mp4"
+        with torch.random.fork_rng(devices=[]):
+            film(game, game.moves(FILM_STEPS), path)
+        self.filmed = time.monotonic()
+
+    def count(self, steps: Steps, returns: list[float], stop: bool) -> None:
+        """Add up what the ranks did, so that all of them know the same, and log it.
+
+        Args:
+            steps: that were learned from.
+            returns: of the learner's own episodes that ended, points.
+            stop: whether somebody asks to.
+        """
         mine = {
             "steps": steps.moves.numel(),
             "seconds": time.monotonic() - self.started,
             "stop": stop,
             "won": (steps.rewards > 0).sum().item(),
             "lost": (steps.rewards < 0).sum().item(),
-            "returns": steps.returns,
+            "returns": returns,
         }
         told, tally = self.ranks.gather(mine), self.tally
         tally.agent_steps += sum(one["steps"] for one in told)
@@ -179,10 +212,27 @@ def train(config: Config, run: Run | Onlooker, ranks: Ranks | None = None) -> bo
     return not training.stopped
 
 
+def teacher(config: Config) -> ActorCritic:
+    """The policy to imitate.
+
+    Raises:
+        RunError: there is none, or it does not see or do what the config's policy does.
+    """
+    folder = Path(config.teacher) if config.teacher else None
+    model, had = weights.load(folder, "fast", config.game)
+    for name in ("recipe", "game", "frames", "shuffle", "rest"):
+        if had[name] != getattr(config, name):
+            raise RunError(
+                f"the teacher was trained with {name} {had[name]}, and this policy has "
+                f"{getattr(config, name)}: name another by --teacher"
+            )
+    return model
+
+
 def figures(training: Training) -> dict[str, str]:
     """What the display shows."""
     tally, before, latest = training.tally, training.before, training.latest
-    steps = training.config.steps + training.config.sticky_steps
+    steps = stages(training.config)[-1].end
     limits = [
         (before.agent_steps, tally.agent_steps, steps),
         (before.seconds, tally.seconds, training.config.seconds),
@@ -195,6 +245,8 @@ def figures(training: Training) -> dict[str, str]:
         shown["entropy"] = f"{latest['entropy']:.2f} nats"
         shown["divergence"] = f"{latest['kl']:.3f} nats"
         shown["baseline fit"] = f"{latest['baseline_fit']:.2f}"
+        if latest.get("halvings") is not None:
+            shown["halvings"] = f"{latest['halvings']}"
         if latest["gradient_snr"] is not None:
             shown["gradient snr"] = f"{latest['gradient_snr']:.2f}"
     return shown

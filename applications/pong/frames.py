@@ -27,8 +27,8 @@ class View:
     """The rows of the screen that are kept."""
     columns: slice
     """The columns that are kept."""
-    background: tuple[int, ...]
-    """Grey values whose level is 0."""
+    background: tuple[int | np.ndarray, ...]
+    """What is not seen: grey values of no meaning, or `[80, 80]` uint8, each pixel's own."""
     levels: np.ndarray
     """`[256]` int16: the level of each grey value."""
     scale: float
@@ -71,14 +71,17 @@ def shuffled(view: View) -> View:
     return replace(view, order=np.random.default_rng(0).permutation(PIXELS))
 
 
-def any_view() -> View:
-    """For every other game, whose background is not known: the whole screen in grey.
+def any_view(background: int | np.ndarray = 0) -> View:
+    """For every other game: the whole screen in grey.
 
     The emulator averages areas down to 80×80; the difference of two frames lies in [−1, 1].
+
+    Args:
+        background: what is not seen, as a `View` has it.
     """
     whole = slice(0, SIDE)
     levels = np.arange(256, dtype=np.int16)
-    return View(SIDE, SIDE, whole, whole, (0,), levels, 1 / 255, maxpool=True)
+    return View(SIDE, SIDE, whole, whole, (background,), levels, 1 / 255, maxpool=True)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class Pairs:
     """Turns the screens of N games into pairs of frames: what is not background, now and before.
 
     The present frame's pixels are listed by their index in [0, 6400), the last one's by that plus
-    6400; both are the same in an episode's first pair. Only for a view with a known background.
+    6400; both are the same in an episode's first pair.
     """
 
     size = 2 * PIXELS

@@ -1,13 +1,16 @@
-"""Names, settings and actions of the emulator's games."""
+"""The emulator's games: their names, settings and actions, and many of one at once."""
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import ale_py
 import gymnasium
 import numpy as np
 from ale_py import roms
+from ale_py.vector_env import AtariVectorEnv
 
 from applications.pong.frames import View, any_view, pong_view, shuffled
 from applications.runs import RunError
@@ -66,6 +69,47 @@ def environment_settings(environment: str) -> Settings:
     )
 
 
+EMULATOR = 2_000_000
+"""Memory that a game takes, bytes."""
+
+
+def make_emulators(
+    settings: Settings, games: int, view: View, grey: bool = True, threads: int | None = None
+) -> AtariVectorEnv:
+    """So many games of the emulator, with the screens that `view` asks for.
+
+    They run in as many threads as there are cores, unless told otherwise. No move is made but the
+    policy's: no no-op start, no FIRE on reset. Rewards are not clipped: advantages are standardised
+    and so have no unit.
+
+    Raises:
+        RunError: so many do not fit into this machine's memory.
+    """
+    needs, has = games * EMULATOR, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needs > has:
+        raise RunError(
+            f"{games:,} games need {needs / 1e9:,.1f} GB of memory, and this machine has "
+            f"{has / 1e9:,.1f}: ask for fewer, by --environments"
+        )
+    return AtariVectorEnv(
+        settings.game,
+        games,
+        num_threads=min(threads or os.cpu_count() or 1, games),
+        repeat_action_probability=settings.sticky,
+        max_num_frames_per_episode=settings.max_frames,
+        frameskip=settings.frame_skip,
+        img_height=view.height,
+        img_width=view.width,
+        grayscale=grey,
+        maxpool=view.maxpool,
+        stack_num=1,
+        noop_max=0,
+        use_fire_reset=False,
+        reward_clipping=False,
+        autoreset_mode="SameStep",
+    )
+
+
 def view_and_actions(
     game: str, shuffle: bool = False, rest: bool = False
 ) -> tuple[View, np.ndarray]:
@@ -82,7 +126,24 @@ def view_and_actions(
     if game == "pong":
         view, actions = pong_view(), np.array([3, 2, 0] if rest else [3, 2])
     else:
-        emulator = ale_py.ALEInterface()
-        emulator.loadROM(roms.get_rom_path(game))
-        view, actions = any_view(), np.arange(len(emulator.getMinimalActionSet()))
+        screen, moves = usual_screen(game)
+        view, actions = any_view(screen), np.arange(moves)
     return shuffled(view) if shuffle else view, actions
+
+
+@cache
+def usual_screen(game: str) -> tuple[np.ndarray, int]:
+    """What a pixel mostly shows: medians over the beginnings of games played at random.
+
+    Args:
+        game: ROM name.
+
+    Returns:
+        `[80, 80]` uint8, grey, and the number of the game's actions.
+    """
+    games, steps, random = 8, 100, np.random.default_rng(0)
+    emulators = make_emulators(Settings(game, sticky=0.25), games, any_view())
+    moves = int(emulators.single_action_space.n)
+    screens = [emulators.reset(seed=0)[0]]
+    screens += [emulators.step(random.integers(moves, size=games))[0] for _ in range(steps)]
+    return np.median(np.concatenate(screens)[:, 0], axis=0).astype(np.uint8), moves

@@ -1,5 +1,6 @@
 """What the fast recipe is told, and how it learns from a roll-out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,26 +40,36 @@ class Config:
     """Whether it sees the pixels in another order, drawn once and for all."""
     rest: bool = True
     """Whether Pong's paddle may also be left where it is."""
-    network: str = "dense"
-    """`dense` or `conv`."""
+    network: str | None = None
+    """`dense`, `conv`, or `apart`: dense, with hidden units of its own for the expected return; by
+    default `dense`, and `apart` where a trust region bounds the divergence."""
     hidden: int = 128
     """Hidden units."""
     discount: float = 0.99
     """γ, per agent step."""
     trace: float = 0.95
     """λ of the advantages."""
-    cut: bool = True
-    """Whether a move is credited up to the next point only, not to the end of the game."""
+    cut: bool | None = None
+    """Whether a move is credited up to the next point only, not to the end of the game; by default
+    in Pong."""
+    baseline: bool = True
+    """Whether what was expected is subtracted from what came."""
     standardize: bool = True
     """Whether advantages are standardised in each roll-out."""
+    trust: str = "clip"
+    """How far the policy may go from the one that made the roll-out: `clip` bounds the ratio of
+    probabilities; `line` and `natural` bound the divergence, along either gradient."""
     clip: float = 0.2
     """A move counts only while its probability is within so much of what it was, relatively."""
+    bound: float = 0.01
+    """Largest divergence of a roll-out's step, nats."""
     epochs: int = 10
     """How often each step is learned from."""
     minibatch: int = 512
     """Steps per update of the weights, in the first stage."""
-    learning_rate: float = 2.5e-3
-    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step."""
+    learning_rate: float | None = None
+    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step. By default
+    2.5e-3, and 3e-4 after imitation: a policy that can play is soon spoilt by large steps."""
     entropy: float = 0.01
     """Reward of the policy's entropy, points per nat; it falls as the step size does."""
     value: float = 0.5
@@ -67,6 +78,12 @@ class Config:
     """AdamW's decay of weights (L2)."""
     start: str | None = None
     """The folder of a run whose policy to begin with."""
+    imitation_steps: int = 0
+    """Agent steps for which a teacher plays and is imitated, before the first stage."""
+    imitation_rate: float = 2.5e-3
+    """AdamW's step size when that begins."""
+    teacher: str | None = None
+    """The folder of its run; None for the policy that is shipped."""
     seed: int = 0
     """Fixes the weights, the moves and the emulators."""
     steps: int = 1_400_000
@@ -81,9 +98,28 @@ class Config:
     """And so many times as large the step size."""
     seconds: float | None = None
     """Stop after so many seconds of training, in all; None: never."""
+    film_minutes: float | None = None
+    """Minutes of training from one film of the policy to the next; None: no films."""
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on other options."""
+        usual = {
+            "network": "dense" if self.trust == "clip" else "apart",
+            "cut": self.game == "pong",
+            "learning_rate": 3e-4 if self.imitation_steps else 2.5e-3,
+        }
+        for name, value in usual.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
+        if self.trust != "clip" and self.network != "apart":
+            raise RunError(
+                f"a bound on the divergence moves the policy alone, and in the network "
+                f"{self.network} it shares its units: use --network apart"
+            )
 
 
-LIMITS = ("seconds",)
+TRUST = ("clip", "line", "natural")
+LIMITS = ("seconds", "film_minutes")
 """The fields in which a resumed run may differ."""
 
 
@@ -103,6 +139,8 @@ class Stage:
     """Steps per update of the weights."""
     learning_rate: float
     """AdamW's step size when it begins."""
+    imitation: bool = False
+    """Whether a teacher plays."""
 
     def left(self, agent_steps: int) -> float:
         """The share of it that is still to come."""
@@ -110,13 +148,20 @@ class Stage:
 
 
 def stages(config: Config) -> list[Stage]:
-    """First as the text's emulator is without chance, then as `ALE/Pong-v5` is."""
-    first, all = config.steps, config.steps + config.sticky_steps
-    horizon, minibatch = config.patience * config.horizon, config.patience * config.minibatch
-    rate = config.learning_rate
+    """Imitation; then as the text's emulator is without chance; then as `ALE/Pong-v5` is."""
+    begin = config.imitation_steps
+    middle = begin + config.steps
+    end = middle + config.sticky_steps
+    quick = config.horizon, config.minibatch, config.learning_rate
+    calm = (
+        config.patience * config.horizon,
+        config.patience * config.minibatch,
+        config.caution * config.learning_rate,
+    )
     return [
-        Stage(0.0, 0, first, config.horizon, config.minibatch, rate),
-        Stage(config.sticky, first, all, horizon, minibatch, config.caution * rate),
+        Stage(0.0, 0, begin, *quick[:2], config.imitation_rate, imitation=True),
+        Stage(0.0, begin, middle, *quick),
+        Stage(config.sticky, middle, end, *calm),
     ]
 
 
@@ -160,44 +205,53 @@ class Learner:
             What the metrics tell of it.
         """
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = stage.learning_rate * left
+        self.set_rate(stage, left)
         advantage, target = self.judge(steps)
         columns = [
             column.flatten().to(self.device)
             for column in (steps.moves, steps.log_probs, advantage, target)
         ]
         sums, gradients = torch.zeros(3), []
-        for epoch in range(config.epochs):
-            order = torch.randperm(len(columns[0]), generator=self.generator)
-            for rows in order.split(stage.minibatch):
-                frames = Frames.of(*chosen(steps.changes, rows.numpy()), self.scale)
-                here = rows.to(self.device)
-                parts = self.loss(frames.to(self.device), *(column[here] for column in columns))
-                entropy = parts[1]
-                self.optimizer.zero_grad()
-                (parts[0] - config.entropy * left * entropy).backward()
-                if epoch == 0:
-                    gradients.append(self.model.heads.weight.grad[1:].flatten().cpu())
-                self.optimizer.step()
-                sums += torch.stack(parts[1:]).detach().cpu() * len(rows)
+        loss = self.imitate if stage.imitation else self.loss
+        for epoch, rows in self.minibatches(len(columns[0]), stage):
+            frames = Frames.of(*chosen(steps.changes, rows.numpy()), self.scale)
+            here = rows.to(self.device)
+            parts = loss(frames.to(self.device), *(column[here] for column in columns))
+            entropy = parts[1]
+            self.optimizer.zero_grad()
+            (parts[0] - config.entropy * left * entropy).backward()
+            if epoch == 0:
+                gradients.append(self.model.heads.weight.grad[1:].flatten().cpu())
+            self.optimizer.step()
+            sums += torch.stack(parts[1:]).detach().cpu() * len(rows)
         entropy, kl, clipped = (sums / (config.epochs * len(columns[0]))).tolist()
-        explained = 1 - (target - steps.values[:-1]).var() / target.var().clamp_min(1e-4)
         return {
             "entropy": entropy,
             "kl": kl,
             "clipped": clipped,
-            "baseline_fit": explained.item(),
+            "baseline_fit": explained(steps, target),
             "gradient_snr": signal_to_noise(torch.stack(gradients)),
         }
+
+    def set_rate(self, stage: Stage, left: float) -> None:
+        """The step size, with this share of a stage still to come."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.learning_rate * left
+
+    def minibatches(self, rows: int, stage: Stage) -> Iterator[tuple[int, Tensor]]:
+        """Epoch, from 0, and rows `[minibatch]`: each row once an epoch, in another order."""
+        for epoch in range(self.config.epochs):
+            order = torch.randperm(rows, generator=self.generator)
+            yield from ((epoch, part) for part in order.split(stage.minibatch))
 
     def judge(self, steps: Steps) -> tuple[Tensor, Tensor]:
         """How much better each move was than expected, and what to expect, `[T, N]` both."""
         config = self.config
         done = steps.ended | (steps.rewards != 0) if config.cut else steps.ended
-        values = steps.values[:-1]
+        expected = steps.values * config.baseline
+        values, rewards = expected[:-1], steps.rewards.sign()  # games count in units of their own
         advantage = sf.generalized_advantage(
-            steps.rewards, values, steps.values[-1], config.discount, config.trace, done
+            rewards, values, expected[-1], config.discount, config.trace, done
         )
         target = advantage + values
         return sf.standardize(advantage) if config.standardize else advantage, target
@@ -216,6 +270,16 @@ class Learner:
         ratio = log_ratio.exp()
         kl = (log_ratio.expm1() - log_ratio).mean()  # an estimate that is never negative
         return loss, entropy, kl, ((ratio - 1).abs() > config.clip).float().mean()
+
+    def imitate(
+        self, frames: Frames, moves: Tensor, old: Tensor, advantage: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `loss`: how unlikely the teacher's moves are to it, nats."""
+        dist, value = self.network(frames)
+        log_prob = dist.log_prob(moves)
+        loss = self.config.value * F.mse_loss(value, target) - log_prob.mean()
+        kl = (old - log_prob).detach().mean()
+        return loss, dist.entropy().mean(), kl, torch.zeros_like(kl)
 
     def begin(self, folder: Path) -> None:
         """With the policy of another run.
@@ -244,3 +308,8 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self.generator.set_state(state["order_rng"])
+
+
+def explained(steps: Steps, target: Tensor) -> float:
+    """The share of the targets' variance `[T, N]` that was expected."""
+    return (1 - (target - steps.values[:-1]).var() / target.var().clamp_min(1e-4)).item()

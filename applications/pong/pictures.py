@@ -1,6 +1,8 @@
 """Pictures: the learning curve, what the hidden units look for, and a game as a film."""
 
 import argparse
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,16 @@ from matplotlib.figure import Figure
 
 from applications.pong import weights
 from applications.pong.frames import SIDE, pong_view
-from applications.pong.games import Settings
-from applications.pong.player import Player
+from applications.pong.games import Settings, make_emulators
+from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic, Policy
-from applications.pong.rollout import make_emulators
-from applications.runs import METRICS, RunError, read_metrics
+from applications.pong.window import FRAMES_PER_SECOND, Window
+from applications.runs import METRICS, RunError, StopSignals, read_metrics, replacing
 
 UNITS = 40
 """Hidden units shown, as in the text."""
-
-
-FRAMES_PER_SECOND = 60
-"""Of the emulator."""
+FILM = Path("pong.mp4")
+"""Where a game is recorded unless told."""
 ENLARGED = 2
 """Screen pixels per pixel of the emulator's, in a film."""
 
@@ -93,39 +93,66 @@ def draw_units(policy: Policy | ActorCritic) -> Figure:
 
 
 def watch(options: argparse.Namespace) -> None:
+    """Record a game or, with `--live`, show it; Ctrl-C ends it.
+
+    Raises:
+        RunError: the file's ending is neither .mp4 nor .gif, or a file is named for a live game.
+    """
+    path = options.output or FILM
+    if options.live and options.output:
+        raise RunError("--live shows the game and writes no film: leave out --output")
+    if path.suffix.lower() not in (".mp4", ".gif"):
+        raise RunError(f"{path} ends in neither .mp4 nor .gif: name the file so")
+    policy, config = weights.load(options.run_dir, options.recipe)
+    torch.manual_seed(options.seed)
+    settings = Settings(config["game"], weights.stickiness(config))
+    game = Game(Player(policy, config, options.greedy), settings, options.seed)
+    with StopSignals() as stop:
+        moves = takewhile(lambda _: not stop.requested, game.moves(options.steps))
+        if options.live:
+            show(game, moves)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            film(game, moves, path)
+    print(f"{config['game'] if options.live else path}: {game.steps} steps, score {game.score:+g}")
+
+
+def show(game: Game, moves: Iterable[int]) -> None:
+    """Show a game in a window, until that is closed or the moves end."""
+    with Window(game.settings, game.seed) as window:
+        all(map(window.show, moves))
+
+
+def film(game: Game, moves: Iterable[int], path: Path) -> None:
     """Record a game, in colour, as the file's ending says.
 
     Two emulators play the same game by the same seed and moves: one shows the policy its grey
     screens, the other the film its colours.
 
-    Raises:
-        RunError: the file's ending is neither .mp4 nor .gif.
+    Args:
+        game: which one.
+        moves: of the game, from its first on.
+        path: of the film; it is there as a whole or not at all.
     """
-    if options.output.suffix.lower() not in (".mp4", ".gif"):
-        raise RunError(f"{options.output} ends in neither .mp4 nor .gif: name the file so")
-    policy, config = weights.load(options.run_dir, options.recipe)
-    torch.manual_seed(options.seed)
-    settings = Settings(config["game"], weights.stickiness(config))
-    player = Player(policy, config, options.greedy)
-    seen = make_emulators(settings, 1, player.view)
-    shown = make_emulators(settings, 1, pong_view(), grey=False)
-    (screens, _), (colours, _) = seen.reset(seed=options.seed), shown.reset(seed=options.seed)
-    score, steps, first, over = 0.0, 0, np.ones(1, bool), False
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    rate = FRAMES_PER_SECOND / settings.frame_skip
-    with open_film(options.output, rate) as film:
-        while not over and steps != options.steps:
-            film.append_data(colours[0, 0].repeat(ENLARGED, 0).repeat(ENLARGED, 1))
-            actions = player.act(screens, first)
-            screens, rewards, terminated, truncated, _ = seen.step(actions)
-            colours = shown.step(actions)[0]
-            first = terminated | truncated
-            score, steps, over = score + float(rewards[0]), steps + 1, bool(first[0])
-    print(f"{options.output}: {steps} steps, score {score:+g}")
+    emulator = make_emulators(game.settings, 1, pong_view(), grey=False)
+    colours, _ = emulator.reset(seed=game.seed)
+    rate = FRAMES_PER_SECOND / game.settings.frame_skip
+    with replacing(path) as part, open_film(part, path.suffix.lower(), rate) as frames:
+        for move in moves:
+            frames.append_data(colours[0, 0].repeat(ENLARGED, 0).repeat(ENLARGED, 1))
+            colours = emulator.step(np.array([move]))[0]
 
 
-def open_film(path: Path, rate: float) -> Any:
-    """A writer of frames `[H, W, 3]` uint8 at `rate` per second."""
-    if path.suffix.lower() == ".gif":
-        return imageio.get_writer(path, mode="I", duration=1000 / rate, loop=0)
-    return imageio.get_writer(path, fps=rate, macro_block_size=ENLARGED, quality=8)
+def open_film(path: Path, kind: str, rate: float) -> Any:
+    """A writer of frames `[H, W, 3]` uint8 at `rate` per second, as a `.gif` or an `.mp4`."""
+    if kind == ".gif":
+        return imageio.get_writer(path, kind, "I", duration=1000 / rate, loop=0)
+    return imageio.get_writer(
+        path,
+        kind,
+        "I",
+        fps=rate,
+        macro_block_size=ENLARGED,
+        quality=8,
+        output_params=["-f", kind[1:]],  # the path may end otherwise
+    )

@@ -1,5 +1,6 @@
 """A trained policy at play: screens in, actions out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from torch.distributions import Bernoulli, Distribution
 import sfgrad as sf
 from applications.pong import weights
 from applications.pong.frames import SIGHTS, Frames, coloured
-from applications.pong.games import view_and_actions
-from applications.pong.policy import ActorCritic, Policy
+from applications.pong.games import Settings, make_emulators, view_and_actions
+from applications.pong.policy import ActorCritic, Blocks, Policy
 
 
 class Player:
@@ -22,7 +23,9 @@ class Player:
         greedy: make the likeliest move instead of drawing one.
     """
 
-    def __init__(self, policy: Policy | ActorCritic, config: dict[str, Any], greedy: bool = False):
+    def __init__(
+        self, policy: Policy | ActorCritic | Blocks, config: dict[str, Any], greedy: bool = False
+    ):
         self.policy, self.greedy = policy, greedy
         shuffle, rest = config.get("shuffle", False), config.get("rest", False)
         self.view, self.actions = view_and_actions(config["game"], shuffle, rest)
@@ -47,6 +50,36 @@ def likeliest(dist: Distribution) -> torch.Tensor:
     return dist.logits > 0 if isinstance(dist, Bernoulli) else dist.logits.argmax(-1)
 
 
+class Game:
+    """One game of a player's, move by move.
+
+    Args:
+        player: who plays.
+        settings: the emulator's.
+        seed: of the emulator.
+
+    Attributes:
+        steps: moves made so far.
+        score: points so far.
+    """
+
+    def __init__(self, player: Player, settings: Settings, seed: int):
+        self.player, self.settings, self.seed = player, settings, seed
+        self.steps, self.score = 0, 0.0
+
+    def moves(self, limit: int | None = None) -> Iterator[int]:
+        """The emulator's action of each move, up to the end of the game or to so many moves."""
+        self.player.begin(1)
+        emulator = make_emulators(self.settings, 1, self.player.view)
+        (screens, _), first, over = emulator.reset(seed=self.seed), np.ones(1, bool), False
+        while not over and self.steps != limit:
+            actions = self.player.act(screens, first)
+            yield int(actions[0])
+            screens, rewards, terminated, truncated, _ = emulator.step(actions)
+            first = terminated | truncated
+            self.steps, self.score, over = self.steps + 1, self.score + float(rewards[0]), first[0]
+
+
 class ScreenPlayer(Player):
     """Plays one game of gymnasium's, from its coloured screens; what `load_policy` returns.
 
@@ -54,10 +87,17 @@ class ScreenPlayer(Player):
     episode call `reset`.
 
     Raises:
-        ValueError: the screen has another shape.
+        ValueError: the policy is for another game than Pong, or the screen has another shape.
     """
 
-    def __init__(self, policy: Policy | ActorCritic, config: dict[str, Any], greedy: bool = False):
+    def __init__(
+        self, policy: Policy | ActorCritic | Blocks, config: dict[str, Any], greedy: bool = False
+    ):
+        if config["game"] != "pong":
+            raise ValueError(
+                f"a policy for {config['game']} sees the emulator's grey screens, not gymnasium's "
+                "coloured ones: let a Player play it"
+            )
         super().__init__(policy, config, greedy)
         self.view = coloured(self.view)
         self.reset()

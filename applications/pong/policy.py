@@ -114,6 +114,54 @@ class Policy(nn.Module):
         return self.w2.T
 
 
+class Blocks(nn.Module):
+    """One linear layer on coarse pixels: `logits = W · [1, sums over blocks of pixels]`.
+
+    That is enough to follow a ball: its height less the paddle's is a weighted sum of lit blocks.
+
+    Args:
+        moves: to choose from.
+        height: of a block, pixels.
+        width: of a block, pixels.
+        size: pixels that may be listed.
+    """
+
+    block: Tensor
+
+    def __init__(self, moves: int = 2, height: int = 16, width: int = 20, size: int = 2 * PIXELS):
+        super().__init__()
+        self.moves = moves
+        pixels = torch.arange(size)
+        frame, row, column = pixels // PIXELS, pixels % PIXELS // SIDE, pixels % SIDE
+        rows, columns = -(-SIDE // height), -(-SIDE // width)
+        block = 1 + (frame * rows + row // height) * columns + column // width
+        self.register_buffer("block", block, persistent=False)
+        outputs = 1 if moves == 2 else moves
+        self.weight = nn.Parameter(torch.zeros(outputs, 1 + size // PIXELS * rows * columns))
+
+    def forward(self, frames: Frames, weights: Tensor | None = None) -> Distribution:
+        """The next moves, `[R]`.
+
+        Args:
+            frames: R frames.
+            weights: `[R, outputs, 1 + blocks]`, where each frame has weights of its own.
+        """
+        weights = self.weight if weights is None else weights
+        return choice((weights @ self.sums(frames).unsqueeze(2)).squeeze(2), self.moves)
+
+    choose = forward
+
+    def sums(self, frames: Frames) -> Tensor:
+        """1 and the sums over the blocks, `[R, 1 + blocks]`."""
+        shape = len(frames.starts), self.weight.shape[1]
+        values = torch.ones(len(frames.pixels)) if frames.values is None else frames.values
+        sums = torch.zeros(shape).index_put_(
+            (frames.rows(), self.block[frames.pixels]), values, accumulate=True
+        )
+        sums[:, 0] = 1
+        return sums
+
+
 class ActorCritic(nn.Module):
     """Chooses a move and judges the state: two heads on one layer of hidden units.
 
@@ -147,6 +195,28 @@ class ActorCritic(nn.Module):
         """What follows from the hidden units, `[R, hidden]`."""
         out = self.heads(hidden)
         return choice(out[:, 1:], self.moves), out[:, 0]
+
+
+class Apart(ActorCritic):
+    """The same, but it judges by hidden units that the policy does not share.
+
+    Args:
+        moves: to choose from.
+        hidden: units of either.
+        size: pixels that may be listed.
+    """
+
+    def __init__(self, moves: int = 2, hidden: int = 128, size: int = 2 * PIXELS):
+        super().__init__(moves, hidden, size)
+        self.critic = ActorCritic(moves, hidden, size)
+
+    def forward(self, frames: Frames) -> tuple[Distribution, Tensor]:
+        """The next moves, `[R]`, and the return that is expected, `[R]`."""
+        return super().forward(frames)[0], self.critic(frames)[1]
+
+    def own(self) -> list[nn.Parameter]:
+        """The parameters of the policy."""
+        return [self.w1, self.b1, self.heads.weight, self.heads.bias]
 
 
 class ConvActorCritic(ActorCritic):
@@ -186,4 +256,4 @@ def heads(hidden: int, moves: int) -> nn.Linear:
     return layer
 
 
-NETWORKS = {"dense": ActorCritic, "conv": ConvActorCritic}
+NETWORKS = {"dense": ActorCritic, "apart": Apart, "conv": ConvActorCritic}

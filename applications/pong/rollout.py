@@ -1,6 +1,5 @@
 """Many games at once: the emulators, the moves, and the record of each finished episode."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,36 +11,7 @@ from torch import Tensor
 
 import sfgrad as sf
 from applications.pong.frames import Changes, Differences, Frames, Pairs, View
-from applications.pong.games import Settings
 from applications.pong.policy import ActorCritic, Policy
-
-
-def make_emulators(
-    settings: Settings, games: int, view: View, grey: bool = True, threads: int | None = None
-) -> AtariVectorEnv:
-    """So many games of the emulator, with the screens that `view` asks for.
-
-    They run in as many threads as there are cores, unless told otherwise. No move is made but the
-    policy's: no no-op start, no FIRE on reset. Rewards are not clipped: advantages are standardised
-    and so have no unit.
-    """
-    return AtariVectorEnv(
-        settings.game,
-        games,
-        num_threads=min(threads or os.cpu_count() or 1, games),
-        repeat_action_probability=settings.sticky,
-        max_num_frames_per_episode=settings.max_frames,
-        frameskip=settings.frame_skip,
-        img_height=view.height,
-        img_width=view.width,
-        grayscale=grey,
-        maxpool=view.maxpool,
-        stack_num=1,
-        noop_max=0,
-        use_fire_reset=False,
-        reward_clipping=False,
-        autoreset_mode="SameStep",
-    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from applications.pong.frames import SIDE, SIGHTS
 from applications.pong.games import view_and_actions
-from applications.pong.policy import NETWORKS, ActorCritic, Policy
+from applications.pong.policy import NETWORKS, ActorCritic, Blocks, Policy
 from applications.runs import (
     CHECKPOINT,
     METRICS,
@@ -22,6 +22,8 @@ from applications.runs import (
     save_state,
 )
 
+RUNS = Path("runs/pong")
+"""Where a run's folder is, unless told."""
 SHIPPED = Path(__file__).parent / "weights"
 """Where the policies are that `evaluate`, `watch` and `plot` take unless told a run folder."""
 
@@ -33,7 +35,7 @@ def shipped(recipe: str, game: str = "pong") -> Path:
 
 def load(
     run_dir: Path | None, recipe: str, game: str = "pong"
-) -> tuple[Policy | ActorCritic, dict[str, Any]]:
+) -> tuple[Policy | ActorCritic | Blocks, dict[str, Any]]:
     """The policy of a run, or a shipped one, and the config that it was trained with.
 
     Args:
@@ -70,12 +72,15 @@ def stickiness(config: dict[str, Any]) -> float:
     return config["sticky"] if config.get("sticky_steps", 1) else 0.0
 
 
-def build(config: dict[str, Any]) -> Policy | ActorCritic:
+def build(config: dict[str, Any]) -> Policy | ActorCritic | Blocks:
     """The network of a config, untrained."""
     moves = len(view_and_actions(config["game"], rest=config.get("rest", False))[1])
     if config["recipe"] == "blog":
         return Policy(moves, config["hidden"])
-    return NETWORKS[config["network"]](moves, config["hidden"], SIGHTS[config["frames"]].size)
+    size = SIGHTS[config["frames"]].size
+    if config["recipe"] == "cross-entropy":
+        return Blocks(moves, config["block_height"], config["block_width"], size)
+    return NETWORKS[config["network"]](moves, config["hidden"], size)
 
 
 def export(options: argparse.Namespace) -> None:

@@ -1,6 +1,24 @@
-"""A game small enough to be learned in seconds, with the emulator's interface."""
+"""A game small enough to be learned in seconds, with the emulator's interface; and its players."""
+
+from functools import partial
 
 import numpy as np
+import pytest
+import torch
+from torch.distributions import Bernoulli
+
+from applications.pong import fast
+from applications.pong.frames import Pairs
+from applications.pong.games import view_and_actions
+from applications.pong.learner import LIMITS, Config, stages
+from applications.pong.rollout import Collector, groups
+from applications.runs import METRICS, Run, read_metrics
+
+VIEW, ACTIONS = view_and_actions("pong")
+QUICK = Config(
+    environments=8, horizon=16, hidden=32, epochs=4, minibatch=64, steps=2560, sticky_steps=0
+)
+STAGE = stages(QUICK)[1]
 
 
 class Lights:
@@ -34,3 +52,30 @@ class Lights:
         over = self.time >= self.length
         self.time[over] = 0
         return self.light(), self.scored, over, np.zeros_like(over), {}
+
+
+def collector(environments, horizon):
+    """Of games of `Lights`."""
+    games = groups(Lights, environments, partial(Pairs, VIEW), ACTIONS, seed=5)
+    return Collector(games, horizon, VIEW.scale)
+
+
+def opinionated(model):
+    """The model in float64, made to prefer some moves and to expect something."""
+    torch.nn.init.normal_(model.heads.weight)
+    return model.double()
+
+
+def by_product(model, frames):
+    """An `ActorCritic` written out, on dense frames."""
+    hidden = (frames.double() @ model.w1 + model.b1).relu()
+    out = hidden @ model.heads.weight.T + model.heads.bias
+    return Bernoulli(logits=out[:, 1]), out[:, 0]
+
+
+def train(folder, config):
+    """Train on `Lights`: the metrics."""
+    with pytest.MonkeyPatch.context() as patch, Run(folder, config, False, LIMITS) as run:
+        patch.setattr(fast, "make_emulators", lambda settings, games, **_: Lights(games))
+        assert fast.train(config, run)
+    return read_metrics(folder / METRICS)

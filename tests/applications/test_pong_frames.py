@@ -15,9 +15,14 @@ from applications.pong.frames import (
     pong_view,
     shuffled,
 )
-from applications.pong.games import Settings, environment_settings, find_game, view_and_actions
+from applications.pong.games import (
+    Settings,
+    environment_settings,
+    find_game,
+    make_emulators,
+    view_and_actions,
+)
 from applications.pong.policy import Policy
-from applications.pong.rollout import make_emulators
 from applications.runs import RunError
 
 STEPS = 300
@@ -152,6 +157,24 @@ def test_other_games_see_grey_differences():
     assert any_view().scale == 1 / 255
 
 
+def test_other_games_are_seen_without_what_is_always_there():
+    view, actions = view_and_actions("breakout")
+    assert np.array_equal(view.background[0], view_and_actions("breakout")[0].background[0])
+    assert len(actions) == 4
+    pairs, emulators = Pairs(view, 2), make_emulators(Settings("breakout", 0.0), 2, view)
+    screens, first = emulators.reset(seed=1)[0], np.ones(2, bool)
+    for action in (0, 1, 2, 2):
+        before, screens = screens, emulators.step(np.full(2, action))[0]
+        pairs(before[:, 0], first)
+        frames = Frames.of(*pairs(screens[:, 0], np.zeros(2, bool)), 1.0).dense(Pairs.size)
+        both = np.concatenate([screens, before], 1) != view.background[0]
+        np.testing.assert_array_equal(frames, both.reshape(2, -1))
+    bricks = slice(22, 36), slice(8, 72)
+    assert view.background[0][bricks].min() > 0  # they are there, and so are not seen
+    assert not both[:, 0][:, *bricks].any()
+    assert 5 < both[:, 0].sum() < 300
+
+
 @pytest.mark.parametrize("moves", [2, 6])
 def test_listed_pixels_give_what_a_dense_product_gives(screens, moves):
     torch.manual_seed(0)
@@ -193,3 +216,8 @@ def test_games_are_found_by_any_of_their_names():
         find_game("pnog")
     with pytest.raises(RunError, match="no game 'xyzxyz': it has adventure"):
         find_game("xyzxyz")
+
+
+def test_more_games_than_memory_are_refused():
+    with pytest.raises(RunError, match=r"9,000,000 games need 18,000.0 GB of memory, and this m"):
+        make_emulators(Settings("pong", 0.0), 9_000_000, pong_view())

@@ -13,11 +13,10 @@ import torch
 from applications.pong import weights
 from applications.pong.__main__ import main
 from applications.pong.frames import PIXELS, pong_view, shuffled
-from applications.pong.games import Settings
+from applications.pong.games import Settings, make_emulators
 from applications.pong.pictures import draw_curve
 from applications.pong.player import Player, ScreenPlayer, load_policy
 from applications.pong.policy import ActorCritic
-from applications.pong.rollout import make_emulators
 from applications.runs import (
     CHECKPOINT,
     CONFIG,

@@ -60,7 +60,7 @@ def learned(rollouts, ranks=None):
     }
     rows = ROWS * len(rollouts)
     changes = np.concatenate(pixels, 1).flatten(), None, np.full(rows, 3)
-    stage = replace(stages(CONFIG)[0], minibatch=rows)
+    stage = replace(stages(CONFIG)[1], minibatch=rows)
     learner.learn(Steps(changes, returns=[], **parts), stage, left=1.0)
     return learner.model.state_dict()
 

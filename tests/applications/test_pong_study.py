@@ -1,0 +1,110 @@
+"""Trainings that differ in one option, side by side."""
+
+import json
+import subprocess
+
+import imageio.v2 as imageio
+import pytest
+
+from applications.pong import study
+from applications.pong.__main__ import commands, main
+from applications.runs import CHECKPOINT, CONFIG, METRICS
+
+
+def line(episodes, steps, mean):
+    return {"episodes": episodes, "agent_steps": steps, "seconds": steps / 100, "mean_return": mean}
+
+
+COURSE = [
+    line(0, 1000, None),
+    line(49, 20_000, 19.0),  # of too few episodes
+    line(50, 40_000, -3.0),
+    line(60, 60_000, 1.0),
+    line(90, 80_000, 17.0),
+]
+
+
+def test_marks_are_means_of_fifty_episodes():
+    assert study.time_to(0, [COURSE]) == ("60", "600")
+    assert study.time_to(18, [COURSE]) == ("–", "–")
+    faster = [line(50, 20_000, 18.5)]
+    assert study.time_to(18, [COURSE, faster, faster]) == ("20 (20 to inf)", "200 (200 to inf)")
+    assert study.time_to(0, [COURSE, faster, faster]) == ("20 (20 to 60)", "200 (200 to 600)")
+    assert study.end([COURSE, faster]) == "+17.8 (+17.0 to +18.5)"
+    assert study.end([[]]) == study.end([COURSE[:1]]) == "–"
+
+
+@pytest.mark.parametrize("asked", study.STUDIES.values())
+def test_every_variant_is_a_command(asked):
+    for told in asked.variants.values():
+        options = commands().parser.parse_args(["train", *f"{asked.common} {told}".split()])
+        assert options.run_dir is None
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """What would be started; a training leaves a course behind."""
+    started = []
+
+    def start(command, **_):
+        started.append(command[3:])
+        if command[3] == "evaluate":
+            return subprocess.CompletedProcess(command, 0, json.dumps({"mean_return": 1234.5}))
+        folder = study.Path(command[5])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKPOINT).touch()
+        (folder / CONFIG).write_text("{}")
+        (folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in COURSE))
+        return subprocess.CompletedProcess(command, 0, "the run is in …")
+
+    monkeypatch.setattr(study.subprocess, "run", start)
+    return started
+
+
+def test_a_study_trains_goes_on_and_tells(trainings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    asked = ["study", "pixels", "--seeds", "3-4", "--run-dir", str(tmp_path)]
+    asked += ["--variants", "dense", "dense, shuffled"]
+    assert main(asked) == 0
+    folders = [tmp_path / name for name in ("dense-3", "dense-4", "dense-shuffled-3")]
+    common = ["--steps", "300000", "--sticky-steps", "0"]
+    assert trainings[:3] == [
+        ["train", "--run-dir", str(folders[0]), *common, "--seed=3"],
+        ["train", "--run-dir", str(folders[1]), *common, "--seed=4"],
+        ["train", "--run-dir", str(folders[2]), *common, "--shuffle", "--seed=3"],
+    ]
+    shown = capsys.readouterr().out
+    assert "60 (60 to 60) │ 600 (600 to 600)" in shown
+    assert imageio.imread(tmp_path / "curves.png").std() > 5
+    trainings.clear()
+    assert main(asked) == 0
+    assert trainings[0] == ["train", "--run-dir", str(folders[0]), "--resume"]
+
+
+def test_policies_of_other_games_play(trainings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    asked = ["study", "games", "--run-dir", str(tmp_path), "--variants", "freeway"]
+    assert main(asked) == 0
+    assert [command[0] for command in trainings] == ["train", "evaluate"]
+    assert "1,234.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ((2, ""), "train of {} failed"),
+        ((0, "stopped at a checkpoint"), "stopped in {}: the same command goes on"),
+    ],
+)
+def test_a_training_that_does_not_end_ends_the_study(
+    result, message, tmp_path, capsys, monkeypatch
+):
+    done = subprocess.CompletedProcess([], *result)
+    monkeypatch.setattr(study.subprocess, "run", lambda *_, **__: done)
+    assert main(["study", "weights", "--run-dir", str(tmp_path)]) == 2
+    assert message.format(tmp_path / "L2-0-0") in capsys.readouterr().err
+
+
+def test_an_unknown_variant_is_named(capsys):
+    assert main(["study", "weights", "--variants", "L3"]) == 2
+    assert "the study weights has no variant 'L3': it has L2 0, L2 0.01" in capsys.readouterr().err
