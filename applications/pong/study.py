@@ -22,6 +22,7 @@ MARKS = (0, 18)
 """Mean returns of 50 episodes that a run may pass."""
 JUDGED = 30
 """Episodes that a policy is judged by, where it is."""
+UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,6 @@ def judge(folders: list[Path]) -> str:
     options = ("--json", f"--episodes={JUDGED}", "--environment=training")
     told = [json.loads(call("evaluate", folder, *options)) for folder in folders]
     return spread([score["mean_return"] for score in told], ",.1f")
-
-
-UNKNOWN = "–"
 
 
 def time_to(mark: float, runs: list[Lines]) -> tuple[str, str]:
