@@ -20,11 +20,11 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
@@ -35,6 +35,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
+
+T = TypeVar("T")
 
 
 class RunError(Exception):
@@ -122,6 +124,11 @@ def load_state(path: Path) -> Any:
         return [unpack(item) for item in content]
 
     return unpack(json.loads(metadata["structure"]))
+
+
+def restored(kind: type[T], state: dict[str, Any]) -> T:
+    """The dataclass whose fields, as `asdict` tells them, are among a state's entries."""
+    return kind(**{field.name: state[field.name] for field in fields(kind)})
 
 
 def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:

@@ -15,7 +15,7 @@ from applications.control.environments import Played
 from applications.control.policies import Policy
 from applications.control.score_function import ScoreFunction
 from applications.control.trust_region import TrustRegionStep
-from applications.runs import Display, Run, StopSignals, duration, sparkline
+from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
 
 
 class Learner(Protocol):
@@ -90,7 +90,7 @@ class Trainer:
         """Go on from there."""
         self.learner.load_state(state["learner"])
         torch.set_rng_state(state["rng"])
-        self.tally = Tally(**{name: state[name] for name in asdict(self.tally)})
+        self.tally = restored(Tally, state)
 
 
 def train(config: Config, run: Run) -> bool:

@@ -20,7 +20,7 @@ from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
 from applications.gradients import signal_to_noise
-from applications.runs import Display, Run, StopSignals, duration, sparkline
+from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
 
 VALIDATION = 1 / 12
 """Share of the training images, the last ones, that the validation error is measured on."""
@@ -213,7 +213,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self.scenes.generator.set_state(state["scenes"])
-        self.tally = Tally(**{name: state[name] for name in asdict(self.tally)})
+        self.tally = restored(Tally, state)
 
 
 @torch.no_grad()

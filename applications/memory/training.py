@@ -14,7 +14,7 @@ from applications.memory.config import Config
 from applications.memory.evaluate import solve
 from applications.memory.model import MemoryModel
 from applications.memory.tasks import Problems, make_problems
-from applications.runs import Display, Run, StopSignals, duration, sparkline
+from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
 
 MEMORY = 0.8
 """Decay of the average that the curriculum goes by."""
@@ -165,7 +165,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self.generator.set_state(state["problems_rng"])
-        self.tally = Tally(**{name: state[name] for name in asdict(self.tally)})
+        self.tally = restored(Tally, state)
 
 
 def train(config: Config, run: Run) -> bool:

@@ -15,7 +15,7 @@ from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.progress import Tally
 from applications.pong.rollout import Episode, Rollout
-from applications.runs import Display, Run, StopSignals
+from applications.runs import Display, Run, StopSignals, restored
 
 CHUNK = 2048
 """Decisions scored at once: few enough for the processor's cache, many enough to be efficient."""
@@ -104,7 +104,7 @@ def train(config: Config, run: Run) -> bool:
     if run.state is not None:
         policy.load_state_dict(run.state["policy"])
         optimizer.load_state_dict(run.state["optimizer"])
-        tally = Tally(**{name: run.state[name] for name in asdict(tally)})
+        tally = restored(Tally, run.state)
         torch.set_rng_state(run.state["rng"])
 
     def save() -> None:

@@ -26,7 +26,7 @@ from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Blocks
 from applications.pong.progress import Tally
 from applications.pong.rollout import Games
-from applications.runs import Display, Run, RunError, StopSignals
+from applications.runs import Display, Run, RunError, StopSignals, restored
 from sfgrad.optim import CrossEntropyMethod
 
 TRIALS = 8
@@ -168,7 +168,7 @@ def train(config: Config, run: Run) -> bool:
         save()
     else:
         search.load_state(run.state)
-        tally = Tally(**{name: run.state[name] for name in asdict(tally)})
+        tally = restored(Tally, run.state)
     before = replace(tally)
     started = time.monotonic() - before.seconds
     limit = float("inf") if config.seconds is None else config.seconds

@@ -25,7 +25,7 @@ from applications.pong.progress import Tally
 from applications.pong.ranks import CORES, Onlooker, Ranks
 from applications.pong.rollout import Collector, Steps, groups
 from applications.pong.trust import TrustLearner
-from applications.runs import Run, RunError, StopSignals
+from applications.runs import Run, RunError, StopSignals, restored
 
 __all__ = ["LIMITS", "Config", "train"]
 
@@ -96,7 +96,7 @@ class Training:
         self.tally, self.stopped, self.latest = Tally(), False, dict[str, Any]()
         if run.state is not None:
             self.learner.load_state(run.state)
-            self.tally = Tally(**{name: run.state[name] for name in asdict(self.tally)})
+            self.tally = restored(Tally, run.state)
             if ranks.rank:  # the state is the first one's
                 torch.manual_seed(config.seed + RANK_SEEDS * ranks.rank + self.tally.update)
         else:

@@ -14,6 +14,7 @@ import torch
 from applications.pong import weights
 from applications.pong.__main__ import main
 from applications.runs import CHECKPOINT, METRICS, RunError, load_state, read_config, read_metrics
+from tests.applications.films import read_film
 
 COMMAND = [sys.executable, "-m", "applications.pong"]
 SMALL = ["--recipe", "blog", "--environments", "4", "--batch-episodes", "1"]
@@ -107,7 +108,13 @@ def test_a_run_ends_at_its_limits(run, capsys):
         (["train", "--recipe", "cake"], "invalid choice: 'cake'"),
         (["evaluate", "--episodes", "x"], "'x' is not a whole number"),
         (["export"], "name it by --run-dir"),
-        (["watch", "--output", "x.avi"], "x.avi ends in neither .mp4 nor .gif"),
+        (["watch", "--output", "x.avi"], "x.avi ends in neither .mp4 nor .gif: name the file so"),
+        (["watch", "--live", "--output", "x.mp4"], "writes no film: leave out --output"),
+        (["train", "--film-minutes", "-1"], "-1 is not allowed: it must be at least 0"),
+        (
+            ["train", "--recipe", "blog", "--film-minutes", "1"],
+            "--film-minutes is no option of the recipe blog",
+        ),
     ],
 )
 def test_wrong_options_are_told_and_end_with_2(arguments, message, capsys):
@@ -176,9 +183,7 @@ def test_watch_writes_a_film(run, tmp_path, ending, capsys):
     arguments = ["watch", "--run-dir", str(folder), "--output", str(film), "--steps", "30"]
     assert main(arguments) == 0
     assert "30 steps" in capsys.readouterr().out
-    with imageio.get_reader(film) as reader:
-        # list() would ask for the length, which a film's reader calls infinite
-        frames = [frame for frame in reader]  # noqa: C416
+    frames = read_film(film)
     assert 25 < len(frames) <= 30  # a GIF joins equal frames
     assert frames[0].shape == (420, 320, 3)
     assert len(np.unique(frames[-1].reshape(-1, 3), axis=0)) >= 4  # field, ball, two paddles

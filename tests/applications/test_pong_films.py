@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import Pipe
 
-import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
@@ -24,6 +23,7 @@ from applications.pong.player import Game, Player, ScreenPlayer
 from applications.pong.ranks import Onlooker, Ranks
 from applications.pong.window import FRAMES_PER_SECOND, Window, visible_emulator
 from applications.runs import CHECKPOINT, METRICS, Run, load_state, read_config, read_metrics
+from tests.applications.films import read_film
 
 SMALL = Config(
     environments=2, horizon=16, hidden=8, epochs=1, minibatch=16, steps=160, sticky_steps=0
@@ -45,15 +45,8 @@ def _threads():
     torch.set_num_threads(before)
 
 
-def read(film):
-    """The frames of a film."""
-    with imageio.get_reader(film) as reader:
-        # list() would ask for the length, which a film's reader calls infinite
-        return [frame for frame in reader]  # noqa: C416
-
-
 def assert_shows_pong(film, frames):
-    seen = read(film)
+    seen = read_film(film)
     assert len(seen) == frames
     assert {frame.shape for frame in seen} == {(420, 320, 3)}
     assert len(np.unique(seen[-1].reshape(-1, 3), axis=0)) >= 3  # field, a paddle, walls
@@ -317,27 +310,6 @@ def test_a_missing_display_is_told(run, monkeypatch, capsys, driver):
 
 
 # ---------------------------------------------------------------- what is refused
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["watch", "--live", "--output", "x.mp4"], "writes no film: leave out --output"),
-        (["watch", "--output", "x.avi"], "x.avi ends in neither .mp4 nor .gif: name the file so"),
-        (["train", "--film-minutes", "-1"], "-1 is not allowed: it must be at least 0"),
-        (
-            ["train", "--recipe", "blog", "--film-minutes", "1"],
-            "--film-minutes is no option of the recipe blog",
-        ),
-    ],
-)
-def test_wrong_options_are_told(arguments, message, capsys):
-    try:
-        status = main(arguments)
-    except SystemExit as stop:
-        status = stop.code
-    assert status == 2
-    assert message in capsys.readouterr().err
 
 
 def test_only_pong_is_played_from_coloured_screens():
