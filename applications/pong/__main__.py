@@ -58,8 +58,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": number(float, 0),
         "help": "(2.5e-3, after imitation 3e-4; blog 1e-4)",
     },
-    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (1,400,000)"},
-    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (2,400,000)"},
+    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (700,000)"},
+    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (2,600,000)"},
     "horizon": {
         "type": number(int, 2),
         "help": "steps of a game in a roll-out (64; cross-entropy 400)",

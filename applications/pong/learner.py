@@ -86,11 +86,11 @@ class Config:
     """The folder of its run; None for the policy that is shipped."""
     seed: int = 0
     """Fixes the weights, the moves and the emulators."""
-    steps: int = 1_400_000
+    steps: int = 700_000
     """Agent steps of the first stage, in which every action is done as sent."""
     sticky: float = 0.25
     """In the second stage, the probability per frame that the emulator repeats the last action."""
-    sticky_steps: int = 2_400_000
+    sticky_steps: int = 2_600_000
     """Agent steps of the second stage."""
     patience: int = 4
     """So many times longer are roll-outs and minibatches there, where chance has a greater part."""
