@@ -166,7 +166,7 @@ def stages(config: Config) -> list[Stage]:
 
 
 class Learner:
-    """A network that learns from roll-outs.
+    """A network that learns from roll-outs, in the thread that makes it.
 
     Args:
         config: how.
@@ -177,6 +177,8 @@ class Learner:
 
     def __init__(self, config: Config, moves: int, scale: float, ranks: Ranks | None = None):
         ranks = ranks or Ranks()
+        # moments of pixels that are seldom lit become subnormal, and some processors slow at them
+        torch.set_flush_denormal(True)
         torch.manual_seed(config.seed)
         self.config, self.scale, self.device = config, scale, ranks.device
         model = NETWORKS[config.network](moves, config.hidden, SIGHTS[config.frames].size)

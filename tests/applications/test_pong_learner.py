@@ -166,3 +166,12 @@ def test_signal_to_noise_of_a_known_gradient():
     assert z([signal_to_noise(gradients) for gradients in draws]) < threshold
     naive = [(g.mean(0).square().sum() / g.var(0).sum()).item() for g in draws]
     assert z(naive) > threshold  # what noise adds to the squared mean is not taken off
+
+
+def test_moments_end_at_zero_and_not_among_subnormal_numbers():
+    torch.set_flush_denormal(False)  # as a new process is
+    learner = Learner(QUICK, 2, 1.0)
+    w1 = learner.model.w1
+    w1.grad = torch.full_like(w1, 1e-38)
+    learner.optimizer.step()
+    assert (learner.optimizer.state[w1]["exp_avg"] == 0).all()
