@@ -74,7 +74,7 @@ def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
         parser: the command's.
         limits: what a resumed run may be told to differ in.
     """
-    parser.add_argument("--seed", type=number(int, 0), help="fixes the whole training (0)")
+    parser.add_argument("--seed", type=seed, help="fixes the whole training (0)")
     parser.add_argument(
         "--seconds", type=number(float, 0), help="stop after so many in all (never)"
     )
@@ -108,6 +108,10 @@ def number(kind: type, least: float, most: float = float("inf")) -> Callable[[st
         return value
 
     return parse
+
+
+seed = number(int, 0, 2**31 - 1)
+"""A `type=` for argparse: what every generator of random numbers takes."""
 
 
 def seeds(text: str) -> range:

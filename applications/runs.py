@@ -8,9 +8,11 @@ A run folder holds
     events.out.tfevents.*     the metrics for TensorBoard
 
 An update's metrics are written before its checkpoint, and a resumed run drops the lines that its
-checkpoint does not know. So a run killed at any moment loses the update in flight and nothing else.
+checkpoint does not know. So a run killed at any moment loses what came after its last checkpoint,
+and nothing else.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -19,7 +21,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
 from itertools import pairwise
 from pathlib import Path
@@ -62,8 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
         raise RunError(
-            f"{path} could not be written ({error}): what it held is kept; make room, then go on "
-            "with --resume"
+            f"{path} could not be written ({error}): what it held is kept; make room and try again "
+            "(a training goes on by --resume)"
         ) from error
 
 
@@ -152,7 +154,8 @@ class Run:
 
     Raises:
         RunError: the folder holds a run and `resume` is false; or it is true and the folder holds
-            no run, a damaged checkpoint, or a run of another config.
+            no run, a damaged checkpoint, or a run of another config; or another process is at work
+            in the folder.
     """
 
     def __init__(self, folder: Path, config: Any, resume: bool, limits: Collection[str] = ()):
@@ -161,14 +164,7 @@ class Run:
         """What the checkpoint holds, if resumed; it counts its updates as `update`."""
         asked, origin = json.loads(json.dumps(asdict(config))), _origin()
         if resume:
-            had = self._same_config(asked, limits)
-            self.state, origin = load_state(folder / CHECKPOINT), had.get("origin")
-            kept = [
-                m for m in read_metrics(folder / METRICS) if m["update"] <= self.state["update"]
-            ]
-            lines = "".join(json.dumps(metrics) + "\n" for metrics in kept)
-            with replacing(folder / METRICS) as part:
-                part.write_text(lines)
+            origin = self._same_config(config, asked, limits).get("origin")
         elif (folder / CHECKPOINT).exists():
             raise RunError(
                 f"{folder} holds a run already: go on with it by --resume, or name another folder "
@@ -176,29 +172,44 @@ class Run:
             )
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**asked, "origin": origin}, indent=2) + "\n"
-            with replacing(folder / CONFIG) as part:
-                part.write_text(text)
-            # open as long as the run is: `close` closes it
-            self._lines = open(folder / METRICS, "a" if resume else "w")  # noqa: SIM115
-            purge = None if self.state is None else self.state["update"] + 1
-            self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
-        except OSError as error:
-            raise RunError(f"{folder} cannot be written ({error.strerror})") from error
+        with ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_alone(folder))
+                if resume:
+                    self.state = load_state(folder / CHECKPOINT)
+                    self._drop_lines()
+                text = json.dumps({**asked, "origin": origin}, indent=2) + "\n"
+                with replacing(folder / CONFIG) as part:
+                    part.write_text(text)
+                self._lines = stack.enter_context(open(folder / METRICS, "a" if resume else "w"))
+                purge = None if self.state is None else self.state["update"] + 1
+                self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
+                stack.callback(self._board.close)
+            except OSError as error:
+                raise RunError(f"{folder} cannot be written ({error.strerror})") from error
+            self._open = stack.pop_all()
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.close()
-        self._board.close()
+        with suppress(OSError):  # of a full disk: `log` and `save` have told
+            self._open.close()
 
-    def _same_config(self, asked: dict[str, Any], limits: Collection[str]) -> dict[str, Any]:
+    def _drop_lines(self) -> None:
+        """Of the metrics, those that the checkpoint does not know."""
+        lines = read_metrics(self.folder / METRICS)
+        kept = [line for line in lines if line["update"] <= self.state["update"]]
+        with replacing(self.folder / METRICS) as part:
+            part.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def _same_config(
+        self, kind: Any, asked: dict[str, Any], limits: Collection[str]
+    ) -> dict[str, Any]:
         if not (self.folder / CHECKPOINT).exists():
             raise RunError(f"{self.folder} holds no checkpoint to go on from: leave out --resume")
-        had = read_config(self.folder)
+        had = {field.name: field.default for field in fields(kind)} | read_config(self.folder)
         for name, value in asked.items():
             if name not in limits and had.get(name) != value:
                 raise RunError(
@@ -212,18 +223,38 @@ class Run:
         try:
             self._lines.write(json.dumps(metrics) + "\n")
             self._lines.flush()
+            for name, value in metrics.items():
+                if isinstance(value, int | float) and name != "update":
+                    self._board.add_scalar(name, value, metrics["update"])
         except OSError as error:
             raise RunError(
                 f"{self.folder / METRICS} could not be written ({error.strerror}): make room "
                 "and go on with --resume"
             ) from error
-        for name, value in metrics.items():
-            if isinstance(value, int | float) and name != "update":
-                self._board.add_scalar(name, value, metrics["update"])
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; `state["update"]` counts the updates made."""
         save_state(self.folder / CHECKPOINT, state)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within the block no other process trains in the folder; a killed one is out by itself.
+
+    Raises:
+        RunError: one does.
+    """
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunError(
+            f"another process is training in {folder}: wait for it, or name another folder by "
+            "--run-dir"
+        ) from error
+    finally:
+        os.close(held)
 
 
 def _origin() -> dict[str, str | None]:
@@ -258,16 +289,22 @@ def new_folder(parent: Path, name: str) -> Path:
     return parent / f"{name}-{max(taken, default=0) + 1}"
 
 
-def latest_folder(parent: Path) -> Path:
+def latest_folder(parent: Path, **config: Any) -> Path:
     """The run below `parent` that was written to last.
+
+    Args:
+        parent: where the runs are.
+        config: what its config must have.
 
     Raises:
         RunError: there is none.
     """
-    found = list(parent.glob(f"*/{CHECKPOINT}"))
-    if not found:
-        raise RunError(f"there is no run in {parent} to go on with: leave out --resume")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    found = sorted(parent.glob(f"*/{CHECKPOINT}"), key=lambda path: -path.stat().st_mtime)
+    for path in found:
+        if not config or config.items() <= read_config(path.parent).items():
+            return path.parent
+    of = "".join(f" of the {name} {value}" for name, value in config.items())
+    raise RunError(f"there is no run{of} in {parent} to go on with: leave out --resume")
 
 
 def _number(folder: Path) -> int:
@@ -282,6 +319,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise RunError(f"{folder} holds no run: there is no {path}") from error
+    except OSError as error:
+        raise RunError(f"{folder} holds no run ({error.strerror}: {path})") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error})") from error
 

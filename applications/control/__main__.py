@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, tell_end
+from applications.commands import Commands, add_run_options, number, prepare, seed, tell_end
 from applications.control import evaluate, pictures
 from applications.control.config import LIMITS, METHODS, RUNS, Config
 from applications.control.environments import TASKS
@@ -46,7 +46,7 @@ def commands() -> Commands:
     one.add_argument(
         "--episodes", type=number(int, 2), default=evaluate.EPISODES, help="(%(default)s)"
     )
-    one.add_argument("--seed", type=number(int, 0), default=0, help="of episodes (%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="of episodes (%(default)s)")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
     one = all.add("plot", pictures.plot, "Draw return against agent steps, several runs in one.")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from applications.commands import Commands, number, prepare
+from applications.commands import Commands, number, prepare, seed
 from applications.gaussian import plot as pictures
 from applications.gaussian.comparison import print_table
 from applications.gaussian.gaussian import BASELINES, START, make_baseline, make_objective
@@ -103,7 +103,7 @@ def commands() -> Commands:
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
         one = all.add(name, run, help)
-        one.add_argument("--seed", type=number(int, 0), help="fixes every draw (0)")
+        one.add_argument("--seed", type=seed, help="fixes every draw (0)")
         one.add_argument("--score", help="module:function or an image file: what is to be raised")
         samples = "draws per gradient (panels 80, learning 100, comparison 16)"
         one.add_argument("--samples", type=number(int, 1), help=samples)

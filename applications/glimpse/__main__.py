@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, tell_end
+from applications.commands import Commands, add_run_options, number, prepare, seed, tell_end
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
 from applications.glimpse.pictures import RUNS
@@ -82,20 +82,20 @@ def commands() -> Commands:
         "--paths", type=number(int, 1), default=1, help="drawn per image (%(default)s)"
     )
     one.add_argument("--images", type=number(int, 1), help="the first so many (all)")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="of the paths (%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="of the paths (%(default)s)")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
     one = command("plot", pictures.plot, "Draw where a network looks, sees and errs.")
     one.add_argument("--task", choices=TASKS, help="a shipped network (newest run, else mnist28)")
     one.add_argument("--output", type=Path, help="folder (the run's, else pictures/glimpse)")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="fixes the paths (%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="fixes the paths (%(default)s)")
     one.add_argument("--format", choices=pictures.FORMATS, default="png", help="(%(default)s)")
 
     one = command("compare", compare.compare, "Compare estimators of the locator's gradient.")
     one.add_argument("--task", choices=TASKS, help="(mnist28)")
     one.add_argument("--seconds", type=number(float, 1), default=60.0, help="of training each (60)")
     one.add_argument("--batches", type=number(int, 3), default=64, help="for the variance (64)")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="(%(default)s)")
     one.add_argument("--output", type=Path, help="folder (the run's, else pictures/glimpse)")
 
     one = command("export", weights.export, "Write a run's weights, small, with their provenance.")

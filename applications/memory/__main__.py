@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, seeds, tell_end
+from applications.commands import Commands, add_run_options, number, prepare, seed, seeds, tell_end
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import BASELINES, LIMITS, RUNS, Config
 from applications.memory.controllers import CONTROLLERS
@@ -63,14 +63,14 @@ def commands() -> Commands:
     one.add_argument(
         "--problems", type=number(int, 1), default=evaluate.PROBLEMS, help="(%(default)s)"
     )
-    one.add_argument("--seed", type=number(int, 0), default=0, help="of the problems (%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="of the problems (%(default)s)")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
     one = all.add("plot", pictures.plot, "Draw what a program does, and how it learned.")
     one.add_argument("--task", choices=TASKS, help="a shipped program (newest run, else copy)")
     one.add_argument("--mode", choices=MODES, help="a shipped program (moves)")
     one.add_argument("--length", type=number(int, 1, 20), default=6, help="letters (%(default)s)")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="of the problem (%(default)s)")
+    one.add_argument("--seed", type=seed, default=0, help="of the problem (%(default)s)")
     one.add_argument("--output", type=Path, help="folder (the run's, else pictures/memory)")
     one.add_argument("--format", choices=pictures.FORMATS, default="png", help="(%(default)s)")
 

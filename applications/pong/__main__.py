@@ -1,4 +1,4 @@
-"""Pong from pixels: `python -m applications.pong train | evaluate | export | watch | plot`."""
+"""Pong from pixels: the command line, `python -m applications.pong`."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 import ale_py
 
-from applications.commands import Commands, add_run_options, number, prepare, seeds, tell_end
+from applications.commands import Commands, add_run_options, number, prepare, seed, seeds, tell_end
 from applications.pong import blog, cross_entropy, curves, evaluate, fast, pictures, study, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
@@ -25,9 +25,10 @@ RECIPES = {"fast": fast, "blog": blog, "cross-entropy": cross_entropy}
 def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     if options.resume and options.run_dir is None:
-        options.run_dir = latest_folder(RUNS)
+        had = {"recipe": options.recipe} if options.recipe else {}
+        options.run_dir = latest_folder(RUNS, **had)
     if options.resume and options.recipe is None:
-        options.recipe = read_config(options.run_dir)["recipe"]
+        options.recipe = read_config(options.run_dir).get("recipe")
     recipe = RECIPES[options.recipe or "fast"]
     known = {field.name for field in fields(recipe.Config)}
     for name in OPTIONS:
@@ -50,8 +51,14 @@ def train(options: argparse.Namespace) -> None:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "environments": {"type": number(int, 1), "help": "games in flight (32; blog 16)"},
-    "sticky": {"type": number(float, 0, 1), "help": "probability of a repeated action (.25)"},
+    "environments": {
+        "type": number(int, 1),
+        "help": "games in flight, of each process (32; blog 16)",
+    },
+    "sticky": {
+        "type": number(float, 0, 1),
+        "help": "probability of a repeated action (.25; cross-entropy 0)",
+    },
     "hidden": {"type": number(int, 1), "help": "units (128; blog 200)"},
     "discount": {"type": number(float, 0, 1), "help": "per step (.99)"},
     "learning_rate": {
@@ -66,7 +73,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "frames": {"choices": SIGHTS, "help": "what the policy sees (pair)"},
     "shuffle": {"action": argparse.BooleanOptionalAction, "help": "the pixels' order (not so)"},
-    "rest": {"action": argparse.BooleanOptionalAction, "help": "a third move in Pong: none (so)"},
+    "rest": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "a third move in Pong: none (so; cross-entropy: not so)",
+    },
     "network": {"choices": NETWORKS, "help": "(dense)"},
     "trace": {"type": number(float, 0, 1), "help": "of the advantages (.95)"},
     "cut": {"action": argparse.BooleanOptionalAction, "help": "credit at each point (in Pong)"},
@@ -80,23 +90,34 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bound": {"type": number(float, 1e-9), "help": "line, natural: of the divergence, nats (.01)"},
     "epochs": {"type": number(int, 1), "help": "a step is learned from so often (10)"},
     "minibatch": {"type": number(int, 2), "help": "steps per update of the weights (512)"},
-    "entropy": {"type": number(float, 0), "help": "reward of entropy, points per nat (.01)"},
+    "entropy": {"type": number(float, 0), "help": "reward of entropy, per nat (.01)"},
+    "value": {"type": number(float, 0), "help": "weight of the expected return's error (.5)"},
+    "patience": {
+        "type": number(int, 1),
+        "help": "the second stage's roll-outs and minibatches are so many times longer (4)",
+    },
+    "caution": {"type": number(float, 0), "help": "its step size is so many times as large (.6)"},
     "l2": {"type": number(float, 0), "help": "decay of the weights (.01)"},
-    "start": {"help": "a run folder whose policy to begin with"},
+    "start": {"help": "a run folder whose policy to begin with, or 'shipped'"},
     "imitation_steps": {"type": number(int, 0), "help": "in which a teacher is imitated first (0)"},
+    "imitation_rate": {"type": number(float, 0), "help": "learning rate of that (2.5e-3)"},
     "teacher": {"help": "its run folder (the policy that is shipped)"},
     "film_minutes": {"type": number(float, 0), "help": "film the policy every so often (never)"},
     "credit": {"choices": blog.CREDITS, "help": "blog: what a move is credited with (discounted)"},
+    "decay": {"type": number(float, 0, 1), "help": "blog: RMSProp's, per update (.99)"},
     "episodes": {"type": number(int, 1), "help": "blog: stop after so many in all (8000)"},
     "batch_episodes": {"type": number(int, 1), "help": "blog: episodes per update (10)"},
     "generations": {"type": number(int, 1), "help": "cross-entropy: stop after so many (100)"},
     "population": {"type": number(int, 2), "help": "cross-entropy: policies of one (64)"},
     "elite": {"type": number(int, 2), "help": "cross-entropy: how many are kept (16)"},
+    "spread": {"type": number(float, 0), "help": "cross-entropy: deviation at first (.25)"},
     "noise": {"type": number(float, 0), "help": "cross-entropy: variance added at first (.00625)"},
+    "fade": {"type": number(int, 1), "help": "cross-entropy: generations until none is (100)"},
     "block_height": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (16)"},
     "block_width": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (20)"},
 }
 """Of training; which of them a recipe has, its config says."""
+GREEDY = "the likeliest move, not a draw: without sticky actions all games are the same then"
 
 
 def commands() -> Commands:
@@ -118,24 +139,25 @@ def commands() -> Commands:
     add_recipe(one)
     one.add_argument(
         "--environment",
-        help="'training' for the settings trained with, or an id such as ALE/Pong-v5 (both)",
+        help="'training' for the settings trained with, or an id such as ALE/Pong-v5 (both; with "
+        "--json the game's own id)",
     )
     one.add_argument("--episodes", type=number(int, 1), default=100, help="(%(default)s)")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
-    one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
+    one.add_argument("--seed", type=seed, default=0, help="(%(default)s)")
+    one.add_argument("--greedy", action="store_true", help=GREEDY)
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
     one = all.add("watch", pictures.watch, "Record a game as MP4 or GIF, or show it live.")
     add_recipe(one)
     one.add_argument("--live", action="store_true", help="show it in a window, write no film")
     one.add_argument("--output", type=Path, help=f"({pictures.FILM})")
-    one.add_argument("--seed", type=number(int, 0), default=0, help="(%(default)s)")
-    one.add_argument("--greedy", action="store_true", help="the likeliest move, not a draw")
+    one.add_argument("--seed", type=seed, default=0, help="(%(default)s)")
+    one.add_argument("--greedy", action="store_true", help=GREEDY)
     one.add_argument("--steps", type=number(int, 1), help="at most so many agent steps (one game)")
 
     one = all.add("plot", pictures.plot, "Draw the learning curve and the weights W1.")
     add_recipe(one)
-    one.add_argument("--output", type=Path, help="folder for the pictures (the run folder)")
+    one.add_argument("--output", type=Path, help="folder (the run folder, or pictures)")
     one.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="(%(default)s)")
 
     one = all.add("curves", curves.plot, "Draw the learning curves of several runs, with bands.")

@@ -36,7 +36,8 @@ class Config:
     batch_episodes: int = 10
     """Episodes per update."""
     credit: str = "discounted"
-    """What a move is credited with: `discounted` later points, or whether the `game` was won."""
+    """What a move is credited with: `discounted` later points, whether the `game` that it was made
+    in was won, as the text counts games, up to the next point, or whether the `episode` was."""
     discount: float = 0.99
     """γ, per agent step."""
     learning_rate: float = 1e-4
@@ -53,7 +54,7 @@ class Config:
     """Stop after so many seconds of training, in all; None: never."""
 
 
-CREDITS = ("discounted", "game")
+CREDITS = ("discounted", "game", "episode")
 LIMITS = ("episodes", "seconds")
 """The fields in which a resumed run may differ."""
 
@@ -61,13 +62,17 @@ LIMITS = ("episodes", "seconds")
 def advantages(episode: Episode, config: Config) -> Tensor:
     """What each move is credited with, `[T]`.
 
-    Discounted returns, in Pong summed anew after each point, and standardised; or, as the text
-    first explains it, 1 for every move of a game that was won and −1 for every move of one lost.
+    Discounted returns, in Pong summed anew after each point, and standardised. Or, as the text
+    first explains it, 1 for every move of a game that was won and −1 for every move of one that was
+    lost: the text's games end at the next point, some dozens of them to an episode. A whole episode
+    is credited likewise where it is asked for, and where a game has no such points.
     """
     rewards = torch.from_numpy(episode.rewards)
-    if config.credit == "game":
-        return rewards.sum().sign().expand(len(rewards))
     point = rewards != 0 if config.game == "pong" else None
+    if config.credit == "episode" or (config.credit == "game" and point is None):
+        return rewards.sum().sign().expand(len(rewards))
+    if config.credit == "game":
+        return sf.discounted_return(rewards, 1.0, done=point)
     returns = sf.discounted_return(rewards, config.discount, done=point)
     return sf.standardize(returns) if len(returns) > 1 else torch.zeros_like(returns)
 
@@ -111,8 +116,6 @@ def train(config: Config, run: Run) -> bool:
         states = {"policy": policy.state_dict(), "optimizer": optimizer.state_dict()}
         run.save({**states, "rng": torch.get_rng_state(), **asdict(tally)})
 
-    if run.state is None:
-        save()
     settings = Settings(config.game, config.sticky)
     rollout = Rollout(
         lambda games: make_emulators(settings, games, view),
@@ -121,6 +124,8 @@ def train(config: Config, run: Run) -> bool:
         actions,
         seed=int(torch.randint(2**30, ())),  # a resumed run starts new games
     )
+    if run.state is None:
+        save()
     before = replace(tally)
     started = time.monotonic() - before.seconds
     limit = float("inf") if config.seconds is None else config.seconds

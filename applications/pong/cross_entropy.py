@@ -88,9 +88,10 @@ class Search:
 
     Args:
         config: what is searched for.
+        state: to go on from, with new games; None at the beginning.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, state: dict[str, Any] | None = None):
         torch.manual_seed(config.seed)
         self.config = config
         view, actions = view_and_actions(config.game, rest=config.rest)
@@ -104,9 +105,11 @@ class Search:
             config.noise,
             config.fade,
         )
+        if state is not None:
+            self.load_state(state)
         count = config.population + TRIALS
         emulators = make_emulators(Settings(config.game, config.sticky), count, view)
-        seed = int(torch.randint(2**30, ()))  # a resumed search starts new games
+        seed = int(torch.randint(2**30, ()))
         self.games = Games(emulators, sight(view, count), actions, seed)
         self.scores = np.zeros(TRIALS, np.float32)
         """Points of the trials in flight."""
@@ -150,7 +153,7 @@ class Search:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there, with new games."""
+        """Go on from there."""
         self.policy.load_state_dict(state["policy"])
         self.method.load_state_dict(state["search"])
         torch.set_rng_state(state["rng"])
@@ -159,7 +162,7 @@ class Search:
 def train(config: Config, run: Run) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # the emulators bring threads of their own
-    search, tally, latest = Search(config), Tally(), dict[str, Any]()
+    search, tally, latest = Search(config, run.state), Tally(), dict[str, Any]()
 
     def save() -> None:
         run.save({**search.state(), **asdict(tally)})
@@ -167,7 +170,6 @@ def train(config: Config, run: Run) -> bool:
     if run.state is None:
         save()
     else:
-        search.load_state(run.state)
         tally = restored(Tally, run.state)
     before = replace(tally)
     started = time.monotonic() - before.seconds

@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from applications.runs import METRICS, RunError, read_config, read_metrics
+from applications.style import save
 
 POINTS = 200
 """Of a curve."""
-ALIKE = ("seed", "origin", "seconds", "film_minutes")
+ALIKE = ("seed", "origin", "seconds", "film_minutes", "episodes", "generations")
 """In what runs of one curve may differ."""
 
 
@@ -26,14 +27,12 @@ def plot(options: argparse.Namespace) -> None:
     configs = [read_config(folder) for folder in options.runs]
     metrics = [read_metrics(folder / METRICS) for folder in options.runs]
     for folder, lines in zip(options.runs, metrics, strict=True):
-        if not any(line["mean_return"] is not None for line in lines):
+        if not any(line.get("mean_return") is not None for line in lines):
             raise RunError(f"the run in {folder} has not finished an episode yet")
     groups: dict[str, list[list[dict[str, Any]]]] = {}
     for name, lines in zip(names(configs), metrics, strict=True):
         groups.setdefault(name, []).append(lines)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    draw(groups).savefig(options.output, dpi=150)
-    print(options.output)
+    save(draw(groups), options.output)
 
 
 def names(configs: list[dict[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from applications.pong import weights
-from applications.pong.games import Settings, environment_settings, make_emulators
+from applications.pong.games import Settings, environment_of, environment_settings, make_emulators
 from applications.pong.player import Player
 from applications.runs import RunError
 
@@ -64,12 +64,12 @@ def evaluate(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     trained, config = weights.load(options.run_dir, options.recipe)
     player = Player(trained, config, options.greedy)
-    name = "".join(part.capitalize() for part in config["game"].split("_"))
-    names = [options.environment] if options.environment else [f"ALE/{name}-v5", "training"]
+    usual = [environment_of(config["game"]), "training"]
+    names = [options.environment] if options.environment else usual
     played: dict[Settings, list[float]] = {}  # the two may have the same settings
     scores = []
     for environment in names[:1] if options.json else names:
-        settings = Settings(config["game"], weights.stickiness(config))
+        settings = Settings(config["game"], config["sticky"])
         if environment != "training":
             settings = environment_settings(environment)
         if settings.game != config["game"]:

@@ -6,6 +6,7 @@ While the emulators play a roll-out, the network learns from the one before it.
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
@@ -31,6 +32,8 @@ __all__ = ["LIMITS", "Config", "train"]
 
 SAVE = 5.0
 """Seconds between checkpoints."""
+SHIPPED = "shipped"
+"""Names the policy that is shipped where a run folder is asked for."""
 FILM_STEPS = 500
 """Of a film during training, at most; half a minute of play."""
 
@@ -94,22 +97,23 @@ class Training:
         kind = Learner if config.trust == "clip" else TrustLearner
         self.learner = kind(config, len(self.actions), self.view.scale, ranks)
         self.tally, self.stopped, self.latest = Tally(), False, dict[str, Any]()
+        self.sticky = 0.0
+        """The probability of repeated actions that was learned with last."""
         if run.state is not None:
             self.learner.load_state(run.state)
+            self.sticky = run.state["sticky"]
             self.tally = restored(Tally, run.state)
             if ranks.rank:  # the state is the first one's
                 torch.manual_seed(config.seed + RANK_SEEDS * ranks.rank + self.tally.update)
-        else:
-            if config.start:
-                self.learner.begin(Path(config.start))
-            self.save()
+        elif config.start:
+            self.learner.begin(trained(config, "start"))
         self.before, self.saved = replace(self.tally), time.monotonic()
         self.filmed = self.saved
         self.started -= self.tally.seconds
 
     def save(self) -> None:
         """Replace the checkpoint."""
-        self.run.save({**self.learner.state(), **asdict(self.tally)})
+        self.run.save({**self.learner.state(), **asdict(self.tally), "sticky": self.sticky})
         self.saved = time.monotonic()
 
     def over(self, stage: Stage) -> bool:
@@ -129,26 +133,29 @@ class Training:
             self.actions,
             seed=int(torch.randint(2**30, ())),
         )
-        model = teacher(config) if stage.imitation else self.learner.model
+        model = trained(config, "teacher") if stage.imitation else self.learner.model
         return Emulation(
             Collector(games, stage.horizon, self.view.scale), model.to(self.learner.device)
         )
 
     def go(self, stage: Stage, stop: StopSignals, show: Callable[[], None]) -> None:
         """Go through a stage: learn from each roll-out while the next one is played."""
-        emulation = self.emulation(stage)
-        coming = emulation.start()
-        while not self.over(stage):
-            steps = coming.result()
-            self.film(stage)
-            coming = emulation.start()
-            self.latest = self.learner.learn(steps, stage, stage.left(self.tally.agent_steps))
-            self.latest |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
-            self.count(steps, [] if stage.imitation else steps.returns, stop.requested)
-            if time.monotonic() - self.saved > SAVE:
+        with closing(self.emulation(stage)) as emulation:
+            if not self.tally.update:
                 self.save()
-            show()
-        emulation.close()
+            coming = emulation.start()
+            while not self.over(stage):
+                steps = coming.result()
+                self.film(stage)
+                if self.tally.agent_steps + self.ranks.size * steps.moves.numel() < stage.end:
+                    coming = emulation.start()
+                self.latest = self.learner.learn(steps, stage, stage.left(self.tally.agent_steps))
+                self.sticky = stage.sticky
+                self.latest |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
+                self.count(steps, [] if stage.imitation else steps.returns, stop.requested)
+                if time.monotonic() - self.saved > SAVE:
+                    self.save()
+                show()
 
     def film(self, stage: Stage) -> None:
         """Record the present policy, if it is time to; only while no roll-out is being played.
@@ -212,19 +219,23 @@ def train(config: Config, run: Run | Onlooker, ranks: Ranks | None = None) -> bo
     return not training.stopped
 
 
-def teacher(config: Config) -> ActorCritic:
-    """The policy to imitate.
+def trained(config: Config, role: str) -> ActorCritic:
+    """The policy that a config names.
+
+    Args:
+        config: what is to be trained.
+        role: the field that names a run folder or, by default, the policy that is `shipped`.
 
     Raises:
         RunError: there is none, or it does not see or do what the config's policy does.
     """
-    folder = Path(config.teacher) if config.teacher else None
-    model, had = weights.load(folder, "fast", config.game)
-    for name in ("recipe", "game", "frames", "shuffle", "rest"):
-        if had[name] != getattr(config, name):
+    name = getattr(config, role) or SHIPPED
+    model, had = weights.load(None if name == SHIPPED else Path(name), "fast", config.game)
+    for field in ("recipe", "game", "frames", "shuffle", "rest"):
+        if had.get(field) != getattr(config, field):
             raise RunError(
-                f"the teacher was trained with {name} {had[name]}, and this policy has "
-                f"{getattr(config, name)}: name another by --teacher"
+                f"the {role} was trained with {field} {had.get(field)}, and this policy has "
+                f"{getattr(config, field)}: name another by --{role}"
             )
     return model
 

@@ -36,14 +36,19 @@ def find_game(name: str) -> str:
     Raises:
         RunError: there is no such game.
     """
-    known = roms.get_all_rom_ids()
-    plain = re.sub(r"-v\d+$", "", name.split("/")[-1])
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower().replace("-", "_")
-    if snake in known:
-        return snake
-    close = difflib.get_close_matches(snake, known, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(close)}?" if close else f"it has {', '.join(known)}"
+    known = {rom.replace("_", ""): rom for rom in roms.get_all_rom_ids()}
+    plain = re.sub(r"-v\d+$", "", name.split("/")[-1]).lower()
+    letters = re.sub(r"[^a-z0-9]", "", plain)
+    if letters in known:
+        return known[letters]
+    close = [known[one] for one in difflib.get_close_matches(letters, known, n=3, cutoff=0.5)]
+    hint = f"did you mean {', '.join(close)}?" if close else f"it has {', '.join(known.values())}"
     raise RunError(f"the emulator has no game {name!r}: {hint}")
+
+
+def environment_of(game: str) -> str:
+    """The gymnasium id of a game, such as `ALE/SpaceInvaders-v5`."""
+    return f"ALE/{game.title().replace('_', '')}-v5"
 
 
 def environment_settings(environment: str) -> Settings:
@@ -73,17 +78,11 @@ EMULATOR = 2_000_000
 """Memory that a game takes, bytes."""
 
 
-def make_emulators(
-    settings: Settings, games: int, view: View, grey: bool = True, threads: int | None = None
-) -> AtariVectorEnv:
-    """So many games of the emulator, with the screens that `view` asks for.
-
-    They run in as many threads as there are cores, unless told otherwise. No move is made but the
-    policy's: no no-op start, no FIRE on reset. Rewards are not clipped: advantages are standardised
-    and so have no unit.
+def check_memory(games: int) -> None:
+    """Whether so many games fit into this machine.
 
     Raises:
-        RunError: so many do not fit into this machine's memory.
+        RunError: they do not.
     """
     needs, has = games * EMULATOR, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needs > has:
@@ -91,6 +90,20 @@ def make_emulators(
             f"{games:,} games need {needs / 1e9:,.1f} GB of memory, and this machine has "
             f"{has / 1e9:,.1f}: ask for fewer, by --environments"
         )
+
+
+def make_emulators(
+    settings: Settings, games: int, view: View, grey: bool = True, threads: int | None = None
+) -> AtariVectorEnv:
+    """So many games of the emulator, with the screens that `view` asks for.
+
+    They run in as many threads as there are cores, unless told otherwise. No move is made but the
+    policy's: no no-op start, no FIRE on reset. Rewards are the emulator's own.
+
+    Raises:
+        RunError: so many do not fit into this machine's memory.
+    """
+    check_memory(games)
     return AtariVectorEnv(
         settings.game,
         games,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from applications.pong.frames import SIGHTS, Frames, chosen
 from applications.pong.policy import NETWORKS, ActorCritic
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Steps
-from applications.runs import CHECKPOINT, RunError, load_state
+from applications.runs import RunError
 from sfgrad.optim import clipped_surrogate
 
 RANK_SEEDS = 1_000_003
@@ -57,12 +56,13 @@ class Config:
     standardize: bool = True
     """Whether advantages are standardised in each roll-out."""
     trust: str = "clip"
-    """How far the policy may go from the one that made the roll-out: `clip` bounds the ratio of
-    probabilities; `line` and `natural` bound the divergence, along either gradient."""
+    """What bounds the change that a roll-out makes: `clip` the ratio of probabilities to those of
+    the policy that played it; `line` and `natural` the divergence from the policy before the step,
+    which goes along either gradient."""
     clip: float = 0.2
     """A move counts only while its probability is within so much of what it was, relatively."""
     bound: float = 0.01
-    """Largest divergence of a roll-out's step, nats."""
+    """Largest divergence of a roll-out's step from the policy before it, nats."""
     epochs: int = 10
     """How often each step is learned from."""
     minibatch: int = 512
@@ -71,19 +71,20 @@ class Config:
     """AdamW's step size when a stage begins; it falls to 0 with the stage's last step. By default
     2.5e-3, and 3e-4 after imitation: a policy that can play is soon spoilt by large steps."""
     entropy: float = 0.01
-    """Reward of the policy's entropy, points per nat; it falls as the step size does."""
+    """Reward of the policy's entropy, standard deviations of the advantage (or points, if that is
+    not standardised) per nat; it falls as the step size does."""
     value: float = 0.5
     """Weight of the squared error of the expected return."""
     l2: float = 0.01
     """AdamW's decay of weights (L2)."""
     start: str | None = None
-    """The folder of a run whose policy to begin with."""
+    """The folder of a run whose policy to begin with, or `shipped`."""
     imitation_steps: int = 0
     """Agent steps for which a teacher plays and is imitated, before the first stage."""
     imitation_rate: float = 2.5e-3
     """AdamW's step size when that begins."""
     teacher: str | None = None
-    """The folder of its run; None for the policy that is shipped."""
+    """The folder of its run; by default the policy that is `shipped`."""
     seed: int = 0
     """Fixes the weights, the moves and the emulators."""
     steps: int = 700_000
@@ -247,16 +248,19 @@ class Learner:
             yield from ((epoch, part) for part in order.split(stage.minibatch))
 
     def judge(self, steps: Steps) -> tuple[Tensor, Tensor]:
-        """How much better each move was than expected, and what to expect, `[T, N]` both."""
+        """How much better each move was than expected, and what to expect, `[T, N]` both.
+
+        Without a baseline the first is what the move came to instead, expected or not.
+        """
         config = self.config
         done = steps.ended | (steps.rewards != 0) if config.cut else steps.ended
-        expected = steps.values * config.baseline
-        values, rewards = expected[:-1], steps.rewards.sign()  # games count in units of their own
+        values, rewards = steps.values[:-1], steps.rewards.sign()  # games have units of their own
         advantage = sf.generalized_advantage(
-            rewards, values, expected[-1], config.discount, config.trace, done
+            rewards, values, steps.values[-1], config.discount, config.trace, done
         )
         target = advantage + values
-        return sf.standardize(advantage) if config.standardize else advantage, target
+        credit = advantage if config.baseline else target
+        return sf.standardize(credit) if config.standardize else credit, target
 
     def loss(
         self, frames: Frames, moves: Tensor, old: Tensor, advantage: Tensor, target: Tensor
@@ -283,17 +287,18 @@ class Learner:
         kl = (old - log_prob).detach().mean()
         return loss, dist.entropy().mean(), kl, torch.zeros_like(kl)
 
-    def begin(self, folder: Path) -> None:
-        """With the policy of another run.
+    def begin(self, policy: ActorCritic) -> None:
+        """With another policy.
 
         Raises:
-            RunError: there is none, or it is another network.
+            RunError: it is another network.
         """
-        weights = load_state(folder / CHECKPOINT)["policy"]
         try:
-            self.model.load_state_dict(weights)
+            self.model.load_state_dict(policy.state_dict())
         except RuntimeError as error:
-            raise RunError(f"the policy in {folder} is another network: {error}") from error
+            raise RunError(
+                f"the policy in {self.config.start} is another network: {error}"
+            ) from error
 
     def state(self) -> dict[str, Any]:
         """All that is learned."""

@@ -18,6 +18,7 @@ from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic, Policy
 from applications.pong.window import FRAMES_PER_SECOND, Window
 from applications.runs import METRICS, RunError, StopSignals, read_metrics, replacing
+from applications.style import save, writing
 
 UNITS = 40
 """Hidden units shown, as in the text."""
@@ -36,14 +37,10 @@ def plot(options: argparse.Namespace) -> None:
     figures = {"w1": draw_units(policy)} if hasattr(policy, "w1") else {}
     if metrics := read_metrics(recorded):
         figures["learning-curve"] = draw_curve(
-            metrics,
-            f"{config['recipe']} recipe, {config['game']}, sticky {weights.stickiness(config):g}",
+            metrics, f"{config['recipe']} recipe, {config['game']}, sticky {config['sticky']:g}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        path = folder / f"{name}.{options.format}"
-        figure.savefig(path, dpi=150)
-        print(path)
+        save(figure, folder / f"{name}.{options.format}")
 
 
 def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
@@ -105,16 +102,16 @@ def watch(options: argparse.Namespace) -> None:
         raise RunError(f"{path} ends in neither .mp4 nor .gif: name the file so")
     policy, config = weights.load(options.run_dir, options.recipe)
     torch.manual_seed(options.seed)
-    settings = Settings(config["game"], weights.stickiness(config))
+    settings = Settings(config["game"], config["sticky"])
     game = Game(Player(policy, config, options.greedy), settings, options.seed)
     with StopSignals() as stop:
         moves = takewhile(lambda _: not stop.requested, game.moves(options.steps))
         if options.live:
             show(game, moves)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            film(game, moves, path)
-    print(f"{config['game'] if options.live else path}: {game.steps} steps, score {game.score:+g}")
+            with writing(path):
+                film(game, moves, path)
+    print(f"{config['game']}: {game.steps} steps, score {game.score:+g}")
 
 
 def show(game: Game, moves: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ from torch.distributions import Bernoulli, Distribution
 import sfgrad as sf
 from applications.pong import weights
 from applications.pong.frames import SIGHTS, Frames, coloured
-from applications.pong.games import Settings, make_emulators, view_and_actions
+from applications.pong.games import Settings, find_game, make_emulators, view_and_actions
 from applications.pong.policy import ActorCritic, Blocks, Policy
 
 
@@ -129,7 +129,7 @@ def load_policy(game: str = "pong", greedy: bool = False) -> ScreenPlayer:
         greedy: make the likeliest move instead of drawing one.
 
     Raises:
-        RunError: no policy for this game is shipped.
+        RunError: no policy for this game is shipped, or there is no such game.
     """
-    policy, config = weights.load(None, "fast", game)
+    policy, config = weights.load(None, "fast", find_game(game))
     return ScreenPlayer(policy, config, greedy)

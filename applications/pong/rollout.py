@@ -11,6 +11,7 @@ from torch import Tensor
 
 import sfgrad as sf
 from applications.pong.frames import Changes, Differences, Frames, Pairs, View
+from applications.pong.games import check_memory
 from applications.pong.policy import ActorCritic, Policy
 
 
@@ -119,7 +120,11 @@ def groups(
         sight: makes what makes frames of the screens of so many games.
         actions: the emulator's action for each of the policy's moves.
         seed: of the first game; the others count on from it.
+
+    Raises:
+        RunError: so many do not fit into this machine's memory.
     """
+    check_memory(environments)
     half = environments // 2
     sizes = [environments - half, half] if half else [environments]
     return [

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,11 +16,12 @@ from rich.table import Table
 
 from applications.pong import curves
 from applications.pong.weights import RUNS
-from applications.runs import CHECKPOINT, METRICS, RunError, read_metrics
+from applications.runs import CHECKPOINT, METRICS, RunError, StopSignals, read_metrics
+from applications.style import save
 
 Lines = list[dict[str, Any]]
-MARKS = (0, 18)
-"""Mean returns of 50 episodes that a run may pass."""
+MARKS = {"> 0": lambda mean: mean > 0, "≥ +18": lambda mean: mean >= 18}
+"""What may be true of the mean return of 50 episodes."""
 JUDGED = 30
 """Episodes that a policy is judged by, where it is."""
 UNKNOWN = "–"
@@ -40,7 +42,7 @@ class Study:
 GAMES = ("breakout", "freeway", "space_invaders", "montezuma_revenge", "frostbite")
 STUDIES = {
     "ingredients": Study(
-        "--steps 700000 --sticky-steps 0",
+        "--steps 500000 --sticky-steps 0",
         {
             "all": "",
             "no trust region": "--clip 1000",
@@ -51,6 +53,8 @@ STUDIES = {
             "not standardised": "--no-standardize",
             "no entropy": "--entropy 0",
             "8 games": "--environments 8 --horizon 256",
+            "±1 for a point won or lost": "--environments 8 --horizon 256 --discount 1 --trace 1 "
+            "--no-baseline --no-standardize",
             "minibatches of 2,048": "--minibatch 2048",
             "UP and DOWN alone": "--no-rest",
             "difference of frames": "--frames difference",
@@ -69,7 +73,15 @@ STUDIES = {
         },
     ),
     "weights": Study(
-        "--steps 500000 --sticky-steps 0", {"L2 0": "--l2 0", "L2 0.01": "", "L2 0.3": "--l2 0.3"}
+        "--steps 300000 --sticky-steps 0", {"L2 0": "--l2 0", "L2 0.01": "", "L2 0.3": "--l2 0.3"}
+    ),
+    "credit": Study(
+        "--recipe blog",
+        {
+            "discounted, standardised": "",
+            "games won or lost": "--credit game",
+            "episodes won or lost": "--credit episode",
+        },
     ),
     "imitation": Study(
         "--sticky-steps 0",
@@ -80,7 +92,7 @@ STUDIES = {
     ),
     "games": Study(
         "--steps 0",
-        {game: f"--game {game} --sticky-steps 1000000" for game in GAMES}
+        {game: f"--game {game} --sticky-steps 300000" for game in GAMES}
         | {f"{game}, untrained": f"--game {game} --sticky-steps 0" for game in GAMES},
         judged=True,
     ),
@@ -101,8 +113,9 @@ def study(options: argparse.Namespace) -> None:
         if name not in asked.variants:
             known = ", ".join(asked.variants)
             raise RunError(f"the study {options.name} has no variant {name!r}: it has {known}")
-    marks = [f"{unit} to {mark:+}" for mark in MARKS for unit in ("k steps", "seconds")]
-    table = Table("variant", *marks, "return at the end")
+    marks = {} if asked.judged else MARKS
+    names = [f"{unit} to {mark}" for mark in marks for unit in ("k steps", "seconds")]
+    table = Table("variant", *names, "return at the end")
     if asked.judged:
         table.add_column(f"{JUDGED} episodes")
     groups = {}
@@ -111,14 +124,13 @@ def study(options: argparse.Namespace) -> None:
         for folder, seed in zip(folders, options.seeds, strict=True):
             complete(folder, [*f"{asked.common} {asked.variants[name]}".split(), f"--seed={seed}"])
         groups[name] = runs = [read_metrics(folder / METRICS) for folder in folders]
-        cells = [cell for mark in MARKS for cell in time_to(mark, runs)]
+        cells = [cell for passed in marks.values() for cell in time_to(passed, runs)]
         played = [judge(folders)] if asked.judged else []
         table.add_row(name, *cells, end(runs), *played)
     Console().print(table)
     known = {name: runs for name, runs in groups.items() if end(runs) != UNKNOWN}
     if known:
-        curves.draw(known).savefig(parent / "curves.png", dpi=150)
-        print(parent / "curves.png")
+        save(curves.draw(known), parent / "curves.png")
 
 
 def slug(name: str) -> str:
@@ -132,25 +144,31 @@ def complete(folder: Path, options: list[str]) -> None:
     Raises:
         RunError: it failed, or was stopped.
     """
-    told = call("train", folder, *(["--resume"] if (folder / CHECKPOINT).exists() else options))
-    if "stopped at" in told:
+    going_on = ["--resume"] if (folder / CHECKPOINT).exists() else []
+    with StopSignals() as stop:  # the training hears them too, and saves what it has
+        call("train", folder, *options, *going_on)  # another run than asked for is refused
+    if stop.requested:
         raise RunError(f"stopped in {folder}: the same command goes on from there")
 
 
-def call(command: str, folder: Path, *options: str) -> str:
+def call(command: str, folder: Path, *options: str, output: int | None = None) -> str:
     """A command on a run, in a process of its own, so that its times are those of a user.
 
+    Args:
+        command: which.
+        folder: of the run.
+        options: of the command.
+        output: where it prints to, as `subprocess.run` takes it.
+
     Returns:
-        What it printed.
+        What it printed to a pipe.
 
     Raises:
         RunError: it failed.
     """
     arguments = ["-m", "applications.pong", command, "--run-dir", str(folder), *options]
     print("python", *arguments, flush=True)
-    done = subprocess.run(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, *arguments], stdout=output, text=True, check=False)
     if done.returncode:
         raise RunError(f"{command} of {folder} failed: see above")
     return done.stdout
@@ -158,27 +176,26 @@ def call(command: str, folder: Path, *options: str) -> str:
 
 def judge(folders: list[Path]) -> str:
     """Mean returns of the runs' policies."""
-    options = ("--json", f"--episodes={JUDGED}", "--environment=training")
-    told = [json.loads(call("evaluate", folder, *options)) for folder in folders]
+    options = ("--json", f"--episodes={JUDGED}")  # of ALE/<Game>-v5, all of them
+    pipe = subprocess.PIPE
+    told = [json.loads(call("evaluate", folder, *options, output=pipe)) for folder in folders]
     return spread([score["mean_return"] for score in told], ",.1f")
 
 
-def time_to(mark: float, runs: list[Lines]) -> tuple[str, str]:
-    """Until the mean of 50 episodes was above a mark: thousands of agent steps, and seconds.
+def time_to(passed: Callable[[float], bool], runs: list[Lines]) -> tuple[str, str]:
+    """Until the mean of 50 episodes passed a mark: thousands of agent steps, and seconds.
 
-    A run that never was counts as infinitely long.
+    A run that never did counts as infinitely long.
     """
     never = {"agent_steps": float("inf"), "seconds": float("inf")}
-    reached = [next((line for line in run if passed(line, mark)), never) for run in runs]
+    counted = [[line for line in run if line["episodes"] >= 50] for run in runs]
+    reached = [
+        next((line for line in run if passed(line["mean_return"])), never) for run in counted
+    ]
     if all(line is never for line in reached):
         return UNKNOWN, UNKNOWN
     steps, seconds = ([line[name] for line in reached] for name in never)
     return spread([count / 1000 for count in steps], ",.0f"), spread(seconds, ",.0f")
-
-
-def passed(line: dict[str, Any], mark: float) -> bool:
-    """Whether the mean of 50 episodes was above a mark, after an update."""
-    return line["episodes"] >= 50 and line["mean_return"] > mark
 
 
 def end(runs: list[Lines]) -> str:

@@ -38,38 +38,38 @@ def load(
 ) -> tuple[Policy | ActorCritic | Blocks, dict[str, Any]]:
     """The policy of a run, or a shipped one, and the config that it was trained with.
 
+    The config's `sticky` is the probability of repeated actions that it was trained with at last.
+
     Args:
         run_dir: the run's folder; None for a shipped policy.
         recipe: of a shipped one.
         game: of a shipped one.
 
     Raises:
-        RunError: there is none, or its file is damaged.
+        RunError: there is none, its file is damaged, or the run is none of Pong's.
     """
     if run_dir is not None:
-        path = run_dir / CHECKPOINT
-        config, weights = read_config(run_dir), load_state(path)["policy"]
+        path, config = run_dir / CHECKPOINT, read_config(run_dir)
+        if "recipe" not in config:
+            raise RunError(f"{run_dir} holds a run of another application")
+        state = load_state(path)
+        weights, sticky = state["policy"], state.get("sticky")
     else:
         path = shipped(recipe, game)
         if not path.exists():
             raise RunError(
-                f"no policy for {game} by the recipe {recipe} is shipped: train one, and name it "
-                "by --run-dir"
+                f"no policy for {game} by the recipe {recipe} is shipped: train one, and name its "
+                "folder"
             )
         state = load_state(path)
-        config = state["provenance"]["config"]
+        config, sticky = state["provenance"]["config"], state["provenance"].get("sticky")
         weights = {**state["policy"], "w1": dequantize(**state["w1"])}
     policy = build(config)
     try:
         policy.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(f"{path} does not fit its config: {error}") from error
-    return policy.eval(), config
-
-
-def stickiness(config: dict[str, Any]) -> float:
-    """The probability of repeated actions that the policy of a config was trained with, at last."""
-    return config["sticky"] if config.get("sticky_steps", 1) else 0.0
+    return policy.eval(), config if sticky is None else {**config, "sticky": sticky}
 
 
 def build(config: dict[str, Any]) -> Policy | ActorCritic | Blocks:
@@ -92,9 +92,12 @@ def export(options: argparse.Namespace) -> None:
     if "w1" not in policy:
         raise RunError(f"{options.run_dir} is not of a dense network: only those are exported")
     output = options.output or shipped(config["recipe"], config["game"])
+    if output.exists() and not options.output:
+        raise RunError(f"{output} is there already: name a file by --output")
     provenance = {
         "config": {name: value for name, value in config.items() if name != "origin"},
         "origin": config.get("origin"),
+        "sticky": state.get("sticky", config["sticky"]),
         "updates": state["update"],
         "episodes": state["episodes"],
         "agent_steps": state["agent_steps"],
@@ -102,10 +105,13 @@ def export(options: argparse.Namespace) -> None:
         "mean_return_100": sum(recent) / max(len(recent), 1),
         "precision": "W1 in 8 bits: one scale for each image row and hidden unit",
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
     w1 = quantize(policy.pop("w1"))
-    save_state(output, {"w1": w1, "policy": policy, "provenance": provenance})
     lines = [json.dumps(line) + "\n" for line in read_metrics(options.run_dir / METRICS)]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{output.parent} is no folder ({error.strerror})") from error
+    save_state(output, {"w1": w1, "policy": policy, "provenance": provenance})
     with replacing(metrics_of(output)) as part:
         part.write_text("".join(lines))
     print(f"{output}: {output.stat().st_size:,} bytes")

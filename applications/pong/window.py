@@ -40,10 +40,12 @@ class Window:
         self.process.start()
         signal.signal(signal.SIGINT, before)
         end.close()
-        if trouble := self.answer():
+        trouble = self.answer()
+        if trouble != "":
             self.close()
             raise RunError(
-                f"no window can be opened here ({trouble}): leave out --live to record a film"
+                f"no window can be opened here ({trouble or 'its process ended at once'}): leave "
+                "out --live to record a film"
             )
 
     def __enter__(self) -> "Window":

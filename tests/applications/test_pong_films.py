@@ -181,7 +181,7 @@ def test_ctrl_c_ends_a_film(run, tmp_path, monkeypatch, capsys):
     moves, path = Game.moves, tmp_path / "game.mp4"
     monkeypatch.setattr(Game, "moves", interrupted)
     assert main(["watch", "--run-dir", str(run), "--output", str(path)]) == 0
-    assert f"{path}: {FRAMES} steps, score " in capsys.readouterr().out
+    assert f"{path}\npong: {FRAMES} steps, score " in capsys.readouterr().out
     assert_shows_pong(path, FRAMES)
 
 

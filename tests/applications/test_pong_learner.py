@@ -68,10 +68,12 @@ def test_moves_are_judged_by_generalised_advantages(cut):
 def test_without_a_baseline_nothing_is_subtracted():
     config = replace(QUICK, baseline=False, standardize=False, discount=0.9, trace=0.8)
     steps = scored()
-    advantage, target = Learner(config, 2, 1.0).judge(steps)
-    nothing = replace(steps, values=torch.zeros_like(steps.values))
-    np.testing.assert_allclose(advantage, by_loop(nothing, config, True), rtol=1e-9, atol=1e-12)
-    assert torch.equal(target, advantage)
+    credit, target = Learner(config, 2, 1.0).judge(steps)
+    advantage, same = Learner(replace(config, baseline=True), 2, 1.0).judge(steps)
+    assert torch.equal(target, same)
+    assert torch.equal(credit, target)
+    np.testing.assert_allclose(credit - steps.values[:-1], advantage, rtol=1e-9, atol=1e-12)
+    assert (credit - advantage).abs().max() > 0.1
 
 
 def test_rewards_count_by_their_signs_and_only_pong_is_cut_at_points():

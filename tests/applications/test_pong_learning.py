@@ -110,6 +110,20 @@ def test_returns_restart_at_points_and_are_standardised(recorded):
     assert blog.advantages(replace(episode, rewards=np.array([1.0])), CONFIG).tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("credit", "game", "wanted"),
+    [
+        ("game", "pong", [1, 1, -1, -1, -1, -1, 0]),  # nobody has won the last one yet
+        ("episode", "pong", [-1] * 7),
+        ("game", "breakout", [-1] * 7),
+    ],
+)
+def test_moves_of_a_game_share_its_outcome(recorded, credit, game, wanted):
+    rewards = np.array([0.0, 1, 0, 0, -1, -1, 0])
+    short = replace(recorded[1], rewards=rewards)
+    assert blog.advantages(short, replace(CONFIG, credit=credit, game=game)).tolist() == wanted
+
+
 def test_rmsprop_is_the_formula():
     weight = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.RMSprop([weight], CONFIG.learning_rate, alpha=CONFIG.decay, eps=1e-5)

@@ -227,7 +227,7 @@ def test_plot_draws_curve_and_units_of_both_frames(run, tmp_path, capsys):
         assert image.shape[0] > 300
         assert image.std() > 5
     units = imageio.imread(tmp_path / "w1.png")
-    assert units.shape[:2] == (780, 1500)  # four rows of four, each unit two frames wide
+    assert units.shape[:2] == (832, 1600)  # four rows of four, each unit two frames wide
 
 
 def test_a_curve_begins_before_an_episode_ends(run):
@@ -247,7 +247,7 @@ def test_a_curve_begins_before_an_episode_ends(run):
 def test_watch_films_the_shipped_policy(tmp_path, capsys):
     film = tmp_path / "game.gif"
     assert main(["watch", "--greedy", "--output", str(film), "--steps", "20"]) == 0
-    assert f"{film}: 20 steps, score " in capsys.readouterr().out
+    assert f"{film}\npong: 20 steps, score " in capsys.readouterr().out
     frames = imageio.mimread(film)
     assert 10 < len(frames) <= 20  # a GIF joins equal frames
     assert frames[0].shape == (420, 320, 3)

@@ -1,13 +1,18 @@
 """Trainings that differ in one option, side by side."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 
 import imageio.v2 as imageio
 import pytest
 
+from applications.commands import prepare
 from applications.pong import study
-from applications.pong.__main__ import commands, main
+from applications.pong.__main__ import OPTIONS, RECIPES, commands, main
+from applications.pong.weights import RUNS
 from applications.runs import CHECKPOINT, CONFIG, METRICS
 
 
@@ -25,11 +30,15 @@ COURSE = [
 
 
 def test_marks_are_means_of_fifty_episodes():
-    assert study.time_to(0, [COURSE]) == ("60", "600")
-    assert study.time_to(18, [COURSE]) == ("–", "–")
+    ahead, won = study.MARKS.values()
+    assert study.time_to(ahead, [COURSE]) == ("60", "600")
+    assert study.time_to(won, [COURSE]) == ("–", "–")
+    even = [line(50, 20_000, 0.0), line(51, 30_000, 17.9), line(52, 40_000, 18.0)]
+    assert study.time_to(ahead, [even]) == ("30", "300")
+    assert study.time_to(won, [even]) == ("40", "400")
     faster = [line(50, 20_000, 18.5)]
-    assert study.time_to(18, [COURSE, faster, faster]) == ("20 (20 to inf)", "200 (200 to inf)")
-    assert study.time_to(0, [COURSE, faster, faster]) == ("20 (20 to 60)", "200 (200 to 600)")
+    assert study.time_to(won, [COURSE, faster, faster]) == ("20 (20 to inf)", "200 (200 to inf)")
+    assert study.time_to(ahead, [COURSE, faster, faster]) == ("20 (20 to 60)", "200 (200 to 600)")
     assert study.end([COURSE, faster]) == "+17.8 (+17.0 to +18.5)"
     assert study.end([[]]) == study.end([COURSE[:1]]) == "–"
 
@@ -38,7 +47,11 @@ def test_marks_are_means_of_fifty_episodes():
 def test_every_variant_is_a_command(asked):
     for told in asked.variants.values():
         options = commands().parser.parse_args(["train", *f"{asked.common} {told}".split()])
-        assert options.run_dir is None
+        recipe = RECIPES[options.recipe or "fast"]
+        config, _ = prepare(recipe.Config, options, RUNS, "test")
+        for name, value in vars(options).items():
+            if name in OPTIONS and value is not None:
+                assert getattr(config, name) == value
 
 
 @pytest.fixture
@@ -62,7 +75,7 @@ def trainings(monkeypatch):
 
 
 def test_a_study_trains_goes_on_and_tells(trainings, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "140")
     asked = ["study", "pixels", "--seeds", "3-4", "--run-dir", str(tmp_path)]
     asked += ["--variants", "dense", "dense, shuffled"]
     assert main(asked) == 0
@@ -74,33 +87,43 @@ def test_a_study_trains_goes_on_and_tells(trainings, tmp_path, capsys, monkeypat
         ["train", "--run-dir", str(folders[2]), *common, "--shuffle", "--seed=3"],
     ]
     shown = capsys.readouterr().out
-    assert "60 (60 to 60) │ 600 (600 to 600)" in shown
+    assert re.search(r"60 \(60 to 60\) +│ 600 \(600 to 600\)", shown)
     assert imageio.imread(tmp_path / "curves.png").std() > 5
     trainings.clear()
     assert main(asked) == 0
-    assert trainings[0] == ["train", "--run-dir", str(folders[0]), "--resume"]
+    assert trainings[0] == ["train", "--run-dir", str(folders[0]), *common, "--seed=3", "--resume"]
 
 
 def test_policies_of_other_games_play(trainings, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "140")
     asked = ["study", "games", "--run-dir", str(tmp_path), "--variants", "freeway"]
     assert main(asked) == 0
     assert [command[0] for command in trainings] == ["train", "evaluate"]
-    assert "1,234.5" in capsys.readouterr().out
+    assert trainings[1][3:] == ["--json", "--episodes=30"]  # whatever it was trained with
+    shown = capsys.readouterr().out
+    assert "1,234.5" in shown
+    assert "k steps" not in shown
+
+
+def failed():
+    """A process that ended with an error."""
+    return subprocess.CompletedProcess([], 2)
+
+
+def interrupted():
+    """A process that heard Ctrl-C, as this one does, and saved what it had."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return subprocess.CompletedProcess([], 0)
 
 
 @pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        ((2, ""), "train of {} failed"),
-        ((0, "stopped at a checkpoint"), "stopped in {}: the same command goes on"),
-    ],
+    ("training", "message"),
+    [(failed, "train of {} failed"), (interrupted, "stopped in {}: the same command goes on")],
 )
 def test_a_training_that_does_not_end_ends_the_study(
-    result, message, tmp_path, capsys, monkeypatch
+    training, message, tmp_path, capsys, monkeypatch
 ):
-    done = subprocess.CompletedProcess([], *result)
-    monkeypatch.setattr(study.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(study.subprocess, "run", lambda *_, **__: training())
     assert main(["study", "weights", "--run-dir", str(tmp_path)]) == 2
     assert message.format(tmp_path / "L2-0-0") in capsys.readouterr().err
 
