@@ -22,7 +22,15 @@ from applications.pong.learner import LIMITS, Config
 from applications.pong.player import Game, Player, ScreenPlayer
 from applications.pong.ranks import Onlooker, Ranks
 from applications.pong.window import FRAMES_PER_SECOND, Window, visible_emulator
-from applications.runs import CHECKPOINT, METRICS, Run, load_state, read_config, read_metrics
+from applications.runs import (
+    CHECKPOINT,
+    METRICS,
+    Run,
+    RunError,
+    load_state,
+    read_config,
+    read_metrics,
+)
 from tests.applications.films import read_film
 
 SMALL = Config(
@@ -317,3 +325,8 @@ def test_only_pong_is_played_from_coloured_screens():
     message = "a policy for breakout sees the emulator's grey screens, not gymnasium's coloured"
     with pytest.raises(ValueError, match=message):
         ScreenPlayer(weights.build(config), {**config, "game": "breakout"})
+
+
+def test_a_window_that_dies_at_once_is_told():
+    with pytest.raises(RunError, match="no window can be opened here .its process ended at once"):
+        Window(Settings("no_such_game", sticky=0.0), seed=0)

@@ -1,3 +1,6 @@
+import os
+from functools import partial
+
 import ale_py
 import gymnasium
 import numpy as np
@@ -16,6 +19,7 @@ from applications.pong.frames import (
     shuffled,
 )
 from applications.pong.games import (
+    EMULATOR,
     Settings,
     environment_settings,
     find_game,
@@ -23,7 +27,9 @@ from applications.pong.games import (
     view_and_actions,
 )
 from applications.pong.policy import Policy
+from applications.pong.rollout import groups
 from applications.runs import RunError
+from tests.applications.lights import Lights
 
 STEPS = 300
 
@@ -152,6 +158,7 @@ def test_other_games_see_grey_differences():
         frames = Frames.of(*differences(after[:, 0], np.zeros(1, bool)), view.scale)
         wanted = (after.astype(float) - before).reshape(1, -1) / 255
         np.testing.assert_allclose(frames.dense(), wanted, atol=1e-7)
+        assert wanted.any()
         before = after
     assert after.shape == (1, 1, 80, 80)
     assert any_view().scale == 1 / 255
@@ -219,5 +226,9 @@ def test_games_are_found_by_any_of_their_names():
 
 
 def test_more_games_than_memory_are_refused():
+    has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    fit = has // EMULATOR  # in one half, not in both
+    with pytest.raises(RunError, match=f"{2 * fit:,} games need"):
+        groups(Lights, 2 * fit, partial(Pairs, pong_view()), np.arange(2), 0)
     with pytest.raises(RunError, match=r"9,000,000 games need 18,000.0 GB of memory, and this m"):
         make_emulators(Settings("pong", 0.0), 9_000_000, pong_view())

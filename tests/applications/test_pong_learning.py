@@ -148,6 +148,16 @@ def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):
     assert metrics[-1]["entropy"] < metrics[0]["entropy"] / 2
 
 
+def test_nothing_is_learned_from_the_credit_of_other_moves(tmp_path, monkeypatch):
+    credited = blog.advantages
+    monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
+    monkeypatch.setattr(blog, "advantages", lambda *told: credited(*told).roll(1))
+    config = blog.Config(environments=8, episodes=400, learning_rate=1e-3)
+    with Run(tmp_path / "run", config, resume=False) as run:
+        assert blog.train(config, run)
+    assert abs(read_metrics(tmp_path / "run" / METRICS)[-1]["mean_return_100"]) < 5
+
+
 def test_a_seed_fixes_the_training(tmp_path, monkeypatch):
     monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
     courses = []

@@ -100,7 +100,12 @@ def test_it_learns_where_the_light_is(trust, tmp_path):
     assert abs(metrics[0]["mean_return"]) < 6
     assert np.mean(metrics[-1]["returns"]) > 10
     assert max(line["kl"] for line in metrics) <= 0.1
-    assert "region" in load_state(tmp_path / "run" / CHECKPOINT)
+    state = load_state(tmp_path / "run" / CHECKPOINT)
+    length = state["region"]["length"]
+    other = TrustLearner(config, 3, VIEW.scale)
+    assert other.region.length != length
+    other.load_state(state)
+    assert other.region.length == length
 
 
 def test_refusals(tmp_path, capsys, monkeypatch):

@@ -105,6 +105,28 @@ def test_write_failure_keeps_what_was_there(tmp_path, monkeypatch):
         p.write_text("")
 
 
+def log_to_a_full_disk(folder):
+    with Run(folder, Config(), resume=False) as run:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), run._lines.fileno())
+        run.log({"update": 1})
+
+
+def test_a_full_disk_is_told_while_metrics_are_written(tmp_path):
+    with pytest.raises(RunError, match=rf"{METRICS} could not be written \(No space left"):
+        log_to_a_full_disk(tmp_path / "run")
+
+
+def test_a_run_has_one_process(tmp_path):
+    folder = finish(tmp_path / "run")
+    with (
+        Run(folder, Config(), resume=True, limits=LIMITS),
+        pytest.raises(RunError, match=f"another process is training in {folder}"),
+    ):
+        Run(folder, Config(), resume=True, limits=LIMITS)
+    with Run(folder, Config(), resume=True, limits=LIMITS) as run:  # it is free again
+        assert run.state["update"] == 3
+
+
 def test_run_folder(tmp_path):
     folder = finish(tmp_path / "run")
     config = read_config(folder)
@@ -148,6 +170,8 @@ def test_refusals(tmp_path):
     with pytest.raises(RunError, match=f"{METRICS} is damaged in line 2"):
         read_metrics(folder / METRICS)
     (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file holds no run"):
+        read_config(tmp_path / "file")
     with pytest.raises(RunError, match="file/run cannot be written"):
         Run(tmp_path / "file" / "run", Config(), resume=False)
 
@@ -162,6 +186,9 @@ def test_folders_are_numbered(tmp_path):
     (tmp_path / "blog-old").mkdir()
     assert new_folder(tmp_path, "blog").name == "blog-10"
     assert latest_folder(tmp_path).name == "blog-1"
+    assert latest_folder(tmp_path, game="pong").name == "blog-1"
+    with pytest.raises(RunError, match="there is no run of the game breakout in"):
+        latest_folder(tmp_path, game="breakout")
 
 
 def test_signals_ask_once_and_interrupt_twice():
