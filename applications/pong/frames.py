@@ -1,7 +1,8 @@
-"""What the policy sees: the difference of two 80×80 frames, kept as a short list of pixels.
+"""What the policy sees: two 80×80 frames or their difference, kept as a short list of pixels.
 
-Between two screens of Pong some thirty of the 6400 pixels change. A `Frames` batch lists only
-those, so that the first layer is a few row look-ups, not a product with 6400 columns.
+Between two screens of Pong some thirty of the 6400 pixels change, and some sixty of a pair's 12,800
+are not background. A `Frames` batch lists only those, so that the first layer is a few row look-ups
+and not a product with all columns.
 """
 
 from dataclasses import dataclass, replace
@@ -86,10 +87,11 @@ def any_view(background: int | np.ndarray = 0) -> View:
 
 @dataclass(frozen=True)
 class Frames:
-    """R difference frames as lists of the pixels that are not zero."""
+    """R frames, pairs of frames, or differences, as lists of the pixels that are not zero."""
 
     pixels: Tensor
-    """`[L]` int64: index in [0, 6400) of each listed pixel, frame after frame."""
+    """`[L]` int64: index of each listed pixel, in [0, 6400), a pair's in [0, 12800); frame after
+    frame."""
     values: Tensor | None
     """`[L]` float: its value in [−1, 1]; None where all are 1."""
     starts: Tensor
