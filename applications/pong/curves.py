@@ -55,8 +55,8 @@ def draw(groups: dict[str, list[list[dict[str, Any]]]]) -> Figure:
     ):
         for index, (name, runs) in enumerate(groups.items()):
             x, curves = together(runs, key)
-            colour = f"C{index}"
-            axes.plot(x / unit, np.median(curves, 0), color=colour, label=name)
+            colour, style = f"C{index % 10}", "-" if index < 10 else "--"
+            axes.plot(x / unit, np.median(curves, 0), style, color=colour, label=name)
             axes.fill_between(x / unit, curves.min(0), curves.max(0), color=colour, alpha=0.2)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
