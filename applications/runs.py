@@ -205,11 +205,11 @@ class Run:
             part.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def _same_config(
-        self, kind: Any, asked: dict[str, Any], limits: Collection[str]
+        self, config: Any, asked: dict[str, Any], limits: Collection[str]
     ) -> dict[str, Any]:
         if not (self.folder / CHECKPOINT).exists():
             raise RunError(f"{self.folder} holds no checkpoint to go on from: leave out --resume")
-        had = {field.name: field.default for field in fields(kind)} | read_config(self.folder)
+        had = {field.name: field.default for field in fields(config)} | read_config(self.folder)
         for name, value in asked.items():
             if name not in limits and had.get(name) != value:
                 raise RunError(

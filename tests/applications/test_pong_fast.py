@@ -29,6 +29,11 @@ CLOCKS = {"seconds", "steps_per_second", "emulator_limit"}
 """Metrics that a seed does not fix."""
 
 
+def fixed(line):
+    """The others of a line."""
+    return {name: value for name, value in line.items() if name not in CLOCKS}
+
+
 @pytest.fixture(autouse=True)
 def _threads():
     before = torch.get_num_threads()
@@ -74,10 +79,7 @@ def test_nothing_is_learned_from_the_wrong_advantages(tmp_path, monkeypatch):
 
 def test_a_seed_fixes_the_training(tmp_path):
     courses = [
-        [
-            {name: value for name, value in line.items() if name not in CLOCKS}
-            for line in train(tmp_path / name, replace(QUICK, steps=512, seed=seed))
-        ]
+        [fixed(line) for line in train(tmp_path / name, replace(QUICK, steps=512, seed=seed))]
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     assert len(courses[0]) == 4
@@ -119,9 +121,7 @@ def test_the_second_stage_is_sticky_calmer_and_goes_on_where_it_was_killed(tmp_p
     config = replace(QUICK, steps=256, sticky_steps=1536)
     with pytest.raises(KeyboardInterrupt), Run(tmp_path, config, False, LIMITS) as run:
         fast.train(config, run)
-    assert (
-        weights.load(tmp_path, "fast")[1]["sticky"] == 0.0
-    )  # of the second stage nothing was saved
+    assert weights.load(tmp_path, "fast")[1]["sticky"] == 0.0  # the second stage was not saved
     with Run(tmp_path, config, True, LIMITS) as run:
         assert run.state["update"] == 2
         assert fast.train(config, run)
@@ -196,10 +196,7 @@ def test_a_killed_run_goes_on(killed, tmp_path, capsys):
     assert f"the run is in {folder}" in capsys.readouterr().out
     lines = read_metrics(folder / METRICS)
     assert lines[:3] == at_kill[:3]
-    drop = CLOCKS.__contains__  # what a clock says differs anyhow
-    assert [v for k, v in lines[3].items() if not drop(k)] != [
-        v for k, v in at_kill[3].items() if not drop(k)
-    ]
+    assert fixed(lines[3]) != fixed(at_kill[3])
     assert [line["update"] for line in lines] == list(range(1, 11))  # 320 / (2 · 16)
     assert [line["agent_steps"] for line in lines] == list(range(32, 321, 32))
     seconds = [line["seconds"] for line in lines]
