@@ -66,7 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "(2.5e-3, after imitation 3e-4; blog 1e-4)",
     },
     "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (700,000)"},
-    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (2,600,000)"},
+    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (3,000,000)"},
     "horizon": {
         "type": number(int, 2),
         "help": "steps of a game in a roll-out (64; cross-entropy 400)",

@@ -91,7 +91,7 @@ class Config:
     """Agent steps of the first stage, in which every action is done as sent."""
     sticky: float = 0.25
     """In the second stage, the probability per frame that the emulator repeats the last action."""
-    sticky_steps: int = 2_600_000
+    sticky_steps: int = 3_000_000
     """Agent steps of the second stage."""
     patience: int = 4
     """So many times longer are roll-outs and minibatches there, where chance has a greater part."""
