@@ -12,7 +12,7 @@ from applications.runs import RunError, latest_folder, new_folder, read_config
 
 
 class Commands:
-    """`python -m applications.<name> <command>`; every command may be told a run folder.
+    """`python -m applications.<name> <command>`; most commands may be told a run folder.
 
     Args:
         application: its name.
@@ -23,11 +23,28 @@ class Commands:
         self.parser = ArgumentParser(f"python -m applications.{application}", None, description)
         self._commands = self.parser.add_subparsers(required=True, metavar="command")
 
-    def add(self, name: str, run: Callable[[Namespace], object], help: str) -> ArgumentParser:
-        """A command that calls `run` with its options: its parser, to add them to."""
+    def add(
+        self,
+        name: str,
+        run: Callable[[Namespace], object],
+        help: str,
+        folder: str | None = "the run folder itself",
+    ) -> ArgumentParser:
+        """A command.
+
+        Args:
+            name: what it is called.
+            run: what it calls, with its options.
+            help: what it does.
+            folder: what `--run-dir` is; None if it has no such option.
+
+        Returns:
+            Its parser, to add options to.
+        """
         one = self._commands.add_parser(name, help=help, description=help)
         one.set_defaults(run=run)
-        one.add_argument("--run-dir", type=Path, help="the run folder itself")
+        if folder:
+            one.add_argument("--run-dir", type=Path, help=folder)
         return one
 
     def main(self, arguments: list[str] | None = None) -> int:

@@ -209,13 +209,21 @@ class Run:
     ) -> dict[str, Any]:
         if not (self.folder / CHECKPOINT).exists():
             raise RunError(f"{self.folder} holds no checkpoint to go on from: leave out --resume")
-        had = {field.name: field.default for field in fields(config)} | read_config(self.folder)
-        for name, value in asked.items():
-            if name not in limits and had.get(name) != value:
-                raise RunError(
-                    f"the run in {self.folder} has {name} = {had.get(name)}, not {value}: "
-                    "resume it with its own options, or start another folder"
-                )
+        written = read_config(self.folder)
+        had = {field.name: field.default for field in fields(config)} | written
+        differing = [n for n in asked if n not in limits and had.get(n) != asked[n]]
+        unknown = written.keys() - asked.keys() - {"origin"}
+        if unknown and not written.keys() & set(differing):
+            raise RunError(
+                f"the run in {self.folder} is of another application or another version of this "
+                f"one: it has {', '.join(sorted(unknown))}, which this one does not know"
+            )
+        if differing:
+            name = differing[0]
+            raise RunError(
+                f"the run in {self.folder} has {name} = {had.get(name)}, not {asked[name]}: "
+                "resume it with its own options, or start another folder"
+            )
         return had
 
     def log(self, metrics: dict[str, Any]) -> None:

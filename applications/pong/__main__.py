@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,11 @@ def train(options: argparse.Namespace) -> None:
             raise RunError(f"{option} is no option of the recipe {recipe.Config.recipe}")
     options.game = options.game and find_game(options.game)
     config, folder = prepare(recipe.Config, options, RUNS, recipe.Config.recipe)
+    for what, given, other in NEEDED:
+        title, *names = what.split()
+        for name in names:
+            if title == config.recipe and getattr(options, name) is not None and not given(config):
+                raise RunError(f"--{name.replace('_', '-')} does nothing without {other}")
     with join() as ranks:
         if ranks.size > 1 and recipe is not fast:
             name = recipe.Config.recipe
@@ -50,81 +56,74 @@ def train(options: argparse.Namespace) -> None:
     tell_end("pong", folder, complete)
 
 
+SWITCH = argparse.BooleanOptionalAction
 OPTIONS: dict[str, dict[str, Any]] = {
-    "environments": {
-        "type": number(int, 1),
-        "help": "games in flight, of each process (32; blog 16)",
-    },
-    "sticky": {
-        "type": number(float, 0, 1),
-        "help": "probability of a repeated action (.25; cross-entropy 0)",
-    },
-    "hidden": {"type": number(int, 1), "help": "units (128; blog 200)"},
-    "discount": {"type": number(float, 0, 1), "help": "per step (.99)"},
-    "learning_rate": {
-        "type": number(float, 0),
-        "help": "(2.5e-3, after imitation 3e-4; blog 1e-4)",
-    },
-    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions (700,000)"},
-    "sticky_steps": {"type": number(int, 0), "help": "with them, after that (3,000,000)"},
-    "horizon": {
-        "type": number(int, 2),
-        "help": "steps of a game in a roll-out (64; cross-entropy 400)",
-    },
-    "frames": {"choices": SIGHTS, "help": "what the policy sees (pair)"},
-    "shuffle": {"action": argparse.BooleanOptionalAction, "help": "the pixels' order (not so)"},
-    "rest": {
-        "action": argparse.BooleanOptionalAction,
-        "help": "a third move in Pong: none (so; cross-entropy: not so)",
-    },
-    "network": {"choices": NETWORKS, "help": "(dense)"},
-    "trace": {"type": number(float, 0, 1), "help": "of the advantages (.95)"},
-    "cut": {"action": argparse.BooleanOptionalAction, "help": "credit at each point (in Pong)"},
-    "baseline": {
-        "action": argparse.BooleanOptionalAction,
-        "help": "subtract what is expected (so)",
-    },
-    "standardize": {"action": argparse.BooleanOptionalAction, "help": "advantages (so)"},
-    "trust": {"choices": TRUST, "help": "what a roll-out's change is bounded by (clip)"},
-    "clip": {"type": number(float, 1e-3), "help": "of the ratio of probabilities (.2)"},
-    "bound": {"type": number(float, 1e-9), "help": "line, natural: of the divergence, nats (.01)"},
-    "epochs": {"type": number(int, 1), "help": "a step is learned from so often (10)"},
-    "minibatch": {"type": number(int, 2), "help": "steps per update of the weights (512)"},
-    "entropy": {"type": number(float, 0), "help": "reward of entropy, per nat (.01)"},
-    "value": {"type": number(float, 0), "help": "weight of the expected return's error (.5)"},
+    "environments": {"type": number(int, 1), "help": "games in flight, of each process"},
+    "sticky": {"type": number(float, 0, 1), "help": "probability of a repeated action"},
+    "hidden": {"type": number(int, 1), "help": "hidden units"},
+    "discount": {"type": number(float, 0, 1), "help": "γ, per step"},
+    "learning_rate": {"type": number(float, 0), "help": "step size; fast: 3e-4 after imitation"},
+    "steps": {"type": number(int, 0), "help": "of the agent without sticky actions"},
+    "sticky_steps": {"type": number(int, 0), "help": "with them, after that"},
+    "horizon": {"type": number(int, 2), "help": "steps of a game in a roll-out"},
+    "frames": {"choices": SIGHTS, "help": "what the policy sees"},
+    "shuffle": {"action": SWITCH, "help": "the pixels' order"},
+    "rest": {"action": SWITCH, "help": "a third move in Pong: none"},
+    "network": {"choices": NETWORKS, "help": "what sees it; apart, unless --trust is clip"},
+    "trace": {"type": number(float, 0, 1), "help": "λ of the advantages"},
+    "cut": {"action": SWITCH, "help": "credit ends with a point; not so in other games than Pong"},
+    "baseline": {"action": SWITCH, "help": "subtract what is expected"},
+    "standardize": {"action": SWITCH, "help": "the advantages of a roll-out"},
+    "trust": {"choices": TRUST, "help": "what a roll-out's change is bounded by"},
+    "clip": {"type": number(float, 1e-3), "help": "of the ratio of probabilities"},
+    "bound": {"type": number(float, 1e-9), "help": "of the divergence, nats"},
+    "epochs": {"type": number(int, 1), "help": "a step is learned from so often"},
+    "minibatch": {"type": number(int, 2), "help": "steps per update of the weights"},
+    "entropy": {"type": number(float, 0), "help": "reward of entropy, per nat"},
+    "value": {"type": number(float, 0), "help": "weight of the expected return's error"},
     "patience": {
         "type": number(int, 1),
-        "help": "the second stage's roll-outs and minibatches are so many times longer (4)",
+        "help": "the second stage's roll-outs and minibatches are so many times longer",
     },
-    "caution": {"type": number(float, 0), "help": "its step size is so many times as large (.6)"},
-    "l2": {"type": number(float, 0), "help": "decay of the weights (.01)"},
+    "caution": {"type": number(float, 0), "help": "its step size is so many times as large"},
+    "l2": {"type": number(float, 0), "help": "decay of the weights"},
     "start": {"help": "a run folder whose policy to begin with, or 'shipped'"},
-    "imitation_steps": {"type": number(int, 0), "help": "in which a teacher is imitated first (0)"},
-    "imitation_rate": {"type": number(float, 0), "help": "learning rate of that (2.5e-3)"},
-    "teacher": {"help": "its run folder (the policy that is shipped)"},
-    "film_minutes": {"type": number(float, 0), "help": "film the policy every so often (never)"},
-    "credit": {"choices": blog.CREDITS, "help": "blog: what a move is credited with (discounted)"},
-    "decay": {"type": number(float, 0, 1), "help": "blog: RMSProp's, per update (.99)"},
-    "episodes": {"type": number(int, 1), "help": "blog: stop after so many in all (8000)"},
-    "batch_episodes": {"type": number(int, 1), "help": "blog: episodes per update (10)"},
-    "generations": {"type": number(int, 1), "help": "cross-entropy: stop after so many (100)"},
-    "population": {"type": number(int, 2), "help": "cross-entropy: policies of one (64)"},
-    "elite": {"type": number(int, 2), "help": "cross-entropy: how many are kept (16)"},
-    "spread": {"type": number(float, 0), "help": "cross-entropy: deviation at first (.25)"},
-    "noise": {"type": number(float, 0), "help": "cross-entropy: variance added at first (.00625)"},
-    "fade": {"type": number(int, 1), "help": "cross-entropy: generations until none is (100)"},
-    "block_height": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (16)"},
-    "block_width": {"type": number(int, 1, 80), "help": "cross-entropy: of its pixels (20)"},
+    "imitation_steps": {"type": number(int, 0), "help": "in which a teacher is imitated first"},
+    "imitation_rate": {"type": number(float, 0), "help": "step size of that"},
+    "teacher": {"help": "its run folder, if not the policy that is shipped"},
+    "film_minutes": {"type": number(float, 0), "help": "film the policy every so often"},
+    "credit": {"choices": blog.CREDITS, "help": "what a move is credited with"},
+    "decay": {"type": number(float, 0, 1), "help": "RMSProp's, per update"},
+    "episodes": {"type": number(int, 1), "help": "stop after so many in all"},
+    "batch_episodes": {"type": number(int, 1), "help": "episodes per update"},
+    "generations": {"type": number(int, 1), "help": "stop after so many in all"},
+    "population": {"type": number(int, 2), "help": "policies of a generation"},
+    "elite": {"type": number(int, 2), "help": "how many of them are kept"},
+    "spread": {"type": number(float, 0), "help": "deviation at first"},
+    "noise": {"type": number(float, 0), "help": "variance added at first"},
+    "fade": {"type": number(int, 1), "help": "generations until none is"},
+    "block_height": {"type": number(int, 1, 80), "help": "of its pixels"},
+    "block_width": {"type": number(int, 1, 80), "help": "of its pixels"},
 }
-"""Of training; which of them a recipe has, its config says."""
+"""Of training; which of them a recipe has and what they are by default, its config says."""
+NEEDED: list[tuple[str, Callable[[Any], bool], str]] = [
+    ("fast sticky patience caution", lambda config: config.sticky_steps > 0, "--sticky-steps"),
+    ("fast imitation_rate teacher", lambda config: config.imitation_steps > 0, "--imitation-steps"),
+    ("fast clip value", lambda config: config.trust == "clip", "--trust clip"),
+    ("fast bound", lambda config: config.trust != "clip", "--trust line or natural"),
+    ("fast rest", lambda config: config.game == "pong", "--game pong"),
+    ("cross-entropy rest", lambda config: config.game == "pong", "--game pong"),
+    ("blog discount", lambda config: config.credit == "discounted", "--credit discounted"),
+]
+"""A recipe and options of it that do nothing unless something is so, and what makes it so."""
 GREEDY = "the likeliest move, not a draw: without sticky actions all games are the same then"
 
 
 def commands() -> Commands:
     """The command line."""
-    all = Commands("pong", __doc__)
+    line = Commands("pong", __doc__)
 
-    one = all.add(
+    one = line.add(
         "train",
         train,
         "Train from pixels; Ctrl-C stops at a checkpoint. Games in flight start anew on --resume.",
@@ -132,10 +131,11 @@ def commands() -> Commands:
     one.add_argument("--recipe", choices=RECIPES, help="what to train (fast)")
     one.add_argument("--game", help="any game of the emulator (pong)")
     for name, settings in OPTIONS.items():
-        one.add_argument("--" + name.replace("_", "-"), **settings)
+        text = f"{settings['help']} {defaults(name)}".replace("%", "%%")
+        one.add_argument("--" + name.replace("_", "-"), **{**settings, "help": text})
     add_run_options(one, ("seconds", "episodes", "generations", "film_minutes"))
 
-    one = all.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
+    one = line.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
     add_recipe(one)
     one.add_argument(
         "--environment",
@@ -147,7 +147,7 @@ def commands() -> Commands:
     one.add_argument("--greedy", action="store_true", help=GREEDY)
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
-    one = all.add("watch", pictures.watch, "Record a game as MP4 or GIF, or show it live.")
+    one = line.add("watch", pictures.watch, "Record a game as MP4 or GIF, or show it live.")
     add_recipe(one)
     one.add_argument("--live", action="store_true", help="show it in a window, write no film")
     one.add_argument("--output", type=Path, help=f"({pictures.FILM})")
@@ -155,23 +155,45 @@ def commands() -> Commands:
     one.add_argument("--greedy", action="store_true", help=GREEDY)
     one.add_argument("--steps", type=number(int, 1), help="at most so many agent steps (one game)")
 
-    one = all.add("plot", pictures.plot, "Draw the learning curve and the weights W1.")
+    one = line.add("plot", pictures.plot, "Draw the learning curve and the weights W1.")
     add_recipe(one)
     one.add_argument("--output", type=Path, help="folder (the run folder, or pictures)")
     one.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="(%(default)s)")
 
-    one = all.add("curves", curves.plot, "Draw the learning curves of several runs, with bands.")
+    text = "Draw the learning curves of several runs, with bands."
+    one = line.add("curves", curves.plot, text, folder=None)
     one.add_argument("runs", nargs="+", type=Path, help="run folders")
     one.add_argument("--output", type=Path, default=Path("curves.png"), help="(%(default)s)")
 
-    one = all.add("study", study.study, "Compare trainings that differ in one option.")
+    text = "Compare trainings that differ in one option; again, it goes on where it stopped."
+    where = "where its runs and curves.png are (runs/pong/study-NAME)"
+    one = line.add("study", study.study, text, folder=where)
     one.add_argument("name", choices=study.STUDIES, help="which")
     one.add_argument("--seeds", type=seeds, default=seeds("0"), help="FIRST-LAST (0)")
     one.add_argument("--variants", nargs="+", metavar="VARIANT", help="only these of it (all)")
 
-    one = all.add("export", weights.export, "Write a run's weights, small, with their provenance.")
+    one = line.add("export", weights.export, "Write a run's weights, small, with their provenance.")
     one.add_argument("--output", type=Path, help="a file (where the shipped ones are)")
-    return all
+    return line
+
+
+def defaults(name: str) -> str:
+    """What an option is by default, of each recipe that has it: `(.25; cross-entropy 0)`."""
+    told: dict[str, list[str]] = {}
+    for title, recipe in RECIPES.items():
+        usual = recipe.Config()
+        if hasattr(usual, name):
+            told.setdefault(shown(getattr(usual, name)), []).append(title)
+    everywhere = len(told) == 1 and "fast" in next(iter(told.values()))
+    parts = told if everywhere else [f"{', '.join(who)} {what}" for what, who in told.items()]
+    return f"({'; '.join(parts)})"
+
+
+def shown(value: Any) -> str:
+    """A default as `--help` tells it."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def add_recipe(one: argparse.ArgumentParser) -> None:

@@ -88,7 +88,7 @@ def check_memory(games: int) -> None:
     if needs > has:
         raise RunError(
             f"{games:,} games need {needs / 1e9:,.1f} GB of memory, and this machine has "
-            f"{has / 1e9:,.1f}: ask for fewer, by --environments"
+            f"{has / 1e9:,.1f}: ask for fewer (--environments; cross-entropy: --population)"
         )
 
 

@@ -119,15 +119,20 @@ def study(options: argparse.Namespace) -> None:
     if asked.judged:
         table.add_column(f"{JUDGED} episodes")
     groups = {}
-    for name in options.variants or asked.variants:
-        folders = [parent / f"{slug(name)}-{seed}" for seed in options.seeds]
-        for folder, seed in zip(folders, options.seeds, strict=True):
-            complete(folder, [*f"{asked.common} {asked.variants[name]}".split(), f"--seed={seed}"])
-        groups[name] = runs = [read_metrics(folder / METRICS) for folder in folders]
-        cells = [cell for passed in marks.values() for cell in time_to(passed, runs)]
-        played = [judge(folders)] if asked.judged else []
-        table.add_row(name, *cells, end(runs), *played)
-    Console().print(table)
+    try:
+        for name in options.variants or asked.variants:
+            folders = [parent / f"{slug(name)}-{seed}" for seed in options.seeds]
+            told = f"{asked.common} {asked.variants[name]}".split()
+            for folder, seed in zip(folders, options.seeds, strict=True):
+                complete(folder, [*told, f"--seed={seed}"])
+            runs = [read_metrics(folder / METRICS) for folder in folders]
+            cells = [cell for passed in marks.values() for cell in time_to(passed, runs)]
+            played = [judge(folders)] if asked.judged else []
+            table.add_row(name, *cells, end(runs), *played)
+            groups[name] = runs
+    finally:  # what one failure leaves is told too
+        if groups:
+            Console().print(table)
     known = {name: runs for name, runs in groups.items() if end(runs) != UNKNOWN}
     if known:
         save(curves.draw(known), parent / "curves.png")
@@ -145,7 +150,7 @@ def complete(folder: Path, options: list[str]) -> None:
         RunError: it failed, or was stopped.
     """
     going_on = ["--resume"] if (folder / CHECKPOINT).exists() else []
-    with StopSignals() as stop:  # the training hears them too, and saves what it has
+    with StopSignals() as stop:  # the training hears Ctrl-C too, and saves what it has
         call("train", folder, *options, *going_on)  # another run than asked for is refused
     if stop.requested:
         raise RunError(f"stopped in {folder}: the same command goes on from there")

@@ -11,9 +11,19 @@ import numpy as np
 import pytest
 import torch
 
+from applications.control.__main__ import main as control
+from applications.memory.__main__ import main as memory
 from applications.pong import weights
 from applications.pong.__main__ import main
-from applications.runs import CHECKPOINT, METRICS, RunError, load_state, read_config, read_metrics
+from applications.runs import (
+    CHECKPOINT,
+    CONFIG,
+    METRICS,
+    RunError,
+    load_state,
+    read_config,
+    read_metrics,
+)
 from tests.applications.films import read_film
 
 COMMAND = [sys.executable, "-m", "applications.pong"]
@@ -115,6 +125,19 @@ def test_a_run_ends_at_its_limits(run, capsys):
             ["train", "--recipe", "blog", "--film-minutes", "1"],
             "--film-minutes is no option of the recipe blog",
         ),
+        (["train", "--bound", "0.1"], "--bound does nothing without --trust line or natural"),
+        (["train", "--trust", "line", "--clip", "0.1"], "--clip does nothing without --trust clip"),
+        (["train", "--teacher", "shipped"], "--teacher does nothing without --imitation-steps"),
+        (
+            ["train", "--sticky-steps", "0", "--caution", "1"],
+            "--caution does nothing without --sticky-steps",
+        ),
+        (["train", "--game", "breakout", "--no-rest"], "--rest does nothing without --game pong"),
+        (
+            ["train", "--recipe", "blog", "--credit", "game", "--discount", "1"],
+            "--discount does nothing without --credit discounted",
+        ),
+        (["curves", "runs", "--run-dir", "runs"], "unrecognized arguments: --run-dir"),
     ],
 )
 def test_wrong_options_are_told_and_end_with_2(arguments, message, capsys):
@@ -124,6 +147,29 @@ def test_wrong_options_are_told_and_end_with_2(arguments, message, capsys):
         status = stop.code
     assert status == 2
     assert message in capsys.readouterr().err
+
+
+def test_help_tells_what_an_option_is_by_default(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "games in flight, of each process (fast 32; blog 16)",
+        "probability of a repeated action (fast, blog 0.25; cross-entropy 0.0)",
+        "of the agent without sticky actions (700,000)",
+        "subtract what is expected (yes)",
+        "policies of a generation (cross-entropy 64)",
+    ):
+        assert line in text
+
+
+def test_another_application_leaves_a_run_alone(run, capsys):
+    folder, *_ = run
+    before = (folder / CONFIG).read_text()
+    for application in control, memory:
+        assert application(["train", "--resume", "--run-dir", str(folder)]) == 2
+        assert "is of another application" in capsys.readouterr().err
+    assert (folder / CONFIG).read_text() == before
 
 
 def test_wrong_folders_are_told(run, tmp_path, capsys):

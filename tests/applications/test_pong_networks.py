@@ -11,7 +11,7 @@ from torch.distributions import Bernoulli, Categorical
 
 from applications.pong import policy
 from applications.pong.frames import SIGHTS, Frames
-from applications.pong.policy import NETWORKS, ActorCritic, look_up
+from applications.pong.policy import NETWORKS, ActorCritic, gathered, look_up
 
 
 def listed(values):
@@ -23,13 +23,13 @@ def listed(values):
     return Frames.of(np.concatenate(pixels).astype(np.int16), levels, counts, 1 / 255)
 
 
-def looked_up_and_dense(frames):
+def looked_up_and_dense(frames, by=look_up):
     """The look-up and the dense product, each with its gradient for the same weights."""
     random = Generator().manual_seed(0)
     table = torch.randn(20, 3, dtype=torch.float64, generator=random, requires_grad=True)
     dense = frames.dense(20).double() @ table
     weights = torch.randn(dense.shape, dtype=torch.float64, generator=random)
-    for product in look_up(frames, table), dense:
+    for product in by(frames, table), dense:
         yield product, torch.autograd.grad(product, table, weights)[0]
 
 
@@ -39,17 +39,22 @@ FRAMES = pytest.mark.parametrize(
 )
 
 
+WAYS = pytest.mark.parametrize("by", [look_up, gathered], ids=["sorted", "any-device"])
+
+
 @FRAMES
-def test_a_look_up_is_the_dense_product(frames):
-    for got, wanted in zip(*looked_up_and_dense(frames), strict=True):
+@WAYS
+def test_a_look_up_is_the_dense_product(frames, by):
+    for got, wanted in zip(*looked_up_and_dense(frames, by), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-12)
 
 
 @FRAMES
-def test_a_look_up_can_be_differentiated_twice(frames):
+@WAYS
+def test_a_look_up_can_be_differentiated_twice(frames, by):
     table = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(partial(look_up, frames), table)
-    assert gradgradcheck(partial(look_up, frames), table)
+    assert gradcheck(partial(by, frames), table)
+    assert gradgradcheck(partial(by, frames), table)
 
 
 def test_the_way_back_must_sort(monkeypatch):

@@ -33,6 +33,12 @@ class Config:
     episodes: int = 10
 
 
+@dataclass(frozen=True)
+class OtherConfig:
+    game: str = "pong"
+    glimpses: int = 6
+
+
 LIMITS = ("episodes",)
 
 
@@ -155,6 +161,10 @@ def test_refusals(tmp_path):
         Run(folder, Config(), resume=False)
     with pytest.raises(RunError, match="has game = pong, not breakout: resume it with its own"):
         Run(folder, Config(game="breakout"), resume=True, limits=LIMITS)
+    written = (folder / CONFIG).read_text()
+    with pytest.raises(RunError, match="another application .* it has episodes, which this"):
+        Run(folder, OtherConfig(), resume=True)
+    assert (folder / CONFIG).read_text() == written
     with pytest.raises(RunError, match="has episodes = 10, not 11"):
         Run(folder, Config(episodes=11), resume=True)
     with pytest.raises(RunError, match="holds no checkpoint to go on from: leave out --resume"):
