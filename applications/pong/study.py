@@ -42,7 +42,7 @@ class Study:
 GAMES = ("breakout", "freeway", "space_invaders", "montezuma_revenge", "frostbite")
 STUDIES = {
     "ingredients": Study(
-        "--steps 500000 --sticky-steps 0",
+        "--steps 700000 --sticky-steps 0",
         {
             "all": "",
             "no trust region": "--clip 1000",

@@ -128,6 +128,22 @@ def test_a_training_that_does_not_end_ends_the_study(
     assert message.format(tmp_path / "L2-0-0") in capsys.readouterr().err
 
 
+def test_a_failure_leaves_the_table_of_what_went_well(trainings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    well = study.subprocess.run
+    monkeypatch.setattr(
+        study.subprocess,
+        "run",
+        lambda command, **_: failed() if "0.3" in command else well(command),
+    )
+    assert main(["study", "weights", "--run-dir", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert re.search(r"L2 0 .*\+17\.0", told.out)
+    assert re.search(r"L2 0\.01 .*\+17\.0", told.out)
+    assert "L2 0.3" not in told.out.partition("variant")[2]
+    assert "failed" in told.err
+
+
 def test_an_unknown_variant_is_named(capsys):
     assert main(["study", "weights", "--variants", "L3"]) == 2
     assert "the study weights has no variant 'L3': it has L2 0, L2 0.01" in capsys.readouterr().err
