@@ -25,6 +25,7 @@ class Lights:
     """A light jumps about; UP scores if it is above, DOWN if it is below.
 
     All twelve moves of an episode can be won; the first is blind if only differences are seen.
+    Every other game is cut off instead of ending.
     """
 
     def __init__(self, games, length=12):
@@ -51,7 +52,8 @@ class Lights:
         self.time += 1
         over = self.time >= self.length
         self.time[over] = 0
-        return self.light(), self.scored, over, np.zeros_like(over), {}
+        odd = np.arange(self.num_envs) % 2 == 1
+        return self.light(), self.scored, over & ~odd, over & odd, {}
 
 
 def collector(environments, horizon):

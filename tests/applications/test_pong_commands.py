@@ -13,7 +13,7 @@ import torch
 
 from applications.control.__main__ import main as control
 from applications.memory.__main__ import main as memory
-from applications.pong import weights
+from applications.pong import blog, weights
 from applications.pong.__main__ import main
 from applications.runs import (
     CHECKPOINT,
@@ -29,13 +29,6 @@ from tests.applications.films import read_film
 COMMAND = [sys.executable, "-m", "applications.pong"]
 SMALL = ["--recipe", "blog", "--environments", "4", "--batch-episodes", "1"]
 PATIENCE = 90  # seconds
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def train_until(folder, updates, number, *options):
@@ -97,14 +90,23 @@ def test_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(run):
     assert config["origin"]["command"].startswith("python -m applications.pong train --run-dir")
 
 
-def test_a_run_ends_at_its_limits(run, capsys):
+def test_a_run_ends_at_its_limits(run, capsys, monkeypatch):
     folder, *_ = run
-    done = load_state(folder / CHECKPOINT)
+    done, seeds, play = load_state(folder / CHECKPOINT), [], blog.Rollout
+    torch.set_rng_state(done["rng"])
+    wanted = int(torch.randint(2**30, ()))
     arguments = ["train", "--resume", "--run-dir", str(folder)]
-    assert main([*arguments, "--episodes", str(done["episodes"])]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            blog, "Rollout", lambda *told, seed: seeds.append(seed) or play(*told, seed=seed)
+        )
+        assert main([*arguments, "--episodes", str(done["episodes"])]) == 0
+    assert seeds == [wanted]  # chance goes on where it was
     assert main([*arguments, "--seconds", "0"]) == 0
     assert f"the run is in {folder}" in capsys.readouterr().out
-    assert load_state(folder / CHECKPOINT)["update"] == done["update"]
+    after = load_state(folder / CHECKPOINT)
+    done.pop("rng"), after.pop("rng")  # new games were begun
+    torch.testing.assert_close(after, done, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

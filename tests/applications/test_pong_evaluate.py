@@ -8,6 +8,7 @@ import pytest
 from applications.pong import evaluate
 from applications.pong.__main__ import main
 from applications.pong.games import Settings, environment_of, find_game
+from applications.pong.progress import Tally
 from applications.runs import RunError
 
 
@@ -19,7 +20,10 @@ class Scripted:
         self.episode, self.time = np.zeros(games, int), np.zeros(games, int)
 
     def reset(self, seed):
-        return np.zeros((len(self.games), 1, 210, 160), np.uint8), {}
+        return self.screens(), {}
+
+    def screens(self):
+        return np.zeros((len(self.games), 1, 210, 160), np.uint8)
 
     def step(self, actions):
         rewards = np.where(self.time == 0, 100.0 * self.games + self.episode, 0.0)
@@ -27,7 +31,7 @@ class Scripted:
         over = self.time > self.games
         self.time[over], self.episode[over] = 0, self.episode[over] + 1
         odd = self.games % 2 == 1  # some of them are cut off
-        return self.reset(0)[0], rewards, over & ~odd, over & odd, {}
+        return self.screens(), rewards, over & ~odd, over & odd, {}
 
 
 class Still:
@@ -60,6 +64,54 @@ def test_every_game_plays_its_share_and_returns_begin_anew(monkeypatch):
 def test_fewer_episodes_than_games(monkeypatch):
     monkeypatch.setattr(evaluate, "make_emulators", Scripted)
     assert sorted(evaluate.play(Still(), Settings("pong", 0.0), 2, seed=0)) == [0, 100]
+
+
+def test_the_mean_and_its_standard_error_are_told(monkeypatch, capsys):
+    made, seeds = [], []
+
+    class Noting(Scripted):
+        def __init__(self, settings, games, view):
+            super().__init__(settings, games, view)
+            made.append(settings)
+
+        def reset(self, seed):
+            seeds.append(seed)
+            return super().reset(seed)
+
+    def player(policy, config, greedy):
+        made.append(greedy)
+        return Still()
+
+    trained = {"game": "pong", "sticky": 0.0}
+    monkeypatch.setattr(evaluate.weights, "load", lambda *_: (None, trained))
+    monkeypatch.setattr(evaluate, "Player", player)
+    monkeypatch.setattr(evaluate, "make_emulators", Noting)
+    told = ["evaluate", "--json", "--episodes", "8", "--seed", "5", "--greedy"]
+    assert main(told) == 0
+    score = json.loads(capsys.readouterr().out)
+    returns = [100.0 * game for game in range(8)]
+    assert score == {
+        "mean_return": 350.0,
+        "standard_error": pytest.approx(np.std(returns, ddof=1) / 8**0.5),
+        "episodes": 8,
+        "environment": "ALE/Pong-v5",
+        "sticky": 0.25,
+    }
+    assert made == [True, Settings("pong", 0.25, 4, 108_000)]
+    assert seeds == [5 * 1_000_003 % 2**30]
+    assert main([*told[:-1], "--environment", "training"]) == 0
+    assert json.loads(capsys.readouterr().out)["sticky"] == 0
+    assert made[2:] == [False, Settings("pong", 0.0)]
+
+
+def test_means_are_of_the_last_fifty_and_hundred_episodes():
+    tally = Tally()
+    tally.add([0.0] * 60)
+    tally.add([1.0] * 25 + [3.0] * 25)
+    line = tally.metrics(Tally())
+    assert (line["update"], line["episodes"]) == (2, 110)
+    assert (line["mean_return"], line["mean_return_100"]) == (2.0, 1.0)
+    assert tally.course == [0.0, 2.0]
 
 
 @pytest.mark.parametrize(

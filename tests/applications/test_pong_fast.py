@@ -34,13 +34,6 @@ def fixed(line):
     return {name: value for name, value in line.items() if name not in CLOCKS}
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """The folder of a run that learned where the light is."""
@@ -105,8 +98,11 @@ def test_the_second_stage_is_sticky_calmer_and_goes_on_where_it_was_killed(tmp_p
         return Lights(games)
 
     def noting(learner, steps, stage, left):
-        learned.append((stage.sticky, steps.moves.shape[0], stage.minibatch, round(left, 3)))
-        return learn(learner, steps, stage, left)
+        metrics = learn(learner, steps, stage, left)
+        (rate,) = {group["lr"] for group in learner.optimizer.param_groups}
+        done = stage.sticky, steps.moves.shape[0], stage.minibatch, round(left, 3)
+        learned.append((*done, round(rate / left, 9)))
+        return metrics
 
     def dying(run, metrics):
         log(run, metrics)
@@ -127,8 +123,9 @@ def test_the_second_stage_is_sticky_calmer_and_goes_on_where_it_was_killed(tmp_p
         assert fast.train(config, run)
     assert weights.load(tmp_path, "fast")[1]["sticky"] == 0.25
     assert told == [0, 0, 0.25, 0.25, 0.25, 0.25]  # two halves, and anew after the kill
-    quick, calm = [(0, 16, 64, left) for left in (1, 0.5)], [(0.25, 64, 256, 1.0)]
-    assert learned == [*quick, *calm, *calm, (0.25, 64, 256, 0.667), (0.25, 64, 256, 0.333)]
+    quick = [(0, 16, 64, left, 2.5e-3) for left in (1, 0.5)]
+    calm = [(0.25, 64, 256, left, 1.5e-3) for left in (1, 1, 0.667, 0.333)]
+    assert learned == quick + calm
     assert [line["sticky"] for line in read_metrics(tmp_path / METRICS)] == [0, 0, *3 * [0.25]]
 
 
@@ -225,6 +222,17 @@ def test_an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(
     assert f"{said} --run-dir {folder}" in capsys.readouterr().out
     assert load_state(folder / CHECKPOINT)["update"] == 7  # the update in flight is finished
     assert [line["update"] for line in read_metrics(folder / METRICS)] == list(range(1, 8))
+
+
+def test_chance_goes_on_where_it_was(killed, tmp_path, monkeypatch):
+    folder, seeds, groups = copy_of(killed, tmp_path), [], fast.groups
+    torch.set_rng_state(load_state(folder / CHECKPOINT)["rng"])
+    wanted = int(torch.randint(2**30, ()))
+    monkeypatch.setattr(
+        fast, "groups", lambda *told, seed: seeds.append(seed) or groups(*told, seed=seed)
+    )
+    assert main(["train", "--resume", "--run-dir", str(folder)]) == 0
+    assert seeds == [wanted]
 
 
 def test_a_run_without_time_left_stays_what_it_was(killed, tmp_path, capsys):

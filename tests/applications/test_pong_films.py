@@ -46,13 +46,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def assert_shows_pong(film, frames):
     seen = read_film(film)
     assert len(seen) == frames

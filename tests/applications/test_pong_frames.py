@@ -191,21 +191,40 @@ def test_listed_pixels_give_what_a_dense_product_gives(screens, moves):
     frames = Frames.of(*differences(greys[150:300], np.zeros(150, bool)), 1.0)
     policy = Policy(moves).double()
     dense = (frames.dense().double() @ policy.w1).relu() @ policy.w2
-    torch.testing.assert_close(policy(frames).logits.reshape(dense.shape).exp(), dense.exp()) if (
-        moves == 2
-    ) else torch.testing.assert_close(policy(frames).logits, dense.log_softmax(-1))
-    weight = torch.randn_like(dense)
-    wanted = torch.autograd.grad((dense.log_softmax(-1) * weight).sum(), [policy.w1, policy.w2])
-    logits = policy(frames).logits.reshape(dense.shape).log_softmax(-1)
+    if moves > 2:  # a categorical's logits are normalised
+        dense = dense.log_softmax(-1)
+    logits = policy(frames).logits.reshape(dense.shape)
+    torch.testing.assert_close(logits, dense)
+    weight, weights = torch.randn_like(dense), [policy.w1, policy.w2]
+    wanted = torch.autograd.grad((dense * weight).sum(), weights)
     for got, want in zip(
-        torch.autograd.grad((logits * weight).sum(), [policy.w1, policy.w2]), wanted, strict=True
+        torch.autograd.grad((logits * weight).sum(), weights), wanted, strict=True
     ):
         torch.testing.assert_close(got, want)
+        assert want.abs().max() > 0.1
 
 
 def test_a_frame_without_change_is_a_row_of_zeros():
     frames = Frames.of(np.array([], np.int16), np.array([], np.int16), np.zeros(3, int), 1.0)
     assert torch.equal(Policy()(frames).logits, torch.zeros(3))
+
+
+def test_points_of_other_games_are_the_emulators_own():
+    games = make_emulators(Settings("space_invaders", 0.0), 4, any_view())
+    games.reset(seed=0)
+    random = np.random.default_rng(0)
+    rewards = [games.step(random.integers(6, size=4))[1] for _ in range(150)]
+    assert np.max(rewards) > 1
+
+
+def test_an_episode_is_cut_off_and_the_next_begins_at_once():
+    games = make_emulators(Settings("pong", 0.0, max_frames=40), 1, pong_view())
+    start, _ = games.reset(seed=0)
+    for step in range(1, 21):
+        screen, _, terminated, truncated, _ = games.step(np.array([2]))
+        assert not terminated
+        assert truncated == (step % 10 == 0)  # of four frames each
+        assert np.array_equal(screen, start) == (step % 10 == 0)
 
 
 def test_settings_come_from_the_registry():

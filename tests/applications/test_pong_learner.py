@@ -96,14 +96,18 @@ def one_minibatch():
     return learner, collector(4, 16).collect(learner.model)
 
 
-def test_the_first_gradient_is_the_score_functions(one_minibatch):
+@pytest.mark.parametrize(("entropy", "left"), [(0.0, 1.0), (0.5, 0.4)])
+def test_the_first_gradient_is_the_score_functions(one_minibatch, entropy, left):
     learner, steps = one_minibatch
+    learner.config = replace(learner.config, entropy=entropy)
     before = deepcopy(learner.model).cpu()
-    metrics = learner.learn(steps, STAGE, left=1.0)
+    metrics = learner.learn(steps, STAGE, left)
     dense = Frames.of(*steps.changes, 1.0).dense(Pairs.size)
-    log_prob = by_product(before, dense)[0].log_prob(steps.moves.flatten().double())
+    dist, _ = by_product(before, dense)
+    log_prob = dist.log_prob(steps.moves.flatten().double())
     advantage = learner.judge(steps)[0].flatten()
-    sf.score_function_loss(log_prob, advantage).backward()
+    loss = sf.score_function_loss(log_prob, advantage) - entropy * left * dist.entropy().mean()
+    loss.backward()
     for name, wanted in before.named_parameters():
         got = learner.model.get_parameter(name).grad.cpu()  # of the only update
         torch.testing.assert_close(got, wanted.grad, rtol=1e-6, atol=1e-9)
@@ -132,6 +136,18 @@ def test_the_loss_is_the_formula(one_minibatch):
     for got, want in zip(learner.loss(frames, moves, old, advantage, target), wanted, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-12)
     assert 0.1 < wanted[3] < 0.9
+
+
+def test_every_row_is_in_one_minibatch_of_an_epoch():
+    learner = Learner(replace(QUICK, epochs=3), 2, 1.0)
+    parts = list(learner.minibatches(10, replace(STAGE, minibatch=4)))
+    assert [(epoch, len(rows)) for epoch, rows in parts] == [
+        (epoch, size) for epoch in range(3) for size in (4, 4, 2)
+    ]
+    orders = [torch.cat([rows for at, rows in parts if at == epoch]) for epoch in range(3)]
+    assert all(order.sort().values.tolist() == list(range(10)) for order in orders)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[1], orders[2])
 
 
 def test_the_step_size_falls_to_nothing(one_minibatch):
@@ -171,7 +187,7 @@ def test_signal_to_noise_of_a_known_gradient():
 
 
 def test_moments_end_at_zero_and_not_among_subnormal_numbers():
-    torch.set_flush_denormal(False)  # as a new process is
+    torch.set_flush_denormal(False)  # as in a new process
     learner = Learner(QUICK, 2, 1.0)
     w1 = learner.model.w1
     w1.grad = torch.full_like(w1, 1e-38)

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,6 @@ from applications.runs import METRICS, Run, read_metrics
 from tests.applications.lights import Lights
 
 CONFIG = blog.Config()
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -124,16 +118,50 @@ def test_moves_of_a_game_share_its_outcome(recorded, credit, game, wanted):
     assert blog.advantages(short, replace(CONFIG, credit=credit, game=game)).tolist() == wanted
 
 
-def test_rmsprop_is_the_formula():
-    weight = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.RMSprop([weight], CONFIG.learning_rate, alpha=CONFIG.decay, eps=1e-5)
-    expected, cache = weight.detach().clone(), torch.zeros(2)
-    for gradient in (torch.tensor([3.0, -0.1]), torch.tensor([-1.0, 0.0])):
-        weight.grad = gradient.double()
-        optimizer.step()
-        cache = 0.99 * cache + 0.01 * gradient**2
-        expected -= 1e-4 * gradient / (cache.sqrt() + 1e-5)
-    torch.testing.assert_close(weight.detach(), expected, rtol=1e-7, atol=0)
+def test_an_update_is_rmsprop_on_the_gradients_of_every_episode_once(tmp_path, monkeypatch):
+    finished, learned, batch, courses = [], [], [], []
+    play, add = Rollout.step, blog.add_gradient
+
+    def playing(rollout, policy):
+        episodes = play(rollout, policy)
+        finished.extend(episodes)
+        return episodes
+
+    def adding(policy, episode, *told):
+        learned.append(episode)
+        batch.append((policy, episode, *told))
+        return add(policy, episode, *told)
+
+    class Noting(torch.optim.RMSprop):
+        def step(self):
+            policy = batch[0][0]
+            fresh = deepcopy(policy)
+            fresh.zero_grad()
+            for _, *told in batch:
+                add(fresh, *told)
+            assert torch.equal(fresh.w1.grad, policy.w1.grad)  # of this batch, and no other
+            before = policy.w1.detach().clone()
+            super().step()
+            courses.append((policy.w1.grad.clone(), before, policy.w1.detach().clone()))
+            batch.clear()
+
+    monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
+    monkeypatch.setattr(Rollout, "step", playing)
+    monkeypatch.setattr(blog, "add_gradient", adding)
+    monkeypatch.setattr(blog, "RMSprop", Noting)
+    config = blog.Config(
+        environments=8, batch_episodes=3, episodes=30, learning_rate=2e-3, decay=0.9
+    )
+    with Run(tmp_path / "run", config, resume=False) as run:
+        assert blog.train(config, run)
+    assert len(learned) == 30
+    assert all(got is ended for got, ended in zip(learned, finished, strict=False))
+    cache = torch.zeros(())
+    for got, before, after in courses:
+        cache = 0.9 * cache + 0.1 * got**2
+        wanted = before - 2e-3 * got / (cache.sqrt() + 1e-5)
+        torch.testing.assert_close(after, wanted, rtol=1e-5, atol=1e-7)
+    assert max((after - before).abs().max() for _, before, after in courses) > 1e-3
 
 
 def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):

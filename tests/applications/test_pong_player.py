@@ -33,13 +33,6 @@ SMALL = ["--environments", "2", "--horizon", "16", "--hidden", "16", "--epochs",
 SMALL += ["--minibatch", "16", "--learning-rate", "2.5e-3", "--steps", "64", "--sticky-steps", "0"]
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def train(folder, *options):
     assert main(["train", *SMALL, "--run-dir", str(folder), *options]) == 0
     return folder

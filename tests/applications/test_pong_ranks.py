@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from applications.pong import __main__ as command_line
@@ -25,13 +24,6 @@ SMALL += ["--minibatch", "16", "--steps", "320", "--sticky-steps", "0"]
 TIME, GAMES = 16, 4
 ROWS = TIME * GAMES
 CONFIG = Config(hidden=8, epochs=1, standardize=False, entropy=0.0, learning_rate=1e-2)
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def under_torchrun(*arguments):
@@ -103,6 +95,20 @@ def test_the_blog_recipe_refuses_several(tmp_path, monkeypatch, capsys):
     assert main(["train", "--recipe", "blog", "--run-dir", str(tmp_path / "run")]) == 2
     assert "the recipe blog trains in one process" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_ranks_begin_with_the_same_weights_and_play_games_of_their_own():
+    ranks = Ranks(), Ranks()
+    ranks[1].rank = 1
+    drawn, orders, weights = [], [], []
+    for one in ranks:
+        learner = Learner(CONFIG, 3, 1.0, one)
+        drawn.append(torch.randint(2**30, (9,)))  # seeds of games and moves come from here
+        orders.append(learner.generator.initial_seed())
+        weights.append(learner.model.state_dict())
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+    assert not torch.equal(*drawn)
+    assert orders[0] != orders[1]
 
 
 def test_ranks_are_what_the_environment_says(monkeypatch):

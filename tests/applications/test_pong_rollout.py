@@ -29,7 +29,8 @@ def plain_loop(moves, sizes):
             emulator.send(np.where(part == 1, 2, 3))
             parts.append(emulator.recv())
         last, now = now, np.concatenate([mask(part[0]) for part in parts])
-        rewards, first = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+        rewards, ended, cut_off = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
+        first = ended | cut_off
         finished = []
         for game in range(len(scores)):
             scores[game] += rewards[game]

@@ -54,6 +54,15 @@ def test_every_variant_is_a_command(asked):
                 assert getattr(config, name) == value
 
 
+@pytest.mark.parametrize("asked", study.STUDIES.values())
+def test_no_variant_is_refused(asked, tmp_path, monkeypatch):
+    for recipe in RECIPES.values():
+        monkeypatch.setattr(recipe, "train", lambda *_: True)
+    for number, told in enumerate(asked.variants.values()):
+        options = f"{asked.common} {told}".split()
+        assert main(["train", *options, "--run-dir", str(tmp_path / str(number))]) == 0
+
+
 @pytest.fixture
 def trainings(monkeypatch):
     """What would be started; a training leaves a course behind."""

@@ -92,6 +92,25 @@ def test_what_it_expects_is_learned_apart(pong):
     assert error() < 0.8 * was
 
 
+def test_entropy_is_rewarded_less_and_less(pong):
+    _, (steps, _) = pong
+    learner, kept = TrustLearner(asked("line", entropy=0.5), 2, VIEW.scale), []
+    torch.nn.init.normal_(learner.model.heads.weight)
+
+    def note(surrogate, divergence):
+        kept.append(surrogate().item())
+        return learner_step(surrogate, divergence)
+
+    learner_step, learner.region.step = learner.region.step, note
+    dist = deepcopy(learner.model).choose(Frames.of(*steps.changes, 1.0))
+    advantage = learner.judge(steps)[0].flatten()
+    ratio = (dist.log_prob(steps.moves.flatten()) - steps.log_probs.flatten()).exp()
+    gain, entropy = (ratio * advantage).mean().item(), dist.entropy().mean().item()
+    learner.follow(steps, advantage, left=0.4)
+    assert kept == [pytest.approx(-gain - 0.5 * 0.4 * entropy, rel=1e-5)]
+    assert entropy > 0.1
+
+
 @TRUST
 def test_it_learns_where_the_light_is(trust, tmp_path):
     config = asked(trust, steps=3840, hidden=16)

@@ -113,7 +113,8 @@ def test_write_failure_keeps_what_was_there(tmp_path, monkeypatch):
 
 def log_to_a_full_disk(folder):
     with Run(folder, Config(), resume=False) as run:
-        os.dup2(os.open("/dev/full", os.O_WRONLY), run._lines.fileno())
+        with open("/dev/full", "w") as full:
+            os.dup2(full.fileno(), run._lines.fileno())
         run.log({"update": 1})
 
 
@@ -212,7 +213,10 @@ def test_signals_ask_once_and_interrupt_twice():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_display_prints_a_line_at_once_and_then_waits(capsys):
+def test_display_prints_a_line_at_once_and_then_waits(capsys, monkeypatch):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("applications.runs.time.monotonic", lambda: 0.0)
     with Display("a title") as display:
         for count in range(5):
             display.show(lambda count=count: {"count": str(count)})

@@ -1,0 +1,14 @@
+"""What trainings set for their whole process is set back, and a GPU is left alone."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings():
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)  # tests compare on the processor
+        yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
