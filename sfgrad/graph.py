@@ -88,6 +88,7 @@ class StochasticGraph(Recorder):
         at_costs, at_nodes = credit.products(log_weights)
         loss = (at_costs * costs).sum(0).mean()
         if any(node.estimator.baseline is not None for node in nodes):
+            loss = self._checked(loss)  # before a baseline learns from it
             weights = log_weights.exp()
             costs_to_go = credit.costs_to_go(weights.detach(), costs.detach())
             baselines, errors = self._baselines(nodes, costs_to_go)

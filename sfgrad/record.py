@@ -54,7 +54,7 @@ class Recorder:
         self.rows = 1 - batch_ndims  # 0 until the first record fixes it
         self._replayed = dict(draws or {})
         self._branches: list[tuple[int, int, bool]] = []  # rows before, copies, independent
-        self._repeats: defaultdict[str, int] = defaultdict(int)
+        self._repeats: defaultdict[tuple[bool, str], int] = defaultdict(int)
         self._device: torch.device | None = None
         self._grad = torch.is_grad_enabled()
         self._closed = False
@@ -149,9 +149,9 @@ class Recorder:
 
     def _unique(self, name: str, taken: Container[str]) -> str:
         """`name`, then `name.1`, `name.2`, and so on."""
-        unique = name
+        unique, key = name, (taken is self.nodes, name)
         while unique in taken:
-            self._repeats[name] = count = self._repeats[name] + 1
+            self._repeats[key] = count = self._repeats[key] + 1
             unique = f"{name}.{count}"
         return unique
 

@@ -40,6 +40,16 @@ def test_moving_average_is_corrected_for_its_start():
     assert average.read(cost, None).item() == pytest.approx((0.9 * 4 + 8) / 1.9)
 
 
+def test_a_refused_loss_teaches_nothing():
+    average = sf.MovingAverage()
+    objective = sf.expectation(Offset(average))
+    with pytest.raises(ValueError, match="NaN"):
+        objective(torch.tensor([[1.0], [float("nan")]]))
+    assert average.mass == 0
+    assert objective(torch.ones(4, 1)).isfinite()
+    assert average.average.isfinite()
+
+
 @pytest.mark.parametrize("state", ["eval", "no grad"])
 def test_nothing_learns_in_eval_mode_or_without_grad(state):
     average = sf.MovingAverage()

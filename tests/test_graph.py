@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Categorical, Independent, Normal
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Independent,
+    Normal,
+    TanhTransform,
+    TransformedDistribution,
+)
 
 import sfgrad as sf
 
@@ -265,3 +272,25 @@ def test_graphs_nest_and_threads_do_not_share_them():
     assert len(inner.nodes) == 1
     assert not outer.nodes
     assert outside[0].shape == (2,)
+
+
+def test_repeated_names_are_counted_apart_for_nodes_and_costs():
+    with sf.StochasticGraph() as graph:
+        for _ in range(3):
+            z = sf.sample(Bernoulli(logits=torch.zeros(2)), name="step")
+            sf.add_cost(z, name="step")
+    assert list(graph.nodes) == list(graph.costs) == ["step", "step.1", "step.2"]
+
+
+def test_a_cached_transform_scores_the_draw_that_it_made():
+    """Far out a float32 has no atanh, so the Gaussian's draw can only come from the cache."""
+    loc = torch.full((100,), 12.0, requires_grad=True)
+    base = Normal(loc, 1.0)
+    torch.manual_seed(0)
+    wanted = (base.sample() - loc.detach()) / 100
+    squashed = TransformedDistribution(base, [TanhTransform(cache_size=1)])
+    torch.manual_seed(0)
+    with sf.StochasticGraph() as graph:
+        sf.add_cost(sf.sample(squashed))
+    graph.loss().backward()
+    torch.testing.assert_close(loc.grad, wanted)

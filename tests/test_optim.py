@@ -321,6 +321,11 @@ def test_refusals_of_a_trust_region(options, message):
         optim.TrustRegion(**({"parameters": [torch.ones(1)]} | options))
 
 
+def test_a_tensor_is_no_list_of_parameters():
+    with pytest.raises(ValueError, match="no parameters to move: give a list of tensors"):
+        optim.TrustRegion(torch.ones(2, requires_grad=True))
+
+
 @pytest.mark.parametrize(
     ("surrogate", "kl", "message"),
     [

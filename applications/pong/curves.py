@@ -11,6 +11,8 @@ from applications.style import save
 
 POINTS = 200
 """Of a curve."""
+FEW = 6
+"""Curves whose legend has room among them."""
 ALIKE = ("seed", "origin", "seconds", "film_minutes", "episodes", "generations")
 """In what runs of one curve may differ."""
 
@@ -47,7 +49,7 @@ def names(configs: list[dict[str, Any]]) -> list[str]:
 
 def draw(groups: dict[str, list[list[dict[str, Any]]]]) -> Figure:
     """A line with a band for each group of runs."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10 if len(groups) <= FEW else 12, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, key, unit, label in (
         (left, "agent_steps", 1e6, "million agent steps"),
@@ -61,7 +63,10 @@ def draw(groups: dict[str, list[list[dict[str, Any]]]]) -> Figure:
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     left.set_ylabel("mean return of the last 50 episodes")
-    left.legend(fontsize=8)
+    if len(groups) > FEW:
+        figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside center right")
+    else:
+        left.legend(fontsize=8)
     return figure
 
 

@@ -12,7 +12,9 @@ class Pathwise(Estimator):
     Raises:
         ValueError: the distribution cannot be reparametrised (it has no `rsample`).
 
-    Unbiased: yes, to any order, if the cost is differentiable in z (continuous suffices).
+    Unbiased: yes, if the cost is continuous in z and differentiable but at a few points. To order n
+    if the same holds of its n − 1 first derivatives: for f(z) = |z| the gradient is unbiased, and
+    every second derivative is 0, which is wrong.
 
     Source: Kingma & Welling (2014), Auto-Encoding Variational Bayes, section 2.4.
     """

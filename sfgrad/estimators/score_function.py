@@ -12,7 +12,8 @@ class ScoreFunction(Estimator):
 
     `∇ E[f(z)] = E[(f(z) − b) · ∇ log p(z)]`
 
-    Works for every distribution that has `sample` and `log_prob`, and every cost.
+    Works for every distribution that has `sample` and `log_prob` and whose support does not depend
+    on the parameters, and every cost.
 
     Args:
         baseline: what the cost to go is compared with; any baseline that does not depend on the
@@ -23,7 +24,8 @@ class ScoreFunction(Estimator):
     Raises:
         ValueError: `samples` is below 1.
 
-    Unbiased: yes, to any order of differentiation.
+    Unbiased: yes, to any order of differentiation. Not where parameters move the bounds of the
+    support, as in `Uniform(0, θ)`: the probability that enters at a bound is in no score.
 
     Source: Williams (1992), Simple statistical gradient-following algorithms; the weight:
     Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator, eq. 5.
@@ -39,7 +41,9 @@ class ScoreFunction(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw `samples` values for every row."""
-        value = distribution.sample(self._shape).detach()
+        value = distribution.sample(self._shape)
+        if value.requires_grad:  # else the same tensor, which a cached transform knows
+            value = value.detach()
         log_prob = row_log_prob(distribution, value, batch_ndims + len(self._shape))
         value = value.flatten(0, batch_ndims) if self._shape else value
         return Draw(value, log_prob, log_prob.detach(), self.samples)

@@ -108,9 +108,9 @@ class TrustRegion:
         iterations: int = 10,
         halvings: int = 20,
     ):
-        self.parameters = list(parameters)
+        self.parameters = [] if isinstance(parameters, Tensor) else list(parameters)
         if not self.parameters:
-            raise ValueError("there are no parameters to move")
+            raise ValueError("there are no parameters to move: give a list of tensors")
         if not bound > 0:
             raise ValueError(f"bound is {bound}: it must be above 0 nats")
         if damping < 0:
