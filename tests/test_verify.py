@@ -525,3 +525,14 @@ def test_negative_controls_are_caught_and_the_nodes_named(name, mode):
     assert worst > (1e4 if mode == "exact" else 1)
     assert report.nodes
     assert set(report.nodes) <= nodes
+
+
+@pytest.mark.parametrize("estimator", [sf.ScoreFunction, WrongSign])
+def test_a_masked_value_is_no_outcome(estimator):
+    logits = torch.tensor([[0.0, 0.5, -torch.inf]], dtype=torch.float64, requires_grad=True)
+
+    def fn():
+        return (sf.sample(Categorical(logits=logits), estimator()).double() - 0.3) ** 2
+
+    report = sf.check_unbiased(fn, wrt=[logits], mode="exact")
+    assert bool(report) == (estimator is sf.ScoreFunction), report

@@ -45,11 +45,14 @@ class _Trials:
         with torch.enable_grad(), oracle.restored(self.model):
             graph = trial.Trial(self.model.batch_ndims, only, rest, script)
             self.model.record(graph, *self.inputs)
+            self.nodes.update(dict.fromkeys(graph.nodes))
+            probability = math.exp(sum(mass.sum().item() for mass in graph.log_mass))
+            if not probability:  # as of a masked value, whose log-probability no loss takes
+                return torch.zeros(sum(self.sizes), dtype=torch.float64), 0.0
             baselines = [node.estimator.baseline for node in graph.nodes.values()]
             with oracle.restored(*[baseline for baseline in baselines if baseline is not None]):
                 found = oracle.value_and_gradients(graph.loss(), self.wrt)
-        self.nodes.update(dict.fromkeys(graph.nodes))
-        return _flat(found), math.exp(sum(mass.sum().item() for mass in graph.log_mass))
+        return _flat(found), probability
 
     def enumerated(self, only: str | None, outcomes: trial.Outcomes) -> Moments:
         """Exactly, from all outcomes of the estimators' draws."""
