@@ -214,9 +214,10 @@ class Run:
         differing = [n for n in asked if n not in limits and had.get(n) != asked[n]]
         unknown = written.keys() - asked.keys() - {"origin"}
         if unknown and not written.keys() & set(differing):
+            some = ", ".join(sorted(unknown)[:3])
             raise RunError(
                 f"the run in {self.folder} is of another application or another version of this "
-                f"one: it has {', '.join(sorted(unknown))}, which this one does not know"
+                f"one, which does not know its {some}{', …' if len(unknown) > 3 else ''}"
             )
         if differing:
             name = differing[0]
