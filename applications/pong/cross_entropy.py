@@ -8,7 +8,8 @@ alike, and the search would find what goes well in just these first steps.
 Where it stops: the points say how good a policy was as a whole, not which of its numbers made it
 so, and chance has a part in them. So the numbers must be few: 41, of one linear layer on coarse
 pixels, where `fast` learns 1.6 million. And the spread must be kept up by noise: left alone it
-shrinks on lucky draws, and the search ends where it began.
+shrinks on lucky draws, and the search ends where it began. Even then it learns to lose slowly, by
+long rallies, which is what few points in so many steps ask for (docs/pong-studies.md).
 """
 
 import time
