@@ -88,6 +88,9 @@ class Recorder:
         self.check_rows(what, rows)
         ancestors = self._ancestors(what, parents)
         estimator, draw = self.visit(name, distribution, estimator)
+        if (draw.log_prob is None) != (draw.log_density is None):
+            given = "log_density" if draw.log_prob is None else "log_prob"
+            raise ValueError(f"{what} has a Draw with {given} alone: give both, or neither")
         self._check_device(what, draw.value)
         self.record_branch(what, draw.copies, estimator.independent)
         layout, prediction = self._layout(), None

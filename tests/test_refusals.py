@@ -344,3 +344,17 @@ def test_categorical_masks_may_be_enumerated():
     assert loss.item() == pytest.approx(0.5)
     loss.backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[-0.25, 0.25, 0.0]]))
+
+
+class Forgetful(sf.Estimator):
+    """Tells log p and not log q."""
+
+    def draw(self, distribution, batch_ndims):
+        value = distribution.sample()
+        return sf.Draw(value, distribution.log_prob(value))
+
+
+def test_a_draw_has_both_logarithms_or_none(graph):
+    sf.sample(bernoulli(), name="other")
+    with pytest.raises(ValueError, match="node 'z' has a Draw with log_prob alone: give both"):
+        sf.sample(bernoulli(), Forgetful(), name="z")
