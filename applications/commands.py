@@ -95,7 +95,7 @@ def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
     parser.add_argument(
         "--seconds", type=number(float, 0), help="stop after so many in all (never)"
     )
-    names = " and ".join(f"--{name.replace('_', '-')}" for name in limits)
+    names = " and ".join(map(option, limits))
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -108,6 +108,11 @@ def tell_end(application: str, folder: Path, complete: bool) -> None:
     """Say where a run is that has ended, or how to go on with it if it is not complete."""
     go_on = f"go on with: python -m applications.{application} train --resume --run-dir {folder}"
     print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+
+
+def option(name: str) -> str:
+    """How a config's field is spelled on the command line: `--run-dir` for `run_dir`."""
+    return "--" + name.replace("_", "-")
 
 
 def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:

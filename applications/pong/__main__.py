@@ -10,7 +10,16 @@ from typing import Any
 
 import ale_py
 
-from applications.commands import Commands, add_run_options, number, prepare, seed, seeds, tell_end
+from applications.commands import (
+    Commands,
+    add_run_options,
+    number,
+    option,
+    prepare,
+    seed,
+    seeds,
+    tell_end,
+)
 from applications.pong import blog, cross_entropy, curves, evaluate, fast, pictures, study, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
@@ -34,15 +43,14 @@ def train(options: argparse.Namespace) -> None:
     known = {field.name for field in fields(recipe.Config)}
     for name in OPTIONS:
         if name not in known and getattr(options, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise RunError(f"{option} is no option of the recipe {recipe.Config.recipe}")
+            raise RunError(f"{option(name)} is no option of the recipe {recipe.Config.recipe}")
     options.game = options.game and find_game(options.game)
     config, folder = prepare(recipe.Config, options, RUNS, recipe.Config.recipe)
     for what, given, other in NEEDED:
         title, *names = what.split()
         for name in names:
             if title == config.recipe and getattr(options, name) is not None and not given(config):
-                raise RunError(f"--{name.replace('_', '-')} does nothing without {other}")
+                raise RunError(f"{option(name)} does nothing without {other}")
     with join() as ranks:
         if ranks.size > 1 and recipe is not fast:
             name = recipe.Config.recipe
@@ -132,7 +140,7 @@ def commands() -> Commands:
     one.add_argument("--game", help="any game of the emulator (pong)")
     for name, settings in OPTIONS.items():
         text = f"{settings['help']} {defaults(name)}".replace("%", "%%")
-        one.add_argument("--" + name.replace("_", "-"), **{**settings, "help": text})
+        one.add_argument(option(name), **{**settings, "help": text})
     add_run_options(one, ("seconds", "episodes", "generations", "film_minutes"))
 
     one = line.add("evaluate", evaluate.evaluate, "Play, and print the mean return.")
