@@ -1,4 +1,4 @@
-"""A Gaussian that learns where a score is high: `python -m applications.gaussian`."""
+"""A Gaussian that learns where a reward is high: `python -m applications.gaussian`."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from applications.commands import Commands, number, prepare, seed
 from applications.gaussian import plot as pictures
 from applications.gaussian.comparison import print_table
 from applications.gaussian.gaussian import BASELINES, START, make_baseline, make_objective
-from applications.gaussian.scores import find_score
+from applications.gaussian.rewards import find_reward
 from applications.gaussian.training import LIMITS, Config, gaussian_of, snapshot_of, train
 from applications.runs import (
     CHECKPOINT,
@@ -45,23 +45,23 @@ def config_of(folder: Path) -> dict[str, Any]:
 def run_train(options: argparse.Namespace) -> None:
     """Learn into a run folder."""
     config, folder = prepare(Config, options, RUNS, "learning")
-    score = find_score(config.score)
-    baseline = make_baseline(config.baseline, score)
+    reward = find_reward(config.reward)
+    baseline = make_baseline(config.baseline, reward)
     make_objective(
-        score, baseline, config.samples
+        reward, baseline, config.samples
     )  # refuses too few samples before there is a folder
     with Run(folder, config, options.resume, LIMITS) as run:
-        complete = train(config, score, run)
+        complete = train(config, reward, run)
     print(f"the run is in {folder}" if complete else f"stopped; go on: --resume --run-dir {folder}")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Compare the baselines, where everything begins or where a run arrived."""
-    gaussian, score = START, options.score
+    gaussian, reward = START, options.reward
     if options.run_dir:
         gaussian = gaussian_of(load_state(options.run_dir / CHECKPOINT))
-        score = score or config_of(options.run_dir)["score"]
-    numbers, *_ = pictures.comparison(gaussian, find_score(score), **asked(options, COMPARED))
+        reward = reward or config_of(options.run_dir)["reward"]
+    numbers, *_ = pictures.comparison(gaussian, find_reward(reward), **asked(options, COMPARED))
     if options.json:
         print(json.dumps(numbers))
     else:
@@ -74,19 +74,19 @@ def run_plot(options: argparse.Namespace) -> None:
     if options.run_dir:
         defaults, metrics = config_of(options.run_dir), read_metrics(options.run_dir / METRICS)
     config = Config(**asked(options, defaults))
-    score = find_score(config.score)
+    reward = find_reward(config.reward)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder} cannot be made ({error.strerror})") from error
     panels = asked(options, PANELS)
-    pictures.estimator(folder, options.format, score, **panels, covariance=options.covariance)
-    numbers = pictures.baselines(folder, options.format, score, **asked(options, COMPARED))
+    pictures.estimator(folder, options.format, reward, **panels, covariance=options.covariance)
+    numbers = pictures.baselines(folder, options.format, reward, **asked(options, COMPARED))
     history = [snapshot_of(line) for line in metrics]
-    history = pictures.learning(folder, score, config, history, options.frames)
+    history = pictures.learning(folder, reward, config, history, options.frames)
     print_table(numbers)
-    first, last = history[0].expected_score, history[-1].expected_score
-    print(f"learning: expected score {first:+.3f} → {last:+.3f} in {history[-1].update} updates")
+    first, last = history[0].expected_reward, history[-1].expected_reward
+    print(f"learning: expected reward {first:+.3f} → {last:+.3f} in {history[-1].update} updates")
     print(f"pictures: {folder}")
 
 
@@ -104,15 +104,15 @@ def commands() -> Commands:
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
         one = all.add(name, run, help)
         one.add_argument("--seed", type=seed, help="fixes every draw (0)")
-        one.add_argument("--score", help="module:function or an image file: what is to be raised")
+        one.add_argument("--reward", help="module:function or an image file: what is to be raised")
         samples = "draws per gradient (panels 80, learning 100, comparison 16)"
         one.add_argument("--samples", type=number(int, 1), help=samples)
         return one
 
     def learner(one: argparse.ArgumentParser, rates: str) -> None:
-        rate = f"standard deviations per half the range of the score ({rates})"
+        rate = f"standard deviations per half the range of the reward ({rates})"
         one.add_argument("--learning-rate", type=number(float, 0), help=rate)
-        one.add_argument("--baseline", choices=BASELINES, help="what scores are compared with")
+        one.add_argument("--baseline", choices=BASELINES, help="what rewards are compared with")
         one.add_argument("--steps", type=number(int, 0), help="updates to learn for (120)")
 
     one = command("train", run_train, "Learn mean and covariance; Ctrl-C stops at a checkpoint.")

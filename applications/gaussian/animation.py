@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 from applications.gaussian.style import (
     BLUE,
     GREEN,
@@ -29,28 +29,28 @@ from applications.gaussian.style import (
 from applications.gaussian.training import Snapshot
 
 
-def draw_frame(history: list[Snapshot], last: int, score: Score, shown: int) -> Figure:
-    """The Gaussian after some updates, and how the expected score came there.
+def draw_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -> Figure:
+    """The Gaussian after some updates, and how the expected reward came there.
 
     Args:
         history: every snapshot from the start to the end.
         last: the index of the one to show.
-        score: for the background and the samples.
+        reward: for the background and the samples.
         shown: how many samples to draw.
     """
     now = history[last]
-    low, high = score.range
+    low, high = reward.range
     points = now.gaussian.sample(shown)
     with styled():
         figure = Figure(figsize=(9, 5), dpi=80)
         axes = figure.add_axes((0.045, 0.17, 0.378, 0.68))
         plane(axes)
-        patches = ground(axes, score)
+        patches = ground(axes, reward)
         contours(axes, now.gaussian, color=BLUE, lw=1.8, zorder=6)
         path = torch.stack([snapshot.gaussian.mean for snapshot in history[: last + 1]])
         axes.plot(*path.T.numpy(), color=INK, lw=1.2, zorder=7)
         axes.plot(*path[-1].numpy(), "o", ms=4, color=INK, zorder=7)
-        dots(axes, points, score(points) > (low + high) / 2, 22)
+        dots(axes, points, reward(points) > (low + high) / 2, 22)
         axes.set_title(f"Update {now.update}: density, samples, path of the mean")
         legend(
             axes,
@@ -60,9 +60,9 @@ def draw_frame(history: list[Snapshot], last: int, score: Score, shown: int) -> 
         )
 
         curve = figure.add_axes((0.535, 0.17, 0.44, 0.68))
-        updates, scores = zip(*[(s.update, s.expected_score) for s in history], strict=True)
-        curve.plot(updates[: last + 1], scores[: last + 1], color=BLUE, lw=1.8)
-        curve.plot(updates[last], scores[last], "o", ms=5, color=BLUE, clip_on=False, zorder=5)
+        updates, rewards = zip(*[(s.update, s.expected_reward) for s in history], strict=True)
+        curve.plot(updates[: last + 1], rewards[: last + 1], color=BLUE, lw=1.8)
+        curve.plot(updates[last], rewards[last], "o", ms=5, color=BLUE, clip_on=False, zorder=5)
         room = 0.05 * (high - low)
         curve.set(
             xlim=(updates[0], max(updates[-1], updates[0] + 1)),
@@ -72,14 +72,14 @@ def draw_frame(history: list[Snapshot], last: int, score: Score, shown: int) -> 
         curve.grid(color=GREY, alpha=0.25, lw=0.6)
         curve.spines[["top", "right"]].set_visible(False)
         curve.tick_params(labelsize=8, length=2.5)
-        curve.set_title(f"Expected score: {signed(now.expected_score, '+.3f')}")
-        title(figure, "A Gaussian learns its mean and covariance from scores alone", 0.045)
+        curve.set_title(f"Expected reward: {signed(now.expected_reward, '+.3f')}")
+        title(figure, "A Gaussian learns its mean and covariance from rewards alone", 0.045)
     return figure
 
 
 def write_gif(
     history: list[Snapshot],
-    score: Score,
+    reward: Reward,
     path: Path,
     frames: int,
     shown: int,
@@ -89,7 +89,7 @@ def write_gif(
 
     Args:
         history: every snapshot from the start to the end.
-        score: for the background and the samples.
+        reward: for the background and the samples.
         path: the file.
         frames: how many; at most as many as there are snapshots.
         shown: how many samples to draw in each.
@@ -98,7 +98,7 @@ def write_gif(
     chosen = torch.linspace(0, len(history) - 1, min(frames, len(history))).round().int().tolist()
     pictures = []
     for last in chosen:
-        canvas = FigureCanvasAgg(draw_frame(history, last, score, shown))
+        canvas = FigureCanvasAgg(draw_frame(history, last, reward, shown))
         canvas.draw()
         pictures.append(np.asarray(canvas.buffer_rgba())[..., :3])
         advance(1)

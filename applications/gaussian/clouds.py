@@ -4,11 +4,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from applications.gaussian.comparison import Estimates, Exact, plain
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 from applications.gaussian.style import BLUE, GREY, INK, RED, name_of, styled, title
 
 
-def draw_baselines(found: dict[str, Estimates], truth: Exact, score: Score, samples: int) -> Figure:
+def draw_baselines(
+    found: dict[str, Estimates], truth: Exact, reward: Reward, samples: int
+) -> Figure:
     """Clouds of gradient estimates around the exact gradient, one panel per baseline."""
     with styled():
         figure = Figure(figsize=(11.4, 4.7))
@@ -38,7 +40,7 @@ def draw_baselines(found: dict[str, Estimates], truth: Exact, score: Score, samp
             axes.set_title(
                 f"variance {variance:.3f}{share}\nmean off by {off:.1f} std. errors", fontsize=10.5
             )
-            label = name_of(name, score).capitalize()
+            label = name_of(name, reward).capitalize()
             axes.text(0, 1.2, label, transform=axes.transAxes, fontsize=12.5, weight="bold")
             axes.set_xlabel(r"estimate of $\partial\,\mathrm{E}[f]\,/\,\partial\mu_1$")
         panels[0].set_ylabel(r"estimate of $\partial\,\mathrm{E}[f]\,/\,\partial\mu_2$")

@@ -12,20 +12,20 @@ from torch import Tensor
 
 import sfgrad as sf
 from applications.gaussian.gaussian import BASELINES, Gaussian, make_baseline, make_objective
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Expected score, its gradient by the mean `[2]`, and how sure the quadrature is of it."""
+    """Expected reward, its gradient by the mean `[2]`, and how sure the quadrature is of it."""
 
-    expected_score: float
+    expected_reward: float
     gradient: Tensor
     error: float
 
 
-def quadrature(gaussian: Gaussian, score: Score, cells: int) -> tuple[float, Tensor]:
-    """Expected score and its gradient by the mean, by the midpoint rule.
+def quadrature(gaussian: Gaussian, reward: Reward, cells: int) -> tuple[float, Tensor]:
+    """Expected reward and its gradient by the mean, by the midpoint rule.
 
     `∫ f(x) p(x) dx` and `∫ f(x) p(x) ∇_μ log p(x) dx` over the square of ±6.5 standard deviations,
     cut into `cells²` squares: a grid so fine that jumps of f do little harm.
@@ -37,23 +37,23 @@ def quadrature(gaussian: Gaussian, score: Score, cells: int) -> tuple[float, Ten
     for row in torch.arange(cells).split(64):  # a strip at a time, to stay small
         square = torch.cartesian_prod(z[row], z)
         weighted = (
-            score(gaussian.mean + square @ gaussian.factor.T)
+            reward(gaussian.mean + square @ gaussian.factor.T)
             * torch.outer(density[row], density).flatten()
         )
         total, by_z = total + weighted.sum(), by_z + weighted @ square
     return total.item(), torch.linalg.solve(gaussian.factor.T, by_z)
 
 
-def exact(gaussian: Gaussian, score: Score, cells: int = 3000) -> Exact:
+def exact(gaussian: Gaussian, reward: Reward, cells: int = 3000) -> Exact:
     """The quadrature; its error is the change when the grid is made twice as coarse."""
-    _, coarse = quadrature(gaussian, score, cells // 2)
-    value, gradient = quadrature(gaussian, score, cells)
+    _, coarse = quadrature(gaussian, reward, cells // 2)
+    value, gradient = quadrature(gaussian, reward, cells)
     return Exact(value, gradient, (gradient - coarse).abs().max().item())
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Many estimates of the same gradient, `[R, 2]`, each from as many evaluations of the score."""
+    """Many estimates of the same gradient, `[R, 2]`, each from as many evaluations of a reward."""
 
     gradients: Tensor
 
@@ -81,13 +81,13 @@ class Estimates:
 
 def estimate(
     gaussian: Gaussian,
-    score: Score,
+    reward: Reward,
     baseline: sf.Baseline | None,
     samples: int,
     replications: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Estimates:
-    """Estimate the gradient of the expected score by the mean, again and again.
+    """Estimate the gradient of the expected reward by the mean, again and again.
 
     Every replication is a row with a mean of its own, so one backward pass makes all of them. A
     moving average lives from one call to the next, so it gets them one at a time, in sequence: each
@@ -95,13 +95,13 @@ def estimate(
 
     Args:
         gaussian: the distribution.
-        score: what its samples are worth.
+        reward: what its samples are worth.
         baseline: of the library, or None.
-        samples: evaluations of the score for one estimate.
+        samples: evaluations of the reward for one estimate.
         replications: R, the number of estimates.
         advance: told how many estimates were just made.
     """
-    objective = make_objective(score, baseline, samples)
+    objective = make_objective(reward, baseline, samples)
     rows = 1 if isinstance(baseline, sf.MovingAverage) else replications
     gradients = []
     for _ in range(replications // rows):
@@ -115,15 +115,17 @@ def estimate(
 
 def compare(
     gaussian: Gaussian,
-    score: Score,
+    reward: Reward,
     samples: int,
     replications: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Estimates]:
     """`estimate` with every baseline, at equal numbers of evaluations."""
-    make_objective(score, sf.LeaveOneOut(), samples)  # refuses too few before all the work
+    make_objective(reward, sf.LeaveOneOut(), samples)  # refuses too few before all the work
     return {
-        name: estimate(gaussian, score, make_baseline(name, score), samples, replications, advance)
+        name: estimate(
+            gaussian, reward, make_baseline(name, reward), samples, replications, advance
+        )
         for name in BASELINES
     }
 
@@ -146,7 +148,7 @@ def as_json(found: dict[str, Estimates], truth: Exact) -> dict[str, Any]:
             "variance_ratio_standard_error": 0.0 if name == "none" else by_error,
         }
     return {
-        "expected_score": truth.expected_score,
+        "expected_reward": truth.expected_reward,
         "exact_gradient": truth.gradient.tolist(),
         "quadrature_error": truth.error,
         "estimators": estimators,
@@ -159,13 +161,13 @@ def plain(error: float) -> str:
 
 
 def print_table(numbers: dict[str, Any]) -> None:
-    """What `as_json` gave, and `score`, `samples`, `replications`, for people."""
+    """What `as_json` gave, and `reward`, `samples`, `replications`, for people."""
     x, y = numbers["exact_gradient"]
     table = Table(
         title=f"{numbers['replications']:,} estimates of the gradient by the mean, "
         f"{numbers['samples']} evaluations each",
         caption=f"exact gradient ({x:+.4f}, {y:+.4f}) ± {plain(numbers['quadrature_error'])}, "
-        f"expected score {numbers['expected_score']:+.4f}",
+        f"expected reward {numbers['expected_reward']:+.4f}",
         box=None,
         padding=(0, 2, 0, 0),
         pad_edge=False,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 import sfgrad as sf
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 from applications.runs import RunError
 
 
@@ -51,47 +51,47 @@ START = Gaussian(torch.tensor([0.35, 0.3], dtype=torch.float64), torch.eye(2, dt
 BASELINES = ("none", "constant", "moving-average", "leave-one-out")
 
 
-def make_baseline(name: str, score: Score) -> sf.Baseline | None:
-    """The library's baseline of that name; the constant is the lowest score in the square."""
+def make_baseline(name: str, reward: Reward) -> sf.Baseline | None:
+    """The library's baseline of that name; the constant is the lowest reward in the square."""
     return {
         "none": lambda: None,
-        "constant": lambda: sf.Constant(-score.range[0]),  # costs are minus scores
+        "constant": lambda: sf.Constant(-reward.range[0]),  # costs are minus rewards
         "moving-average": sf.MovingAverage,
         "leave-one-out": sf.LeaveOneOut,
     }[name]()
 
 
-def make_rate(learning_rate: float, score: Score) -> float:
-    """The rate of `update`: the learning rate is per half the range of the score, here ±1."""
-    low, high = score.range
+def make_rate(learning_rate: float, reward: Reward) -> float:
+    """The rate of `update`: the learning rate is per half the range of the reward, here ±1."""
+    low, high = reward.range
     return learning_rate * 2 / (high - low)
 
 
 class Draws(NamedTuple):
-    """What an objective drew: means `[K·R, 2]` (as used), points `[K·R, 2]`, scores `[K·R]`."""
+    """What an objective drew: means `[K·R, 2]` (as used), points `[K·R, 2]`, rewards `[K·R]`."""
 
     means: Tensor
     points: Tensor
-    scores: Tensor
+    rewards: Tensor
 
 
 class ExpectedCost(nn.Module):
-    """Draw one point per row; its cost is minus its score. Here, and only here, the sign turns."""
+    """Draw one point per row; its cost is minus its reward. Here, and only here, the sign turns."""
 
-    def __init__(self, score: Score, baseline: sf.Baseline | None):
+    def __init__(self, reward: Reward, baseline: sf.Baseline | None):
         super().__init__()
-        self.score = score
+        self.reward = reward
         self.point = sf.StochasticNode(sf.ScoreFunction(baseline))
 
     def forward(self, means: Tensor, factors: Tensor) -> tuple[Tensor, Draws]:
         """Costs `[R]` of draws from means `[R, 2]` and factors `[R, 2, 2]`."""
         points = self.point(MultivariateNormal(means, scale_tril=factors, validate_args=False))
-        scores = self.score(points)
-        return -scores, Draws(means, points, scores)
+        rewards = self.reward(points)
+        return -rewards, Draws(means, points, rewards)
 
 
-def make_objective(score: Score, baseline: sf.Baseline | None, samples: int) -> sf.Expectation:
-    """The loss of a batch of Gaussians: minus the expected score, from `samples` draws of each.
+def make_objective(reward: Reward, baseline: sf.Baseline | None, samples: int) -> sf.Expectation:
+    """The loss of a batch of Gaussians: minus the expected reward, from `samples` draws of each.
 
     Raises:
         RunError: there are too few samples.
@@ -102,20 +102,20 @@ def make_objective(score: Score, baseline: sf.Baseline | None, samples: int) -> 
             f"--samples {samples}: "
             + ("leave-one-out compares at least 2" if least == 2 else "draw at least 1")
         )
-    return sf.expectation(ExpectedCost(score, baseline), samples=samples, has_aux=True)
+    return sf.expectation(ExpectedCost(reward, baseline), samples=samples, has_aux=True)
 
 
 class Step(NamedTuple):
     """One update and the draws that it was made from.
 
-    `pulls` `[K, 2]` is what every draw adds: (score − baseline)·∇_μ log p. Their mean is the
-    estimate of the gradient of the expected score with respect to the mean.
+    `pulls` `[K, 2]` is what every draw adds: reward minus baseline, times the score ∇_μ log p. The
+    mean of the pulls is the estimate of the gradient of the expected reward by the mean.
     """
 
     before: Gaussian
     after: Gaussian
     points: Tensor
-    scores: Tensor
+    rewards: Tensor
     pulls: Tensor
 
 
@@ -129,7 +129,7 @@ def update(
     Args:
         gaussian: where to draw.
         objective: from `make_objective`.
-        rate: standard deviations per unit of score.
+        rate: standard deviations per unit of reward.
         covariance: whether the covariance is learned too.
 
     Raises:
@@ -144,11 +144,11 @@ def update(
     if not (after.mean.isfinite().all() and after.factor.isfinite().all()):
         raise RunError(f"a step at rate {rate:.3g} overflows: lower --learning-rate")
     pulls = -len(draws.points) * by_means  # the loss is a cost, and the mean over the draws
-    return Step(gaussian, after, draws.points, draws.scores, pulls)
+    return Step(gaussian, after, draws.points, draws.rewards, pulls)
 
 
-def arrows(gaussian: Gaussian, points: Tensor) -> Tensor:
-    """∇_μ log p at given points: the gradient that each would give if its score were one.
+def scores(gaussian: Gaussian, points: Tensor) -> Tensor:
+    """The scores ∇_μ log p of given points: the gradient that each would give for a reward of 1.
 
     Args:
         gaussian: of density p.
@@ -165,7 +165,7 @@ def arrows(gaussian: Gaussian, points: Tensor) -> Tensor:
     return -len(points) * gradient
 
 
-def expected_score(gaussian: Gaussian, score: Score, samples: int) -> tuple[float, float]:
-    """Mean and standard error of the score over fresh samples."""
-    scores = score(gaussian.sample(samples))
-    return scores.mean().item(), scores.std().item() / samples**0.5
+def expected_reward(gaussian: Gaussian, reward: Reward, samples: int) -> tuple[float, float]:
+    """Mean and standard error of the reward over fresh samples."""
+    rewards = reward(gaussian.sample(samples))
+    return rewards.mean().item(), rewards.std().item() / samples**0.5

@@ -7,8 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from applications.gaussian.gaussian import Step, arrows, expected_score
-from applications.gaussian.scores import Score
+from applications.gaussian.gaussian import Step, expected_reward, scores
+from applications.gaussian.rewards import Reward
 from applications.gaussian.style import (
     BLUE,
     GREEN,
@@ -34,50 +34,50 @@ SHOWN = 120
 """At most so many samples are drawn."""
 
 
-def draw_estimator(step: Step, score: Score, baseline: str, rate: float, fresh: int) -> Figure:
+def draw_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh: int) -> Figure:
     """Draw samples, judge them, move: one update in three panels.
 
     Args:
         step: the update and its draws.
-        score: what was to be raised.
+        reward: what was to be raised.
         baseline: the name of the baseline in use.
         rate: the learning rate.
-        fresh: samples to measure the expected scores with.
+        fresh: samples to measure the expected rewards with.
     """
     with styled():
         figure = Figure(figsize=(11.4, 6.6))
         panels = figure.subplots(1, 3)
         figure.subplots_adjust(left=0.03, right=0.995, top=0.765, bottom=0.235, wspace=0.08)
         title(
-            figure, "The score-function gradient, for scores that need not be differentiable", 0.03
+            figure, "The score-function gradient, for rewards that need not be differentiable", 0.03
         )
         count = len(step.points)
         step = step._replace(points=step.points[:SHOWN], pulls=step.pulls[:SHOWN])
         for axes in panels:
             plane(axes)
         worth = "f(x)" if baseline == "none" else "(f(x) - b)"
-        patches = ground(panels[1], score)
-        ground(panels[2], score)
+        patches = ground(panels[1], reward)
+        ground(panels[2], reward)
         _samples(panels[0], step, count)
         _judged(panels[1], step, worth, patches)
-        _moved(panels[2], step, score, fresh)
-        score_function = r"\nabla_{\!\mu}\,\log p"
+        _moved(panels[2], step, reward, fresh)
+        score = r"\nabla_{\!\mu}\,\log p"
         figure.text(
             0.03,
             0.06,
-            rf"$\nabla_{{\!\mu}}\;\mathrm{{E}}[f(x)]\;=\;\mathrm{{E}}[\,{worth}\;{score_function}(x)\,]"
+            rf"$\nabla_{{\!\mu}}\;\mathrm{{E}}[f(x)]\;=\;\mathrm{{E}}[\,{worth}\;{score}(x)\,]"
             rf"\;\approx\;\dfrac{{1}}{{{count}}}\,\sum_i\,"
-            rf"{worth.replace('x', 'x_i')}\;{score_function}(x_i)$",
+            rf"{worth.replace('x', 'x_i')}\;{score}(x_i)$",
             fontsize=14,
             va="center",
         )
-        b = "" if baseline == "none" else f" $b$: {name_of(baseline, score)}."
+        b = "" if baseline == "none" else f" $b$: {name_of(baseline, reward)}."
         figure.text(
             0.995,
             0.06,
             f"Step: {rate:.3g} × covariance × average.{b}\n"
             f"Arrows at samples: {SHORTENED:g} of their length.\n"
-            f"Expected scores: {fresh:,} fresh samples.",
+            f"Expected rewards: {fresh:,} fresh samples.",
             fontsize=9.5,
             ha="right",
             va="center",
@@ -106,14 +106,14 @@ def _arrows(axes: Axes, points: Tensor, vectors: Tensor, **colours: object) -> N
 def _samples(axes: Axes, step: Step, count: int) -> None:
     samples = f"{count} samples" if count <= SHOWN else f"{SHOWN} of {count:,} samples"
     contours(axes, step.before, color=BLUE, lw=1.2)
-    _arrows(axes, step.points, arrows(step.before, step.points), color="#6FB0D8")
+    _arrows(axes, step.points, scores(step.before, step.points), color="#6FB0D8")
     axes.scatter(*step.points.T.numpy(), s=16, c=BLUE, ec="white", lw=0.5, zorder=5)
     heading(
         axes,
         "1  Draw",
-        "Samples $x$ of a Gaussian $p$. Each arrow\n"
-        "says where to move the mean to make its\n"
-        "sample more probable.",
+        "Samples $x$ of a Gaussian $p$. The arrow at\n"
+        "each, its score, says where to move the\n"
+        "mean to make that sample more probable.",
     )
     legend(
         axes,
@@ -124,9 +124,9 @@ def _samples(axes: Axes, step: Step, count: int) -> None:
 
 
 def _judged(axes: Axes, step: Step, worth: str, patches: list[Patch]) -> None:
-    around = arrows(step.before, step.points)
-    good = (step.pulls * around).sum(1) > 0
-    longest = (step.pulls.norm(dim=1) / around.norm(dim=1)).max().clamp_min(1e-12)
+    score = scores(step.before, step.points)
+    good = (step.pulls * score).sum(1) > 0
+    longest = (step.pulls.norm(dim=1) / score.norm(dim=1)).max().clamp_min(1e-12)
     shown = torch.where(good.unsqueeze(1), step.pulls, -step.pulls) / longest
     contours(axes, step.before, color=GREY, lw=0.8)
     _arrows(axes, step.points[~good], shown[~good], fc="white", ec=RED, lw=0.8)
@@ -135,7 +135,7 @@ def _judged(axes: Axes, step: Step, worth: str, patches: list[Patch]) -> None:
     heading(
         axes,
         "2  Judge",
-        "A score $f(x)$ for each; $f$ may even jump.\n"
+        "A reward $f(x)$ for each; $f$ may even jump.\n"
         "Average the green arrows and the reversed\n"
         "red ones: that is the gradient.",
     )
@@ -148,9 +148,9 @@ def _judged(axes: Axes, step: Step, worth: str, patches: list[Patch]) -> None:
     )
 
 
-def _moved(axes: Axes, step: Step, score: Score, fresh: int) -> None:
+def _moved(axes: Axes, step: Step, reward: Reward, fresh: int) -> None:
     (low, low_error), (high, high_error) = (
-        expected_score(gaussian, score, fresh) for gaussian in (step.before, step.after)
+        expected_reward(gaussian, reward, fresh) for gaussian in (step.before, step.after)
     )
     contours(axes, step.before, color=GREY, lw=1.2, ls=(0, (4, 3)))
     contours(axes, step.after, color=BLUE, lw=1.6)
@@ -162,13 +162,13 @@ def _moved(axes: Axes, step: Step, score: Score, fresh: int) -> None:
         zorder=6,
     )
     verb = "rises" if high > low else "falls"
-    scores = [f"{signed(s, '+.3f')} ± {e:.3f}" for s, e in ((low, low_error), (high, high_error))]
+    rewards = [f"{signed(r, '+.3f')} ± {e:.3f}" for r, e in ((low, low_error), (high, high_error))]
     heading(
         axes,
         "3  Move",
         "One step along that average.\n"
-        f"The expected score {verb}, on fresh samples,\n"
-        f"from {scores[0]} to {scores[1]}.",
+        f"On fresh samples the expected reward {verb}\n"
+        f"from {rewards[0]} to {rewards[1]}.",
     )
     legend(
         axes,

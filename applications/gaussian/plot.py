@@ -23,12 +23,12 @@ from applications.gaussian.gaussian import (
     update,
 )
 from applications.gaussian.panels import draw_estimator
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 from applications.gaussian.style import save
 from applications.gaussian.training import Config, Snapshot, course
 
 FRESH = 200_000
-"""Samples to measure the expected scores of the three panels with."""
+"""Samples to measure the expected rewards of the three panels with."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
 def estimator(
     folder: Path,
     formats: list[str],
-    score: Score,
+    reward: Reward,
     *,
     samples: int,
     baseline: str,
@@ -53,44 +53,44 @@ def estimator(
     """`estimator.*`: one update in three panels."""
     torch.manual_seed(seed)
     with progress("three panels", 1) as advance:
-        objective = make_objective(score, make_baseline(baseline, score), samples)
-        rate = make_rate(learning_rate, score)
+        objective = make_objective(reward, make_baseline(baseline, reward), samples)
+        rate = make_rate(learning_rate, reward)
         step = update(START, objective, rate, covariance)
-        figure = draw_estimator(step, score, baseline, rate, FRESH)
+        figure = draw_estimator(step, reward, baseline, rate, FRESH)
         save(figure, folder / "estimator", formats)
         advance(1)
 
 
-def baselines(folder: Path, formats: list[str], score: Score, **settings: Any) -> dict[str, Any]:
+def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any) -> dict[str, Any]:
     """`baselines.*`: clouds of estimates, and `baselines.json`; returns what that holds."""
-    numbers, found, truth = comparison(START, score, **settings)
-    figure = draw_baselines(found, truth, score, settings["samples"])
+    numbers, found, truth = comparison(START, reward, **settings)
+    figure = draw_baselines(found, truth, reward, settings["samples"])
     save(figure, folder / "baselines", formats)
     (folder / "baselines.json").write_text(json.dumps(numbers, indent=2) + "\n")
     return numbers
 
 
 def comparison(
-    gaussian: Gaussian, score: Score, *, samples: int, replications: int, seed: int
+    gaussian: Gaussian, reward: Reward, *, samples: int, replications: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Estimates], Exact]:
     """All baselines side by side: the numbers, the estimates, the truth."""
     torch.manual_seed(seed)
     with progress("baselines", len(BASELINES) * replications) as advance:
-        found = compare(gaussian, score, samples, replications, advance)
-        truth = exact(gaussian, score)
+        found = compare(gaussian, reward, samples, replications, advance)
+        truth = exact(gaussian, reward)
     settings = {"samples": samples, "replications": replications, "seed": seed}
-    return {"score": score.name, **settings, **as_json(found, truth)}, found, truth
+    return {"reward": reward.name, **settings, **as_json(found, truth)}, found, truth
 
 
 def learning(
-    folder: Path, score: Score, config: Config, history: list[Snapshot], frames: int
+    folder: Path, reward: Reward, config: Config, history: list[Snapshot], frames: int
 ) -> list[Snapshot]:
     """`learning.gif`: the course of a training, which is made here if there is none."""
     if not history:
         with progress("learning", config.steps + 1) as advance:
-            history = course(config, score, advance)
+            history = course(config, reward, advance)
     torch.manual_seed(config.seed)
     frames = min(frames, len(history))
     with progress("animation", frames) as advance:
-        write_gif(history, score, folder / "learning.gif", frames, config.samples, advance)
+        write_gif(history, reward, folder / "learning.gif", frames, config.samples, advance)
     return history

@@ -1,4 +1,4 @@
-"""What the pictures share: palette, score in the background, contours, files.
+"""What the pictures share: palette, reward in the background, contours, files.
 
 Colours are those of Okabe and Ito, which the colour-blind can tell apart; good and bad differ in
 shape as well, for a grey print.
@@ -20,12 +20,12 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from applications.gaussian.gaussian import Gaussian
-from applications.gaussian.scores import LIMIT, Score
+from applications.gaussian.rewards import LIMIT, Reward
 
 BLUE, GREEN, RED, INK, GREY = "#0072B2", "#009E73", "#D55E00", "#222222", "#777777"
-GROUND = LinearSegmentedColormap.from_list("score", ["#FBF4EE", "#B4DFD1"])
+GROUND = LinearSegmentedColormap.from_list("reward", ["#FBF4EE", "#B4DFD1"])
 PIXELS = 600
-"""Resolution of the score in the background."""
+"""Resolution of the reward in the background."""
 RULES = {
     "font.size": 11,
     "text.color": INK,
@@ -54,18 +54,18 @@ def plane(axes: Axes) -> None:
 
 
 @lru_cache(maxsize=1)
-def _lattice(score: Score, pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ticks `[P]` at the middle of the pixels, and the score `[P, P]`, rows from low to high x₂."""
+def _lattice(reward: Reward, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ticks `[P]` at the middle of the pixels, and rewards `[P, P]`, rows from low to high x₂."""
     half = LIMIT / pixels
     ticks = torch.linspace(-LIMIT + half, LIMIT - half, pixels, dtype=torch.float64)
-    values = score(torch.cartesian_prod(ticks, ticks)).view(pixels, pixels).T
+    values = reward(torch.cartesian_prod(ticks, ticks)).view(pixels, pixels).T
     return ticks.numpy(), values.numpy()
 
 
-def ground(axes: Axes, score: Score) -> list[Patch]:
-    """The score in the background; returns legend entries for its lowest and highest value."""
-    ticks, values = _lattice(score, PIXELS)
-    low, high = score.range
+def ground(axes: Axes, reward: Reward) -> list[Patch]:
+    """The reward in the background; returns legend entries for its lowest and highest value."""
+    ticks, values = _lattice(reward, PIXELS)
+    low, high = reward.range
     extent = (-LIMIT, LIMIT, -LIMIT, LIMIT)
     shown = {"cmap": GROUND, "vmin": low, "vmax": high, "interpolation": "nearest"}
     axes.imshow(values, origin="lower", extent=extent, zorder=0, **shown)
@@ -74,8 +74,8 @@ def ground(axes: Axes, score: Score) -> list[Patch]:
         axes.contour(ticks, ticks, values, [level], colors=GREEN, linewidths=0.9, zorder=1)
     low, high = (round(value / (high - low), 4) * (high - low) for value in (low, high))
     return [
-        Patch(fc=GROUND(1.0), ec=GREEN, lw=0.8, label=f"score {signed(high)}"),
-        Patch(fc=GROUND(0.0), ec=GREY, lw=0.4, label=f"score {signed(low)}"),
+        Patch(fc=GROUND(1.0), ec=GREEN, lw=0.8, label=f"reward {signed(high)}"),
+        Patch(fc=GROUND(0.0), ec=GREY, lw=0.4, label=f"reward {signed(low)}"),
     ]
 
 
@@ -120,9 +120,9 @@ def legend(axes: Axes, *entries: Artist) -> None:
     )
 
 
-def name_of(baseline: str, score: Score) -> str:
+def name_of(baseline: str, reward: Reward) -> str:
     """A baseline as a reader likes it."""
-    value = f" {score.range[0]:.3g}".replace("-", "−") if baseline == "constant" else ""
+    value = f" {reward.range[0]:.3g}".replace("-", "−") if baseline == "constant" else ""
     return {"none": "no baseline"}.get(baseline, baseline.replace("moving-", "moving ")) + value
 
 

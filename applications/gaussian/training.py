@@ -12,29 +12,29 @@ import sfgrad as sf
 from applications.gaussian.gaussian import (
     START,
     Gaussian,
-    expected_score,
+    expected_reward,
     make_baseline,
     make_objective,
     make_rate,
     update,
 )
-from applications.gaussian.scores import Score
+from applications.gaussian.rewards import Reward
 from applications.runs import Display, Run, StopSignals, sparkline
 
 FRESH = 10_000
-"""Samples to measure the expected score with after every update."""
+"""Samples to measure the expected reward with after every update."""
 
 
 @dataclass(frozen=True)
 class Config:
     """What a training was asked for."""
 
-    score: str | None = None
+    reward: str | None = None
     """`module:function`, an image, or None for the built-in regions."""
     samples: int = 100
     """Draws for one update."""
     learning_rate: float = 0.1
-    """Standard deviations per half the range of the score."""
+    """Standard deviations per half the range of the reward."""
     baseline: str = "leave-one-out"
     """One of `BASELINES`."""
     seed: int = 0
@@ -50,65 +50,65 @@ LIMITS = ("steps", "seconds")
 
 
 class Snapshot(NamedTuple):
-    """The Gaussian after `update` updates, and its score over fresh samples."""
+    """The Gaussian after `update` updates, and its expected reward, measured on fresh samples."""
 
     update: int
     gaussian: Gaussian
-    expected_score: float
+    expected_reward: float
     standard_error: float
 
 
 def learn(
-    gaussian: Gaussian, score: Score, objective: sf.Expectation, rate: float, begin: int = 0
+    gaussian: Gaussian, reward: Reward, objective: sf.Expectation, rate: float, begin: int = 0
 ) -> Iterator[Snapshot]:
     """Update for ever: a snapshot of the start, then one after every update.
 
     Nothing but the form of the step keeps the covariance from collapsing: taken in the Gaussian's
-    own units it never loses the positive diagonal, and where all scores agree, nothing pulls.
+    own units it never loses the positive diagonal, and where all rewards agree, nothing pulls.
     """
     while True:
-        yield Snapshot(begin, gaussian, *expected_score(gaussian, score, FRESH))
+        yield Snapshot(begin, gaussian, *expected_reward(gaussian, reward, FRESH))
         gaussian = update(gaussian, objective, rate).after
         begin += 1
 
 
 def course(
-    config: Config, score: Score, advance: Callable[[int], None] = lambda _: None
+    config: Config, reward: Reward, advance: Callable[[int], None] = lambda _: None
 ) -> list[Snapshot]:
     """All of a training, kept in memory; `advance` is told how many snapshots were just taken."""
     torch.manual_seed(config.seed)
-    objective = make_objective(score, make_baseline(config.baseline, score), config.samples)
+    objective = make_objective(reward, make_baseline(config.baseline, reward), config.samples)
     snapshots = []
-    rate = make_rate(config.learning_rate, score)
-    for now in islice(learn(START, score, objective, rate), config.steps + 1):
+    rate = make_rate(config.learning_rate, reward)
+    for now in islice(learn(START, reward, objective, rate), config.steps + 1):
         snapshots.append(now)
         advance(1)
     return snapshots
 
 
-def train(config: Config, score: Score, run: Run) -> bool:
+def train(config: Config, reward: Reward, run: Run) -> bool:
     """Learn into a run folder, shown live.
 
     Returns:
         Whether it came to its end; False when it was stopped.
     """
     torch.manual_seed(config.seed)
-    objective = make_objective(score, make_baseline(config.baseline, score), config.samples)
+    objective = make_objective(reward, make_baseline(config.baseline, reward), config.samples)
     gaussian, begin, before = START, 0, 0.0
     if run.state is not None:
         gaussian, begin, before = gaussian_of(run.state), run.state["update"], run.state["seconds"]
         objective.load_state_dict(run.state["objective"])
-    rate = make_rate(config.learning_rate, score)
-    snapshots = learn(gaussian, score, objective, rate, begin)
+    rate = make_rate(config.learning_rate, reward)
+    snapshots = learn(gaussian, reward, objective, rate, begin)
     if run.state is not None:
         next(snapshots)  # the folder has this one
         torch.set_rng_state(run.state["random"])
         if begin >= config.steps:
             return True
-    started, scores = time.monotonic(), []
-    with StopSignals() as stop, Display("A Gaussian learns where the score is high") as display:
+    started, rewards = time.monotonic(), []
+    with StopSignals() as stop, Display("A Gaussian learns where the reward is high") as display:
         for now in snapshots:
-            scores.append(now.expected_score)
+            rewards.append(now.expected_reward)
             metrics = as_metrics(now, before + time.monotonic() - started)
             run.log(metrics)
             state = {"objective": objective.state_dict(), "random": torch.get_rng_state()}
@@ -118,8 +118,8 @@ def train(config: Config, score: Score, run: Run) -> bool:
             display.show(
                 lambda now=now: {
                     "update": f"{now.update}/{config.steps}",
-                    "expected score": f"{now.expected_score:+.3f} ± {now.standard_error:.3f}",
-                    "so far": sparkline(scores),
+                    "expected reward": f"{now.expected_reward:+.3f} ± {now.standard_error:.3f}",
+                    "so far": sparkline(rewards),
                 },
                 now=done or stop.requested,
             )
@@ -133,7 +133,7 @@ def as_metrics(now: Snapshot, seconds: float) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "update": now.update,
-        "expected_score": now.expected_score,
+        "expected_reward": now.expected_reward,
         "standard_error": now.standard_error,
         "mean": now.gaussian.mean.tolist(),
         "factor": now.gaussian.factor.tolist(),
@@ -148,5 +148,5 @@ def gaussian_of(record: dict[str, Any]) -> Gaussian:
 
 def snapshot_of(metrics: dict[str, Any]) -> Snapshot:
     """What a line of metrics recorded."""
-    scores = metrics["expected_score"], metrics["standard_error"]
-    return Snapshot(metrics["update"], gaussian_of(metrics), *scores)
+    reward, error = metrics["expected_reward"], metrics["standard_error"]
+    return Snapshot(metrics["update"], gaussian_of(metrics), reward, error)

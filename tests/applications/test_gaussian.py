@@ -16,13 +16,13 @@ from applications.gaussian.gaussian import (
     BASELINES,
     START,
     Gaussian,
-    arrows,
-    expected_score,
+    expected_reward,
     make_baseline,
     make_objective,
+    scores,
     update,
 )
-from applications.gaussian.scores import LIMIT, Score, find_score
+from applications.gaussian.rewards import LIMIT, Reward, find_reward
 from applications.gaussian.training import Config, course
 from applications.runs import RunError, read_metrics
 
@@ -39,7 +39,7 @@ def threshold(comparisons):
 
 @pytest.fixture(scope="module")
 def regions():
-    return find_score(None)
+    return find_reward(None)
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +50,21 @@ def truth(regions):
 # ---------------------------------------------------------------- the gradient
 
 
-def test_arrows_are_the_closed_form():
+def test_scores_are_the_closed_form():
     points = TILTED.sample(50)
     covariance = TILTED.factor @ TILTED.factor.T
     expected = torch.linalg.solve(covariance, (points - TILTED.mean).T).T
-    torch.testing.assert_close(arrows(TILTED, points), expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(scores(TILTED, points), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_pulls_are_score_minus_baseline_times_arrow(baseline, regions):
+def test_pulls_are_reward_minus_baseline_times_score(baseline, regions):
     torch.manual_seed(0)
     step = update(TILTED, make_objective(regions, make_baseline(baseline, regions), 6), 0.5)
-    others = (step.scores.sum() - step.scores) / 5
+    others = (step.rewards.sum() - step.rewards) / 5
     offset = {"none": 0.0, "constant": -1.0, "moving-average": 0.0, "leave-one-out": others}
-    weight = (step.scores - offset[baseline]).unsqueeze(1)
-    torch.testing.assert_close(step.pulls, weight * arrows(TILTED, step.points), rtol=1e-9, atol=0)
+    weight = (step.rewards - offset[baseline]).unsqueeze(1)
+    torch.testing.assert_close(step.pulls, weight * scores(TILTED, step.points), rtol=1e-9, atol=0)
 
 
 def test_the_step_of_the_mean_is_rate_times_covariance_times_mean_pull(regions):
@@ -87,11 +87,11 @@ def test_only_the_mean_moves_without_covariance(regions):
 
 def test_quadrature_of_a_step_function():
     """P(x₁ > c) and its derivative by μ₁, the density at c; nothing happens along μ₂."""
-    step = Score(lambda points: points[:, 0] > 1.0, "step")
+    step = Reward(lambda points: points[:, 0] > 1.0, "step")
     mean, deviation = TILTED.mean[0].item(), TILTED.factor[0, 0].item()
     normal = NormalDist(mean, deviation)
     found = exact(TILTED, step, cells=1200)
-    assert found.expected_score == pytest.approx(1 - normal.cdf(1.0), abs=3e-3)
+    assert found.expected_reward == pytest.approx(1 - normal.cdf(1.0), abs=3e-3)
     assert found.gradient[0].item() == pytest.approx(normal.pdf(1.0), abs=5e-3)
     assert abs(found.gradient[1].item()) < 1e-3
 
@@ -109,9 +109,9 @@ class SeesItself(sf.Baseline):
         return cost_to_go.mean(1, keepdim=True)
 
 
-def off(baseline, score, truth, replications=10_000):
+def off(baseline, reward, truth, replications=10_000):
     torch.manual_seed(1)
-    found = estimate(START, score, baseline, samples=4, replications=replications)
+    found = estimate(START, reward, baseline, samples=4, replications=replications)
     return found.z(truth).abs().max().item()
 
 
@@ -139,33 +139,33 @@ def test_baselines_lower_the_variance(name, regions):
 # ---------------------------------------------------------------- learning
 
 
-def test_one_update_raises_the_expected_score(regions):
+def test_one_update_raises_the_expected_reward(regions):
     torch.manual_seed(0)
     step = update(START, make_objective(regions, None, 80), 3.0, covariance=False)
     (low, low_error), (high, high_error) = (
-        expected_score(gaussian, regions, 50_000) for gaussian in (step.before, step.after)
+        expected_reward(gaussian, regions, 50_000) for gaussian in (step.before, step.after)
     )
     assert (high - low) / math.hypot(low_error, high_error) > threshold(1)
 
 
 @pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
-def test_learning_ends_where_the_score_is_high(baseline, regions):
+def test_learning_ends_where_the_reward_is_high(baseline, regions):
     history = course(Config(baseline=baseline, learning_rate=0.2, steps=80), regions)
-    assert history[0].expected_score < -0.8
-    assert history[-1].expected_score > 0.8
+    assert history[0].expected_reward < -0.8
+    assert history[-1].expected_reward > 0.8
     assert (history[-1].gaussian.factor.diagonal() > 0.03).all()
 
 
-# ---------------------------------------------------------------- scores
+# ---------------------------------------------------------------- rewards
 
 
 def test_an_image_is_bright_where_it_is_good(tmp_path):
     picture = Image.new("L", (4, 2), 0)
     picture.putpixel((3, 0), 255)  # top right
     picture.save(tmp_path / "image.png")
-    score = find_score(str(tmp_path / "image.png"))
+    reward = find_reward(str(tmp_path / "image.png"))
     points = torch.tensor([[0.9, 0.5], [0.9, -0.5], [-0.9, 0.5], [0.9, 1.1]], dtype=torch.float64)
-    assert score(points * LIMIT).tolist() == [1, -1, -1, -1]
+    assert reward(points * LIMIT).tolist() == [1, -1, -1, -1]
 
 
 OWN = """
@@ -190,39 +190,39 @@ number = 3
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (tmp_path / "own_scores.py").write_text(OWN)
+    (tmp_path / "own_rewards.py").write_text(OWN)
     (tmp_path / "broken.png").write_bytes(b"not an image")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    sys.modules.pop("own_scores", None)
+    sys.modules.pop("own_rewards", None)
 
 
 @pytest.mark.parametrize("name", ["right", "array", "boolean"])
-def test_ones_own_score_may_return_tensor_array_or_boolean(name, own):
-    scores = find_score(f"own_scores:{name}")(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
-    assert scores.dtype == torch.float64
-    assert scores[0] > scores[1]
+def test_ones_own_reward_may_return_tensor_array_or_boolean(name, own):
+    rewards = find_reward(f"own_rewards:{name}")(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+    assert rewards.dtype == torch.float64
+    assert rewards[0] > rewards[1]
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("no_such_module:f", "'no_such_module' cannot be imported"),
-        ("own_scores:absent", "has no function 'absent'"),
-        ("own_scores:number", "is a int: name a function"),
-        ("own_scores:wide", r"returned shape \[\d+, 2\].*return one score per point"),
-        ("own_scores:undefined", "is NaN or infinite at"),
-        ("own_scores:failing", "KeyError: 'missing'"),
-        ("own_scores:flat", "there is nothing to raise"),
+        ("own_rewards:absent", "has no function 'absent'"),
+        ("own_rewards:number", "is a int: name a function"),
+        ("own_rewards:wide", r"returned shape \[\d+, 2\].*return one reward per point"),
+        ("own_rewards:undefined", "is NaN or infinite at"),
+        ("own_rewards:failing", "KeyError: 'missing'"),
+        ("own_rewards:flat", "there is nothing to raise"),
         ("broken.png", "is no image that can be read"),
         ("absent.png", "there is no such image"),
     ],
 )
-def test_a_score_that_does_not_work_is_refused(spec, message, own, capsys):
+def test_a_reward_that_does_not_work_is_refused(spec, message, own, capsys):
     with pytest.raises(RunError, match=message):
-        find_score(spec)
-    assert main(["evaluate", "--score", spec, "--json"]) == 2
+        find_reward(spec)
+    assert main(["evaluate", "--reward", spec, "--json"]) == 2
     out, err = capsys.readouterr()
     assert not out
     assert re.search(message, err)
@@ -248,16 +248,16 @@ def test_plot_writes_every_picture(tmp_path):
     numbers = json.loads((tmp_path / "baselines.json").read_text())
     assert list(numbers["estimators"]) == list(BASELINES)
     assert numbers["samples"] == 10
-    assert "expected score" in done.stdout
+    assert "expected reward" in done.stdout
     assert "animation" in done.stderr
 
 
 def test_evaluate_prints_one_json_object(own, capsys):
-    options = ["--score", "own_scores:right", "--samples", "8", "--replications", "30", "--json"]
+    options = ["--reward", "own_rewards:right", "--samples", "8", "--replications", "30", "--json"]
     assert main(["evaluate", *options]) == 0
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["exact_gradient"] == pytest.approx([1, 0], abs=1e-6)
-    assert numbers["expected_score"] == pytest.approx(START.mean[0].item(), abs=1e-6)
+    assert numbers["expected_reward"] == pytest.approx(START.mean[0].item(), abs=1e-6)
     assert numbers["estimators"]["none"]["variance_ratio"] == 1
 
 
@@ -310,4 +310,4 @@ def test_a_training_goes_on_where_it_stopped(tmp_path, capsys):
     assert main(["evaluate", "--run-dir", str(parts), "--json", "--replications", "2"]) == 0
     there = json.loads(capsys.readouterr().out)
     last = ours[-1]
-    assert abs(there["expected_score"] - last["expected_score"]) < 6 * last["standard_error"]
+    assert abs(there["expected_reward"] - last["expected_reward"]) < 6 * last["standard_error"]

@@ -1,4 +1,4 @@
-"""Score functions: what a sample is worth. A score is to be raised, whatever its unit.
+"""Reward functions: what a sample is worth. A reward is to be raised, whatever its unit.
 
 The library minimises costs; the sign is turned once, in `gaussian.ExpectedCost`.
 """
@@ -22,11 +22,11 @@ REGIONS = ((-1.15, -0.8, 1.2, 0.6, -40.0), (0.6, -1.75, 0.45, 0.45, 0.0), (1.8, 
 """Ellipses worth +1: centre x, y, half axes, degrees from the x axis to the first half axis."""
 
 
-class Score:
-    """A score function that checks what it is given back.
+class Reward:
+    """A reward function that checks what it is given back.
 
     Args:
-        function: maps points `[N, 2]`, float64, to scores `[N]`, a tensor or an array.
+        function: maps points `[N, 2]`, float64, to rewards `[N]`, a tensor or an array.
         name: for titles and errors.
     """
 
@@ -35,37 +35,37 @@ class Score:
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest score in the plotted square."""
+        """Lowest and highest reward in the plotted square."""
         ticks = torch.linspace(-LIMIT, LIMIT, 401, dtype=torch.float64)
-        scores = self(torch.cartesian_prod(ticks, ticks))
-        return scores.min().item(), scores.max().item()
+        rewards = self(torch.cartesian_prod(ticks, ticks))
+        return rewards.min().item(), rewards.max().item()
 
     @torch.no_grad()
     def __call__(self, points: Tensor) -> Tensor:
-        """Scores `[N]`, float64.
+        """Rewards `[N]`, float64.
 
         Raises:
             RunError: the function fails, or returns another shape, NaN or infinity.
         """
         try:
-            scores = torch.as_tensor(self.function(points)).to(torch.float64)
+            rewards = torch.as_tensor(self.function(points)).to(torch.float64)
         except Exception as error:
             raise RunError(
-                f"score function {self.name} failed on a float64 tensor of points "
+                f"reward function {self.name} failed on a float64 tensor of points "
                 f"{list(points.shape)}: {type(error).__name__}: {error}"
             ) from error
-        if scores.shape != points.shape[:1]:
+        if rewards.shape != points.shape[:1]:
             raise RunError(
-                f"score function {self.name} returned shape {list(scores.shape)} for points "
-                f"{list(points.shape)}: return one score per point, [{len(points)}]"
+                f"reward function {self.name} returned shape {list(rewards.shape)} for points "
+                f"{list(points.shape)}: return one reward per point, [{len(points)}]"
             )
-        if not scores.isfinite().all():
-            bad = points[~scores.isfinite()][0].tolist()
+        if not rewards.isfinite().all():
+            bad = points[~rewards.isfinite()][0].tolist()
             raise RunError(
-                f"score function {self.name} is NaN or infinite at ({bad[0]:.3g}, {bad[1]:.3g}): "
-                "return a finite score everywhere"
+                f"reward function {self.name} is NaN or infinite at ({bad[0]:.3g}, {bad[1]:.3g}): "
+                "return a finite reward everywhere"
             )
-        return scores
+        return rewards
 
 
 def regions(points: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def regions(points: Tensor) -> Tensor:
     return torch.where(good, 1.0, -1.0)
 
 
-def from_image(path: Path) -> Score:
+def from_image(path: Path) -> Reward:
     """Bright is good: grey levels become [−1, 1] over the plotted square, −1 outside of it."""
     try:
         with Image.open(path) as image:
@@ -103,47 +103,49 @@ def from_image(path: Path) -> Score:
         pixels = grey[row.clamp(0, height - 1), column.clamp(0, width - 1)]
         return torch.where(inside, pixels, -1.0)
 
-    return Score(look_up, path.name)
+    return Reward(look_up, path.name)
 
 
-def from_module(spec: str) -> Score:
+def from_module(spec: str) -> Reward:
     """The function that `module:function` names."""
     module_name, _, name = spec.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), name)
     except AttributeError as error:
-        raise RunError(f"module {module_name} has no function {name!r} (--score {spec})") from error
+        raise RunError(
+            f"module {module_name} has no function {name!r} (--reward {spec})"
+        ) from error
     except Exception as error:
         raise RunError(
-            f"module {module_name!r} cannot be imported (--score {spec}): "
+            f"module {module_name!r} cannot be imported (--reward {spec}): "
             f"{type(error).__name__}: {error}"
         ) from error
     if not callable(function):
         raise RunError(f"{spec} is a {type(function).__name__}: name a function")
-    return Score(function, spec)
+    return Reward(function, spec)
 
 
-def find_score(spec: str | None) -> Score:
-    """The score function that `--score` asks for, tried out on the plotted square.
+def find_reward(spec: str | None) -> Reward:
+    """The reward function that `--reward` asks for, tried out on the plotted square.
 
     Args:
         spec: `module:function`, the path of an image, or None for `regions`.
 
     Raises:
-        RunError: there is no such thing, it fails, or it gives every point the same score.
+        RunError: there is no such thing, it fails, or it gives every point the same reward.
     """
     if spec is None:
-        score = Score(regions, "regions")
+        reward = Reward(regions, "regions")
     elif Path(spec).is_file():
-        score = from_image(Path(spec))
+        reward = from_image(Path(spec))
     elif ":" in spec:
-        score = from_module(spec)
+        reward = from_module(spec)
     else:
-        raise RunError(f"--score {spec}: there is no such image, and it is no module:function")
-    low, high = score.range
+        raise RunError(f"--reward {spec}: there is no such image, and it is no module:function")
+    low, high = reward.range
     if low == high:
         raise RunError(
-            f"score function {score.name} is {low:g} all over the plotted square, "
+            f"reward function {reward.name} is {low:g} all over the plotted square, "
             f"[-{LIMIT}, {LIMIT}]²: there is nothing to raise"
         )
-    return score
+    return reward
