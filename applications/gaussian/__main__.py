@@ -80,14 +80,16 @@ def run_plot(options: argparse.Namespace) -> None:
     except OSError as error:
         raise RunError(f"{folder} cannot be made ({error.strerror})") from error
     panels = asked(options, PANELS)
-    pictures.estimator(folder, options.format, reward, **panels, covariance=options.covariance)
+    panels["covariance"] = options.covariance
+    step = pictures.estimator(folder, options.format, reward, **panels)
+    pictures.page(folder, reward, step, **panels)
     numbers = pictures.baselines(folder, options.format, reward, **asked(options, COMPARED))
     history = [snapshot_of(line) for line in metrics]
     history = pictures.learning(folder, reward, config, history, options.frames)
     print_table(numbers)
     first, last = history[0].expected_reward, history[-1].expected_reward
     print(f"learning: expected reward {first:+.3f} → {last:+.3f} in {history[-1].update} updates")
-    print(f"pictures: {folder}")
+    print(f"pictures: {folder}; to play with: {folder / 'index.html'}")
 
 
 def formats(text: str) -> list[str]:
@@ -124,7 +126,7 @@ def commands() -> Commands:
     one.add_argument("--replications", type=number(int, 2), help="estimates per baseline (2000)")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
-    one = command("plot", run_plot, "Make the pictures.")
+    one = command("plot", run_plot, "Make the pictures, and a page to play with.")
     learner(one, "panels 3, learning 0.1")
     one.add_argument("--replications", type=number(int, 2), help="dots per baseline (2000)")
     one.add_argument("--frames", type=number(int, 1), default=60, help="of the animation (60)")

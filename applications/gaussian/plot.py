@@ -17,13 +17,15 @@ from applications.gaussian.gaussian import (
     BASELINES,
     START,
     Gaussian,
+    Step,
     make_baseline,
     make_objective,
     make_rate,
     update,
 )
+from applications.gaussian.page import CELLS, build, picture_text, state_text
 from applications.gaussian.panels import draw_estimator
-from applications.gaussian.rewards import Reward
+from applications.gaussian.rewards import LIMIT, Reward, regions
 from applications.gaussian.style import save
 from applications.gaussian.training import Config, Snapshot, course
 
@@ -49,8 +51,8 @@ def estimator(
     learning_rate: float,
     seed: int,
     covariance: bool,
-) -> None:
-    """`estimator.*`: one update in three panels."""
+) -> Step:
+    """`estimator.*`: one update in three panels; returns the update."""
     torch.manual_seed(seed)
     with progress("three panels", 1) as advance:
         objective = make_objective(reward, make_baseline(baseline, reward), samples)
@@ -59,6 +61,52 @@ def estimator(
         figure = draw_estimator(step, reward, baseline, rate, FRESH)
         save(figure, folder / "estimator", formats)
         advance(1)
+    return step
+
+
+MOST_DRAWS = 500
+"""The page draws at most so many samples; `LARGEST_SAMPLE` of `web/state.js`."""
+
+
+def page(
+    folder: Path,
+    reward: Reward,
+    step: Step,
+    *,
+    samples: int,
+    baseline: str,
+    learning_rate: float,
+    seed: int,
+    covariance: bool,
+) -> None:
+    """`index.html`: the same update to play with, from the same draws."""
+    low, high = reward.range
+    fields = {
+        "samples": min(samples, MOST_DRAWS),
+        "seed": seed,
+        "baseline": baseline,
+        "rate": make_rate(learning_rate, reward),
+        "covariance": int(covariance),
+        "reward": page_reward(reward),
+        "shift": (high + low) / 2,
+        "scale": (high - low) / 2,
+        "constant": low,
+    }
+    if samples <= MOST_DRAWS:
+        fields["draws"] = step.points.flatten().tolist()
+    (folder / "index.html").write_text(build(state_text(**fields)), encoding="utf-8")
+
+
+def page_reward(reward: Reward) -> str:
+    """A reward as the page has it: 256 grey levels from the lowest to the highest."""
+    if reward.function is regions:
+        return "regions"
+    low, high = reward.range
+    side = 2 * LIMIT / CELLS
+    across = (torch.arange(CELLS, dtype=torch.float64) + 0.5) * side - LIMIT
+    points = torch.cartesian_prod(-across, across).flip(1)  # rows from the top
+    levels = (255 * (reward(points) - low) / (high - low)).round().clamp(0, 255)
+    return f"picture:{picture_text(levels.int().tolist())}"
 
 
 def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""The page to play with: the HTML, style and scripts in `web/`, folded into one file.
+
+A browser refuses to import one script from another on a page that was opened from the disk, so the
+modules become a single script, each after those that it imports.
+"""
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import urlencode
+
+CELLS = 200
+"""Cells along each side of the picture that a reward is; `CELLS` of `web/reward.js`."""
+SOURCE = Path(__file__).parent / "web"
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+)";\n', re.M)
+"""The one form of import that the modules use: names, in braces, from a neighbour."""
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
+DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
+
+
+class PageError(Exception):
+    """The sources cannot be folded into one file."""
+
+
+def modules(name: str, known: dict[str, str] | None = None) -> dict[str, str]:
+    """The source of a module and of all that it imports, each after what it imports."""
+    known = {} if known is None else known
+    text = (SOURCE / name).read_text(encoding="utf-8")
+    for found in IMPORT.finditer(text):
+        if found[1] not in known:
+            modules(found[1], known)
+    known[name] = text
+    return known
+
+
+def script(name: str) -> str:
+    """A module and all that it imports as one script, without imports and exports.
+
+    Raises:
+        PageError: two modules define the same name, or use another form of import or export.
+    """
+    homes: dict[str, str] = {}
+    parts = []
+    for module, text in modules(name).items():
+        for definition in DEFINITION.findall(text):
+            if definition in homes:
+                raise PageError(
+                    f"{module} and {homes[definition]} both define {definition}: rename one of them"
+                )
+            homes[definition] = module
+        body = EXPORT.sub("", IMPORT.sub("", text)).strip()
+        if left := re.search(r"^(import|export)\b.*", body, re.M):
+            raise PageError(f"{module} has a line that cannot be folded: {left[0]}")
+        parts.append(f"// {module}\n{body}\n")
+    return "\n".join(parts)
+
+
+def build(state: str = "") -> str:
+    """The page, in one file that needs no network.
+
+    Args:
+        state: what it opens with, as text after the # of its address; empty for the defaults.
+    """
+    page = (SOURCE / "index.html").read_text(encoding="utf-8")
+    style = (SOURCE / "style.css").read_text(encoding="utf-8")
+    example = (SOURCE / "example.py").read_text(encoding="utf-8")
+    derivation = (SOURCE / "derivation.html").read_text(encoding="utf-8")
+    parts = {
+        '<link rel="stylesheet" href="style.css">': f"<style>\n{style}</style>",
+        '<script type="module" src="main.js"></script>': (
+            f'<script type="module">\n{script("main.js")}</script>'
+        ),
+        "<!-- derivation.html -->": derivation,
+        "<!-- example.py -->": html.escape(example.strip(), quote=False),
+        "<body>": f'<body data-state="{html.escape(state)}">',
+    }
+    for mark, part in parts.items():
+        if page.count(mark) != 1:
+            raise PageError(f"index.html has {page.count(mark)} times {mark}: it must have it once")
+        page = page.replace(mark, part)
+    return page
+
+
+def picture_text(levels: Sequence[int]) -> str:
+    """Grey levels as the page's links have them: runs of (length, level) in URL-safe base 64.
+
+    Args:
+        levels: `CELLS²`, row by row from the top, 0 to 255.
+    """
+    runs = bytearray()
+    for level, group in groupby(levels):
+        left = len(list(group))
+        while left > 0:
+            runs += bytes([min(left, 255), level])
+            left -= 255
+    return base64.urlsafe_b64encode(runs).decode().rstrip("=")
+
+
+def state_text(**fields: object) -> str:
+    """A state of the page as the text after the # of its address; a sequence has commas."""
+    texts = {
+        name: ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        for name, value in fields.items()
+    }
+    return urlencode(texts, safe=",:")

@@ -1,0 +1,160 @@
+// What a state shows: draws, their scores and rewards, the estimate, the truth, the step.
+
+import { average, repeatedEstimates, summaryOf, updatedAverage, weightsOf } from "./estimator.js";
+import { factorGradient, logProbsOf, noiseOf, pointsOf, scoresOf, stepOf } from "./normal.js";
+import { exactPolicyGradient, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
+import { exactGradient } from "./quadrature.js";
+import { normals, uniforms } from "./random.js";
+import { rewardsOf } from "./reward.js";
+
+/** Repeated estimates in the cloud. */
+export const REPEATS = 200;
+/** What the random numbers of one seed are for. */
+const STREAMS = { draws: 1, cloud: 2 };
+
+/**
+ * The Gaussian's experiment.
+ *
+ * @param {object} state of `state.js`.
+ * @param {{levels: Uint8Array, columns: object[]}} picture the reward, and its `columnSteps`.
+ */
+export function gaussianExperiment(state, picture) {
+  const gaussian = { mean: state.mean, factor: state.factor };
+  const reward = { ...picture, shift: state.shift, scale: state.scale };
+
+  const noise = state.draws
+    ? noiseOf(gaussian, Float64Array.from(state.draws))
+    : normals(state.seed, STREAMS.draws, 2 * state.samples);
+  const points = state.draws ? Float64Array.from(state.draws) : pointsOf(gaussian, noise);
+  const draws = judged(gaussian, reward, noise, points);
+
+  // The cloud repeats the whole estimate with draws of its own.
+  const cloudNoise = cachedNormals(state.seed, 2 * REPEATS * state.samples);
+  const cloudPoints = pointsOf(gaussian, cloudNoise);
+  const repeats = judged(gaussian, reward, cloudNoise, cloudPoints);
+
+  const truth = exactGradient(gaussian, reward);
+  const experiment = study(state, draws, repeats, truth.byMean);
+  const used = usedWeights(state, experiment.weights, draws.logProbs);
+  const byFactor = state.covariance ? factorGradient(noise, used) : [0, 0, 0];
+  const after = stepOf(gaussian, experiment.estimate, byFactor, state.rate);
+  return {
+    ...experiment,
+    noise,
+    points,
+    before: gaussian,
+    expectedReward: truth.value,
+    exactByFactor: truth.byFactor,
+    estimateByFactor: factorGradient(noise, used),
+    after,
+    expectedRewardAfter: exactGradient(after, reward).value,
+    cloudPoints,
+  };
+}
+
+function judged(gaussian, reward, noise, points) {
+  return {
+    logProbs: logProbsOf(gaussian, noise),
+    scores: scoresOf(gaussian, noise),
+    rewards: rewardsOf(reward, points),
+  };
+}
+
+/** The five moves' experiment. */
+export function movesExperiment(state) {
+  const probabilities = probabilitiesOf(state.logits);
+  const rewards = state.payoffs.map((payoff) => state.shift + state.scale * payoff);
+  const noise = uniforms(state.seed, STREAMS.draws);
+  const moves = state.draws ?? movesOf(probabilities, Float64Array.from({ length: state.samples }, noise));
+  const cloudNoise = uniforms(state.seed, STREAMS.cloud);
+  const cloudMoves = movesOf(
+    probabilities,
+    Float64Array.from({ length: REPEATS * state.samples }, cloudNoise),
+  );
+
+  const truth = exactPolicyGradient(probabilities, rewards);
+  const experiment = study(
+    state,
+    rewarded(probabilities, rewards, moves),
+    rewarded(probabilities, rewards, cloudMoves),
+    truth.gradient,
+  );
+  const logits = state.logits.map((logit, k) => logit + state.rate * experiment.estimate[k]);
+  const after = probabilitiesOf(logits);
+  return {
+    ...experiment,
+    moves,
+    payoffs: rewards,
+    before: { logits: state.logits, probabilities },
+    expectedReward: truth.value,
+    after: { logits, probabilities: after },
+    expectedRewardAfter: exactPolicyGradient(after, rewards).value,
+    cloudMoves,
+  };
+}
+
+function rewarded(probabilities, rewards, moves) {
+  const table = probabilities.map((_, move) => scoreOf(probabilities, move));
+  const scores = new Float64Array(moves.length * probabilities.length);
+  moves.forEach((move, k) => scores.set(table[move], k * probabilities.length));
+  return {
+    logProbs: Float64Array.from(moves, (move) => Math.log(probabilities[move])),
+    scores,
+    rewards: Float64Array.from(moves, (move) => rewards[move]),
+  };
+}
+
+/** What both have in common: from scores and rewards to an estimate, and how it scatters. */
+function study(state, draws, repeats, exact) {
+  const dimensions = exact.length;
+  const past = state.average;
+  const weights = weightsOf(draws.rewards, state.baseline, state.constant, past);
+  const estimate = average(draws.scores, usedWeights(state, weights, draws.logProbs), dimensions);
+
+  const scores = usedScores(state, repeats.scores, repeats.logProbs);
+  const [none, chosen] = ["none", state.baseline].map((baseline) => {
+    const estimates = repeatedEstimates(
+      scores,
+      repeats.rewards,
+      REPEATS,
+      dimensions,
+      baseline,
+      state.constant,
+    );
+    return { estimates, ...summaryOf(estimates, exact) };
+  });
+  return {
+    ...draws,
+    dimensions,
+    weights,
+    estimate,
+    exact,
+    none,
+    chosen,
+    isBiased: state.baseline === "standardized" || state.gradient === "density",
+    worth: chosen.variance > 0 ? (state.samples * none.variance) / chosen.variance : Infinity,
+    nextAverage: updatedAverage(past, draws.rewards),
+  };
+}
+
+/** Averaging ∇p instead of ∇ log p = ∇p / p: every weight is multiplied by the density. */
+function usedWeights(state, weights, logProbs) {
+  if (state.gradient === "log-density") return weights;
+  return weights.map((weight, k) => weight * Math.exp(logProbs[k]));
+}
+
+function usedScores(state, scores, logProbs) {
+  if (state.gradient === "log-density") return scores;
+  const dimensions = scores.length / logProbs.length;
+  return scores.map((score, k) => score * Math.exp(logProbs[Math.floor(k / dimensions)]));
+}
+
+let cached = { seed: NaN, numbers: new Float64Array(0) };
+
+/** The cloud's noise, kept from one frame to the next: dragging changes the Gaussian, not the seed. */
+function cachedNormals(seed, count) {
+  if (cached.seed !== seed || cached.numbers.length !== count) {
+    cached = { seed, numbers: normals(seed, STREAMS.cloud, count) };
+  }
+  return cached.numbers;
+}

@@ -1,0 +1,125 @@
+// Figures as people read them: in the table, in the line under the cloud, in the live region.
+
+/** A number with its sign, a true minus, and so many digits after the point. */
+export function signed(value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "−" : "+") + text;
+}
+
+function vector(values) {
+  if (values.length > 2) return Array.from(values, (value) => signed(value, 2)).join(" ");
+  return `(${Array.from(values, (value) => signed(value, 3)).join(", ")})`;
+}
+
+/** A variance: three digits, whatever its size. */
+function size(value) {
+  return value === 0 ? "0" : Number(value.toPrecision(3)).toString().replace("-", "−");
+}
+
+const BASELINE_NAMES = {
+  "none": "no baseline",
+  "constant": "a constant",
+  "moving-average": "a moving average",
+  "leave-one-out": "leave-one-out",
+  "standardized": "standardized rewards",
+};
+
+/** Fill in the table of figures. */
+export function showFigures(experiment) {
+  const { chosen } = experiment;
+  const rewards = experiment.rewards.reduce((sum, reward) => sum + reward, 0) / experiment.rewards.length;
+  const cells = {
+    value: signed(experiment.expectedReward, 4),
+    sample: signed(rewards, 4),
+    exact: vector(experiment.exact),
+    estimate: vector(experiment.estimate),
+    mean: vector(chosen.mean),
+    off: `${chosen.standardErrorsOff.toFixed(1)} standard errors`,
+    variance: size(chosen.variance),
+    after: signed(experiment.expectedRewardAfter, 4),
+  };
+  for (const [name, text] of Object.entries(cells)) {
+    document.getElementById(`figure-${name}`).textContent = text;
+  }
+}
+
+/** What the cloud says of the baseline, in a sentence. */
+export function worthOf(experiment, state) {
+  const { samples, baseline, gradient } = state;
+  if (gradient === "density") return "Biased: ∇p in place of ∇ log p. The cloud misses the cross.";
+  if (baseline === "standardized") return "Biased, and in other units: no number of samples compares.";
+  const spread = Math.sqrt(experiment.chosen.variance);
+  if (baseline === "none") {
+    return `Standard deviation of one estimate, without a baseline: ${size(spread)}.`;
+  }
+  const worth = Number.isFinite(experiment.worth) ? worthInSamples(experiment.worth) : "infinitely many";
+  const plural = samples === 1 ? "sample" : "samples";
+  return `${samples} ${plural} with ${BASELINE_NAMES[baseline]} are worth ${worth} without.`;
+}
+
+function worthInSamples(worth) {
+  return worth < 10 ? worth.toFixed(1) : Math.round(worth).toLocaleString("en");
+}
+
+/** What a screen reader says after a change. */
+export function statusOf(experiment, state) {
+  return [
+    `Expected reward ${signed(experiment.expectedReward, 3)}.`,
+    `Exact gradient ${vector(experiment.exact)}.`,
+    `Estimate from ${state.samples} samples ${vector(experiment.estimate)}.`,
+    worthOf(experiment, state),
+    `After the step ${signed(experiment.expectedRewardAfter, 3)}.`,
+  ].join(" ");
+}
+
+/** What the picture shows, in a sentence under it. */
+export function captionOf(experiment, state, stage) {
+  const weight = state.baseline === "none" ? "reward" : "reward less baseline";
+  const longest = experiment.weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 0);
+  if (state.tab === "moves") {
+    return {
+      scores: "Each row: a move that was drawn, and its score on the five logits: one for itself, less the probabilities.",
+      weighted: `Each row times its ${weight}; longest row: ${size(longest)} × its score.`,
+      average: "Last row: the average over all draws, and beside it the exact gradient, dashed.",
+      step: `Filled: the policy. Outlined: after logits + ${size(state.rate)} × average.`,
+    }[stage];
+  }
+  return {
+    scores: "Each arrow: where to move the mean to make its sample more likely (0.4 of its length).",
+    weighted: `Each arrow times its ${weight} (0.4 of its length${longest > 0 ? `, over ${size(longest)}` : ""}). ● pulls, × pushes.`,
+    average: `All arrows at the mean. Solid: their average; dashed: the exact gradient (both 6 times as long).`,
+    step: `Dashed: before. Solid: after ${size(state.rate)} × covariance × average.`,
+  }[stage];
+}
+
+/** Everything the page computed, for `Save numbers`: flat arrays, as `experiment.js` has them. */
+export function numbersOf(experiment, state) {
+  const isGaussian = state.tab === "gaussian";
+  const { chosen, none } = experiment;
+  return {
+    state,
+    draws: Array.from(isGaussian ? experiment.points : experiment.moves),
+    log_probs: Array.from(experiment.logProbs),
+    scores: Array.from(experiment.scores),
+    rewards: Array.from(experiment.rewards),
+    weights: Array.from(experiment.weights),
+    estimate: Array.from(experiment.estimate),
+    expected_reward: experiment.expectedReward,
+    exact_gradient: Array.from(experiment.exact),
+    ...(isGaussian && {
+      estimate_factor: experiment.estimateByFactor,
+      exact_gradient_factor: experiment.exactByFactor,
+    }),
+    after: experiment.after,
+    expected_reward_after: experiment.expectedRewardAfter,
+    cloud: {
+      draws: Array.from(isGaussian ? experiment.cloudPoints : experiment.cloudMoves),
+      estimates: Array.from(chosen.estimates),
+      mean: Array.from(chosen.mean),
+      total_variance: chosen.variance,
+      total_variance_none: none.variance,
+      worth: Number.isFinite(experiment.worth) ? experiment.worth : null,
+    },
+  };
+}

@@ -1,0 +1,135 @@
+// Rewards: every reward is a picture of CELLS × CELLS grey levels over the plotted square.
+//
+// A picture is flat inside its cells and jumps between them, so no reward here has a gradient that
+// could be used. Bright is good: level 0 is worth −1, 255 is worth +1, and so is −1 all around.
+
+/** The plotted square is [−LIMIT, LIMIT]². */
+export const LIMIT = 3.4;
+export const CELLS = 200;
+const SIDE = (2 * LIMIT) / CELLS;
+
+/** Ellipses worth +1: centre x, y, half axes, degrees from the x axis to the first half axis. */
+const REGIONS = [
+  [-1.15, -0.8, 1.2, 0.6, -40],
+  [0.6, -1.75, 0.45, 0.45, 0],
+  [1.8, 1.5, 0.4, 0.4, 0],
+];
+
+/** The rewards to start from: functions of a point, worth −1 to 1. */
+export const BUILT_IN = {
+  regions: (x, y) => (REGIONS.some((ellipse) => isInside(ellipse, x, y)) ? 1 : -1),
+  ring: (x, y) => (Math.abs(Math.hypot(x, y) - 1.75) < 0.25 ? 1 : -1),
+  hills: (x, y) => 2 * Math.max(hill(x + 1.4, y + 1.1), 0.6 * hill(x - 1.6, y - 1.2)) - 1,
+  checkerboard: (x, y) => ((Math.floor(x / 0.85) + Math.floor(y / 0.85)) % 2 === 0 ? 1 : -1),
+};
+
+function isInside([cx, cy, a, b, degrees], x, y) {
+  const angle = (degrees * Math.PI) / 180;
+  const along = (x - cx) * Math.cos(angle) + (y - cy) * Math.sin(angle);
+  const across = (y - cy) * Math.cos(angle) - (x - cx) * Math.sin(angle);
+  return (along / a) ** 2 + (across / b) ** 2 < 1;
+}
+
+function hill(x, y) {
+  return Math.exp(-(x * x + y * y) / (2 * 0.7 ** 2));
+}
+
+/** Grey levels [CELLS · CELLS], row by row from the top, of a built-in reward. */
+export function levelsOf(name) {
+  const levels = new Uint8Array(CELLS * CELLS);
+  for (let row = 0; row < CELLS; row++) {
+    for (let column = 0; column < CELLS; column++) {
+      const value = BUILT_IN[name]((column + 0.5) * SIDE - LIMIT, LIMIT - (row + 0.5) * SIDE);
+      levels[row * CELLS + column] = Math.round(127.5 * (value + 1));
+    }
+  }
+  return levels;
+}
+
+/**
+ * Rewards [n] of points [2n]: shift + scale · (level / 127.5 − 1).
+ *
+ * @param {{levels: Uint8Array, shift: number, scale: number}} reward
+ */
+export function rewardsOf({ levels, shift, scale }, points) {
+  const rewards = new Float64Array(points.length / 2);
+  for (let k = 0; k < rewards.length; k++) {
+    const column = Math.floor(((points[2 * k] + LIMIT) / (2 * LIMIT)) * CELLS);
+    const row = Math.floor(((LIMIT - points[2 * k + 1]) / (2 * LIMIT)) * CELLS);
+    const isOutside = column < 0 || row < 0 || column >= CELLS || row >= CELLS;
+    const level = isOutside ? 0 : levels[row * CELLS + column];
+    rewards[k] = shift + scale * (level / 127.5 - 1);
+  }
+  return rewards;
+}
+
+/** Copy of the levels with a disc of one level around (x, y), radius in units of the plot. */
+export function paintDisc(levels, x, y, radius, level) {
+  const painted = levels.slice();
+  for (let row = 0; row < CELLS; row++) {
+    const dy = LIMIT - (row + 0.5) * SIDE - y;
+    if (Math.abs(dy) > radius) continue;
+    for (let column = 0; column < CELLS; column++) {
+      const dx = (column + 0.5) * SIDE - LIMIT - x;
+      if (dx * dx + dy * dy <= radius * radius) painted[row * CELLS + column] = level;
+    }
+  }
+  return painted;
+}
+
+/** Levels of a decoded image, stretched over the square; grey by the weights of ITU-R BT.601. */
+export function levelsOfImage(image) {
+  const canvas = new OffscreenCanvas(CELLS, CELLS);
+  const context = canvas.getContext("2d");
+  context.fillRect(0, 0, CELLS, CELLS);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, 0, 0, CELLS, CELLS);
+  const { data } = context.getImageData(0, 0, CELLS, CELLS);
+  return Uint8Array.from({ length: CELLS * CELLS }, (_, k) => {
+    const [red, green, blue] = data.subarray(4 * k, 4 * k + 3);
+    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
+  });
+}
+
+/** A grey PNG of the levels: what `make gaussian ARGS="--reward reward.png"` takes. */
+export function pngOf(levels) {
+  const canvas = new OffscreenCanvas(CELLS, CELLS);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(CELLS, CELLS);
+  levels.forEach((level, k) => image.data.set([level, level, level, 255], 4 * k));
+  context.putImageData(image, 0, 0);
+  return canvas.convertToBlob({ type: "image/png" });
+}
+
+/** Levels as text for a link: runs of (length, level), bytes in URL-safe base 64. */
+export function textOfLevels(levels) {
+  const bytes = [];
+  for (let start = 0; start < levels.length; ) {
+    let end = start;
+    while (end < levels.length && end - start < 255 && levels[end] === levels[start]) end++;
+    bytes.push(String.fromCharCode(end - start, levels[start]));
+    start = end;
+  }
+  return btoa(bytes.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/**
+ * Levels of such a text.
+ *
+ * @throws {Error} the text is damaged.
+ */
+export function levelsOfText(text) {
+  const damaged = new Error("the painted reward in this link is damaged");
+  let bytes;
+  try {
+    bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    throw damaged;
+  }
+  const levels = [];
+  for (let k = 0; k + 1 < bytes.length; k += 2) {
+    for (let run = bytes.charCodeAt(k); run > 0; run--) levels.push(bytes.charCodeAt(k + 1));
+  }
+  if (bytes.length % 2 || levels.length !== CELLS * CELLS) throw damaged;
+  return Uint8Array.from(levels);
+}

@@ -1,0 +1,80 @@
+"""A real browser for the pages: Chromium, driven by Playwright."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+EXECUTABLE = os.environ.get("BROWSER_FOR_TESTS") or next(
+    filter(None, map(shutil.which, NAMES)), None
+)
+
+needs_browser = pytest.mark.skipif(
+    EXECUTABLE is None,
+    reason="no Chromium: apt-get install chromium, or name one in BROWSER_FOR_TESTS",
+)
+
+
+class OpenPage:
+    """A page in a tab of its own; it asks nobody for anything and writes nothing to the console.
+
+    Args:
+        context: Playwright's.
+        address: of the page, without its state.
+    """
+
+    def __init__(self, context, address):
+        self.tab, self.address = context.new_page(), address
+        self.messages, self.requests = [], []
+        self.tab.on("console", lambda message: self.messages.append(message.text))
+        self.tab.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, state=""):
+        """Go to a state, and wait until it is drawn."""
+        self.tab.goto("about:blank")  # a new hash alone would not load anything
+        self.tab.goto(f"{self.address}#{state}")
+        self.settle()
+        return self
+
+    def settle(self):
+        """Wait for two frames: what was asked for is drawn."""
+        self.tab.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
+    def set(self, name, value):
+        """Move the control of a field, as a hand does."""
+        control = self.tab.locator(f"[name={name}]").last
+        control.evaluate(
+            "(c, v) => { c.value = v; c.dispatchEvent(new Event('input', {bubbles: true})) }", value
+        )
+        self.settle()
+
+    def act(self, action):
+        """Press a button, wherever it is hidden."""
+        self.tab.locator(f"[data-action={action}]").dispatch_event("click")
+        self.settle()
+
+    def download(self, action):
+        """The path of what a button saves."""
+        with self.tab.expect_download() as download:
+            self.tab.locator(f"[data-action={action}]").dispatch_event("click")
+        return Path(download.value.path())
+
+    def numbers(self):
+        """Everything that the page computed, from its own `Save numbers`."""
+        return json.loads(self.download("save").read_text())
+
+    def text(self, selector):
+        """What a part of the page says."""
+        return self.tab.locator(selector).inner_text()
+
+    def check(self):
+        """Nothing in the console, no request but for the page itself."""
+        assert self.messages == []
+        own = (self.address, "blob:", "data:", "about:")
+        assert [request for request in self.requests if not request.startswith(own)] == []
