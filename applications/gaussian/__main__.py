@@ -37,9 +37,18 @@ def asked(options: argparse.Namespace, defaults: dict[str, Any]) -> dict[str, An
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The fields of `Config` in a run's folder."""
-    had = read_config(folder)
-    return {name: had[name] for name in vars(Config()) if name in had}
+    """The fields of `Config` in a run's folder.
+
+    Raises:
+        RunError: a field is missing, as in the run of another version or application.
+    """
+    stored, names = read_config(folder), list(vars(Config()))
+    if missing := [name for name in names if name not in stored]:
+        raise RunError(
+            f"{folder} holds a run of another version or application: its config has no "
+            f"{', '.join(missing)}; train again"
+        )
+    return {name: stored[name] for name in names}
 
 
 def run_train(options: argparse.Namespace) -> None:

@@ -36,7 +36,8 @@ class OpenPage:
     def open(self, state=""):
         """Go to a state, and wait until it is drawn."""
         self.tab.goto("about:blank")  # a new hash alone would not load anything
-        self.tab.goto(f"{self.address}#{state}")
+        self.tab.goto(f"{self.address}#{state}" if state else self.address)
+        self.tab.wait_for_function("document.getElementById('figure-value').textContent")
         self.settle()
         return self
 
@@ -74,7 +75,11 @@ class OpenPage:
         return self.tab.locator(selector).inner_text()
 
     def check(self):
-        """Nothing in the console, no request but for the page itself."""
-        assert self.messages == []
+        """Nothing in the console, no request but for the page itself, since the last check."""
         own = (self.address, "blob:", "data:", "about:")
-        assert [request for request in self.requests if not request.startswith(own)] == []
+        foreign = [request for request in self.requests if not request.startswith(own)]
+        messages = [*self.messages]
+        self.requests.clear()
+        self.messages.clear()
+        assert messages == []
+        assert foreign == []

@@ -36,23 +36,40 @@ def page_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def open_page(browser, page_file):
-    """Opens the page in a window of its own; checked at the end for errors and requests."""
+PLAIN = {
+    "viewport": {"width": 1280, "height": 900},
+    "reduced_motion": "reduce",
+    "color_scheme": "light",
+}
+"""A window as the tests of the page have it, unless they ask for another."""
+
+
+@pytest.fixture(scope="session")
+def plain_page(browser, page_file):
+    """The page in one window for all tests: opening windows is most of what they take."""
     from tests.applications.browser import OpenPage
 
-    contexts, pages = [], []
+    return OpenPage(browser.new_context(**PLAIN), page_file.as_uri())
 
-    def open(state="", width=1280, height=900, **settings):
-        settings = {"reduced_motion": "reduce", "color_scheme": "light"} | settings
-        contexts.append(
-            browser.new_context(viewport={"width": width, "height": height}, **settings)
-        )
-        pages.append(OpenPage(contexts[-1], page_file.as_uri()))
+
+@pytest.fixture
+def open_page(browser, page_file, plain_page):
+    """Opens the page at a state; checked at the end for errors and requests."""
+    from tests.applications.browser import OpenPage
+
+    pages = []
+
+    def open(state="", width=None, height=900, **settings):
+        if width:
+            settings["viewport"] = {"width": width, "height": height}
+        if settings or plain_page in pages:
+            pages.append(OpenPage(browser.new_context(**PLAIN | settings), page_file.as_uri()))
+        else:
+            pages.append(plain_page)
         return pages[-1].open(state)
 
     yield open
     for page in pages:
         page.check()
-    for context in contexts:
-        context.close()
+        if page is not plain_page:
+            page.tab.context.close()

@@ -311,3 +311,13 @@ def test_a_training_goes_on_where_it_stopped(tmp_path, capsys):
     there = json.loads(capsys.readouterr().out)
     last = ours[-1]
     assert abs(there["expected_reward"] - last["expected_reward"]) < 6 * last["standard_error"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot"])
+def test_a_run_of_another_version_is_refused(command, tmp_path, capsys):
+    assert main(["train", "--run-dir", str(tmp_path / "run"), "--steps", "1"]) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    del config["reward"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert main([command, "--run-dir", str(tmp_path / "run")]) == 2
+    assert "another version or application: its config has no reward" in capsys.readouterr().err

@@ -3,10 +3,14 @@
 import { colours, prepared, traceCross, traceDisc } from "./canvas.js";
 import { Glide } from "./motion.js";
 
+/** A cloud that is so much smaller than its canvas is drawn larger. */
+const SHRUNK = 15;
+
 /** The canvas of the cloud. */
 export class Cloud {
   #canvas;
   #dots = new Glide();
+  #reach = 0;
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -22,10 +26,23 @@ export class Cloud {
     this.#dots.goTo(experiment.chosen.estimates, glides);
   }
 
+  /** Choose the scale afresh at the next drawing. */
+  rescale() {
+    this.#reach = 0;
+  }
+
+  /** The scale stays for as long as it can, so that a cloud can be seen to shrink. */
+  #fit({ none, exact, dimensions }) {
+    const distances = none.estimates.map((entry, k) => Math.abs(entry - exact[k % dimensions]));
+    const farthest = distances.sort()[Math.floor(0.995 * distances.length)] || 1;
+    if (farthest > this.#reach || farthest < this.#reach / SHRUNK) this.#reach = farthest;
+    return this.#reach;
+  }
+
   /** Draw an experiment's estimates: in the plane of two components, or a strip for each of more. */
   draw(experiment, isBaseline, opacity) {
     const { context, width, height } = prepared(this.#canvas);
-    const axes = axesFor(experiment, width, height);
+    const axes = axesFor(experiment, this.#fit(experiment), width, height);
     const view = { context, width, height, axes, colour: colours(), dimensions: experiment.dimensions };
     context.globalAlpha = opacity;
     drawAxes(view);
@@ -37,14 +54,12 @@ export class Cloud {
   }
 }
 
-/** How estimates come to the screen: the exact gradient in the middle, no baseline filling it. */
-function axesFor({ none, exact, dimensions }, width, height) {
-  const distances = Array.from(none.estimates, (entry, k) => Math.abs(entry - exact[k % dimensions]));
-  const farthest = distances.sort((a, b) => a - b)[Math.floor(0.995 * distances.length)] || 1;
-  const scale = (0.46 * Math.min(width, height)) / farthest;
+/** How estimates come to the screen: the exact gradient in the middle, `reach` at the edge. */
+function axesFor({ exact, dimensions }, reach, width, height) {
+  const scale = (0.46 * Math.min(width, height)) / reach;
   const strip = width / dimensions;
-  const low = Math.min(...exact) - farthest;
-  const high = Math.max(...exact) + farthest;
+  const low = Math.min(...exact) - reach;
+  const high = Math.max(...exact) + reach;
   if (dimensions === 2) {
     return {
       scale,

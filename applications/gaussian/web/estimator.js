@@ -8,8 +8,7 @@ const DECAY = 0.99;
 export const BASELINES = ["none", "constant", "moving-average", "leave-one-out", "standardized"];
 
 /** The moving average [sum, mass] after one more update; it is read before it is updated. */
-export function updatedAverage([average, mass], rewards) {
-  const mean = meanOf(rewards);
+export function updatedAverage([average, mass], mean) {
   return [DECAY * average + (1 - DECAY) * mean, DECAY * mass + (1 - DECAY)];
 }
 
@@ -17,29 +16,33 @@ export function updatedAverage([average, mass], rewards) {
  * What each score is multiplied by: its reward minus the baseline.
  *
  * @param {Float64Array} rewards [n]
- * @param {string} baseline one of BASELINES; "standardized" also divides by the deviation, which
- *     is biased: mean and deviation depend on the draw itself.
- * @param {number} constant what "constant" subtracts.
- * @param {number[]} average [sum, mass] of the moving average; it reads 0 before its first update.
+ * @param {object} settings {baseline, constant, average}: the name, one of BASELINES; what
+ *     "constant" subtracts; [sum, mass] of the moving average, which reads 0 before its first update.
  * @returns {Float64Array} [n]
  */
-export function weightsOf(rewards, baseline, constant, average) {
-  if (baseline === "constant") return rewards.map((reward) => reward - constant);
+export function weightsOf(rewards, settings) {
+  const { offset, factor } = comparison(rewards, 0, rewards.length, settings);
+  return rewards.map((reward) => (reward - offset) * factor);
+}
+
+/** Whatever the baseline, a weight is (reward − offset) · factor, with two numbers for all draws. */
+function comparison(rewards, from, to, { baseline, constant, average }) {
+  if (baseline === "constant") return { offset: constant, factor: 1 };
   if (baseline === "moving-average") {
-    const past = average[1] > 0 ? average[0] / average[1] : 0;
-    return rewards.map((reward) => reward - past);
+    return { offset: average[1] > 0 ? average[0] / average[1] : 0, factor: 1 };
   }
   if (baseline === "leave-one-out") {
-    const count = rewards.length;
-    const sum = meanOf(rewards) * count;
-    return rewards.map((reward) => reward - (sum - reward) / (count - 1));
+    // f − (n m − f) / (n − 1) = (f − m) n / (n − 1), with m the mean of all n.
+    return { offset: meanOf(rewards, from, to), factor: (to - from) / (to - from - 1) };
   }
   if (baseline === "standardized") {
-    const mean = meanOf(rewards);
-    const deviation = Math.sqrt(meanOf(rewards.map((reward) => (reward - mean) ** 2)));
-    return rewards.map((reward) => (reward - mean) / (deviation + 1e-8));
+    // Biased: the mean and the deviation depend on the very draw that they judge.
+    const mean = meanOf(rewards, from, to);
+    let squares = 0;
+    for (let k = from; k < to; k++) squares += (rewards[k] - mean) ** 2;
+    return { offset: mean, factor: 1 / (Math.sqrt(squares / (to - from)) + 1e-8) };
   }
-  return rewards.slice();
+  return { offset: 0, factor: 1 };
 }
 
 /** The average [D] of weights [n] times scores [n · D]. */
@@ -58,22 +61,24 @@ export function average(scores, weights, dimensions) {
  * @param {Float64Array} rewards [repeats · n]
  * @param {number} repeats
  * @param {number} dimensions D
- * @param {string} baseline of `weightsOf`. A moving average goes through the estimates in sequence:
+ * @param {object} settings of `weightsOf`. A moving average goes through the estimates in sequence:
  *     each sees the average of those before it, and the first sees nothing.
- * @param {number} constant of `weightsOf`.
  * @returns {Float64Array} [repeats · D]
  */
-export function repeatedEstimates(scores, rewards, repeats, dimensions, baseline, constant) {
+export function repeatedEstimates(scores, rewards, repeats, dimensions, settings) {
   const count = rewards.length / repeats;
   const estimates = new Float64Array(repeats * dimensions);
   let past = [0, 0];
   for (let repeat = 0; repeat < repeats; repeat++) {
-    const own = rewards.subarray(repeat * count, (repeat + 1) * count);
-    const weights = weightsOf(own, baseline, constant, past);
-    const from = repeat * count * dimensions;
-    const ownScores = scores.subarray(from, from + count * dimensions);
-    estimates.set(average(ownScores, weights, dimensions), repeat * dimensions);
-    past = updatedAverage(past, own);
+    const [from, to] = [repeat * count, (repeat + 1) * count];
+    const { offset, factor } = comparison(rewards, from, to, { ...settings, average: past });
+    for (let k = from; k < to; k++) {
+      const weight = ((rewards[k] - offset) * factor) / count;
+      for (let d = 0; d < dimensions; d++) {
+        estimates[repeat * dimensions + d] += weight * scores[k * dimensions + d];
+      }
+    }
+    past = updatedAverage(past, meanOf(rewards, from, to));
   }
   return estimates;
 }
@@ -95,9 +100,9 @@ export function summaryOf(estimates, truth) {
   return { mean, variance, standardErrorsOff: worst };
 }
 
-/** The mean of numbers. */
-export function meanOf(numbers) {
+/** The mean of numbers, of all or of a range. */
+export function meanOf(numbers, from = 0, to = numbers.length) {
   let sum = 0;
-  for (const number of numbers) sum += number;
-  return sum / numbers.length;
+  for (let k = from; k < to; k++) sum += numbers[k];
+  return sum / (to - from);
 }

@@ -1,6 +1,6 @@
 // What a state shows: draws, their scores and rewards, the estimate, the truth, the step.
 
-import { average, repeatedEstimates, summaryOf, updatedAverage, weightsOf } from "./estimator.js";
+import { average, meanOf, repeatedEstimates, summaryOf, updatedAverage, weightsOf } from "./estimator.js";
 import { factorGradient, logProbsOf, noiseOf, pointsOf, scoresOf, stepOf } from "./normal.js";
 import { exactPolicyGradient, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
 import { exactGradient } from "./quadrature.js";
@@ -26,12 +26,22 @@ export function gaussianExperiment(state, picture) {
     ? noiseOf(gaussian, Float64Array.from(state.draws))
     : normals(state.seed, STREAMS.draws, 2 * state.samples);
   const points = state.draws ? Float64Array.from(state.draws) : pointsOf(gaussian, noise);
-  const draws = judged(gaussian, reward, noise, points);
+  const draws = {
+    logProbs: logProbsOf(gaussian, noise),
+    scores: scoresOf(gaussian, noise),
+    rewards: rewardsOf(reward, points),
+  };
 
-  // The cloud repeats the whole estimate with draws of its own.
+  // The cloud repeats the whole estimate with draws of its own. A score is a linear function of the
+  // noise, so that it is enough to average the noise, and to take the scores of the averages.
   const cloudNoise = cachedNormals(state.seed, 2 * REPEATS * state.samples);
   const cloudPoints = pointsOf(gaussian, cloudNoise);
-  const repeats = judged(gaussian, reward, cloudNoise, cloudPoints);
+  const repeats = {
+    scores: cloudNoise,
+    rewards: rewardsOf(reward, cloudPoints),
+    logProbs: state.gradient === "density" ? logProbsOf(gaussian, cloudNoise) : null,
+    toGradients: (averages) => scoresOf(gaussian, averages),
+  };
 
   const truth = exactGradient(gaussian, reward);
   const experiment = study(state, draws, repeats, truth.byMean);
@@ -52,14 +62,6 @@ export function gaussianExperiment(state, picture) {
   };
 }
 
-function judged(gaussian, reward, noise, points) {
-  return {
-    logProbs: logProbsOf(gaussian, noise),
-    scores: scoresOf(gaussian, noise),
-    rewards: rewardsOf(reward, points),
-  };
-}
-
 /** The five moves' experiment. */
 export function movesExperiment(state) {
   const probabilities = probabilitiesOf(state.logits);
@@ -76,7 +78,7 @@ export function movesExperiment(state) {
   const experiment = study(
     state,
     rewarded(probabilities, rewards, moves),
-    rewarded(probabilities, rewards, cloudMoves),
+    { ...rewarded(probabilities, rewards, cloudMoves), toGradients: (averages) => averages },
     truth.gradient,
   );
   const logits = state.logits.map((logit, k) => logit + state.rate * experiment.estimate[k]);
@@ -107,20 +109,15 @@ function rewarded(probabilities, rewards, moves) {
 /** What both have in common: from scores and rewards to an estimate, and how it scatters. */
 function study(state, draws, repeats, exact) {
   const dimensions = exact.length;
-  const past = state.average;
-  const weights = weightsOf(draws.rewards, state.baseline, state.constant, past);
+  const weights = weightsOf(draws.rewards, state);
   const estimate = average(draws.scores, usedWeights(state, weights, draws.logProbs), dimensions);
 
+  // The same draws with and without the baseline, so that what differs is the baseline.
   const scores = usedScores(state, repeats.scores, repeats.logProbs);
   const [none, chosen] = ["none", state.baseline].map((baseline) => {
-    const estimates = repeatedEstimates(
-      scores,
-      repeats.rewards,
-      REPEATS,
-      dimensions,
-      baseline,
-      state.constant,
-    );
+    const settings = { baseline, constant: state.constant };
+    const averages = repeatedEstimates(scores, repeats.rewards, REPEATS, dimensions, settings);
+    const estimates = repeats.toGradients(averages);
     return { estimates, ...summaryOf(estimates, exact) };
   });
   return {
@@ -133,7 +130,7 @@ function study(state, draws, repeats, exact) {
     chosen,
     isBiased: state.baseline === "standardized" || state.gradient === "density",
     worth: chosen.variance > 0 ? (state.samples * none.variance) / chosen.variance : Infinity,
-    nextAverage: updatedAverage(past, draws.rewards),
+    nextAverage: updatedAverage(state.average, meanOf(draws.rewards)),
   };
 }
 

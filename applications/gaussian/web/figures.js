@@ -18,15 +18,18 @@ function size(value) {
 }
 
 const BASELINE_NAMES = {
-  "none": "no baseline",
   "constant": "a constant",
   "moving-average": "a moving average",
   "leave-one-out": "leave-one-out",
-  "standardized": "standardized rewards",
-};
+  };
+
+/** Change a text, only if it is another: an equal one would be laid out again all the same. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
 
 /** Fill in the table of figures. */
-export function showFigures(experiment) {
+export function showFigures(experiment, state) {
   const { chosen } = experiment;
   const rewards = experiment.rewards.reduce((sum, reward) => sum + reward, 0) / experiment.rewards.length;
   const cells = {
@@ -35,12 +38,13 @@ export function showFigures(experiment) {
     exact: vector(experiment.exact),
     estimate: vector(experiment.estimate),
     mean: vector(chosen.mean),
-    off: `${chosen.standardErrorsOff.toFixed(1)} standard errors`,
+    off: state.baseline === "standardized" ? "other units" : `${chosen.standardErrorsOff.toFixed(1)} std. errors`,
     variance: size(chosen.variance),
     after: signed(experiment.expectedRewardAfter, 4),
   };
+  document.getElementById("figures").classList.toggle("wide", experiment.dimensions > 2);
   for (const [name, text] of Object.entries(cells)) {
-    document.getElementById(`figure-${name}`).textContent = text;
+    write(document.getElementById(`figure-${name}`), text);
   }
 }
 
@@ -48,14 +52,16 @@ export function showFigures(experiment) {
 export function worthOf(experiment, state) {
   const { samples, baseline, gradient } = state;
   if (gradient === "density") return "Biased: ∇p in place of ∇ log p. The cloud misses the cross.";
-  if (baseline === "standardized") return "Biased, and in other units: no number of samples compares.";
+  if (baseline === "standardized") return "Standardized rewards are biased and have no unit: their worth cannot be told in samples.";
   const spread = Math.sqrt(experiment.chosen.variance);
   if (baseline === "none") {
     return `Standard deviation of one estimate, without a baseline: ${size(spread)}.`;
   }
-  const worth = Number.isFinite(experiment.worth) ? worthInSamples(experiment.worth) : "infinitely many";
+  if (!Number.isFinite(experiment.worth)) {
+    return `With ${BASELINE_NAMES[baseline]} all 200 estimates are equal: there is no noise.`;
+  }
   const plural = samples === 1 ? "sample" : "samples";
-  return `${samples} ${plural} with ${BASELINE_NAMES[baseline]} are worth ${worth} without.`;
+  return `${samples} ${plural} with ${BASELINE_NAMES[baseline]} are worth ${worthInSamples(experiment.worth)} without.`;
 }
 
 function worthInSamples(worth) {
@@ -91,6 +97,22 @@ export function captionOf(experiment, state, stage) {
     average: `All arrows at the mean. Solid: their average; dashed: the exact gradient (both 6 times as long).`,
     step: `Dashed: before. Solid: after ${size(state.rate)} × covariance × average.`,
   }[stage];
+}
+
+/** The sample nearest to a point of the plot, in figures; null if there is none near. */
+export function sampleNear({ points, logProbs, scores, rewards, weights }, x, y) {
+  let nearest = -1;
+  let distance = 0.2;
+  for (let k = 0; k < weights.length; k++) {
+    const own = Math.hypot(points[2 * k] - x, points[2 * k + 1] - y);
+    if (own < distance) [nearest, distance] = [k, own];
+  }
+  if (nearest < 0) return null;
+  const pair = (values) => vector(values.subarray(2 * nearest, 2 * nearest + 2));
+  return (
+    `x = ${pair(points)}: log p = ${signed(logProbs[nearest], 2)}, score ${pair(scores)}, ` +
+    `reward ${signed(rewards[nearest], 2)}, less baseline ${signed(weights[nearest], 2)}`
+  );
 }
 
 /** Everything the page computed, for `Save numbers`: flat arrays, as `experiment.js` has them. */

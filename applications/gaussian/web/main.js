@@ -1,18 +1,20 @@
 // The page: a state, what follows from it, and what people do to it.
 
 import { Cloud } from "./cloud.js";
+import { controls, showControls, textOf } from "./controls.js";
 import { gaussianExperiment, movesExperiment } from "./experiment.js";
-import { captionOf, numbersOf, showFigures, signed, statusOf, worthOf } from "./figures.js";
+import { captionOf, numbersOf, sampleNear, showFigures, statusOf, worthOf, write } from "./figures.js";
+import { drawsIn, pictureIn, save } from "./files.js";
 import { Hands } from "./hands.js";
 import { MovesTable } from "./moves.js";
+import { noiseOf, pointsOf } from "./normal.js";
 import { Plane } from "./plane.js";
 import { columnSteps } from "./quadrature.js";
-import { noiseOf, pointsOf } from "./normal.js";
-import { BUILT_IN, levelsOf, levelsOfImage, levelsOfText, paintDisc, pngOf, textOfLevels } from "./reward.js";
+import { listenToReaders } from "./readers.js";
+import { BUILT_IN, levelsOf, paintDisc, pictureText, pngOf } from "./reward.js";
 import { DEFAULTS, fieldFrom, formatState, numbersIn, parseState, settled } from "./state.js";
 
 const element = (id) => document.getElementById(id);
-const controls = () => document.querySelectorAll("[name]");
 
 /** Steps a second while it runs. */
 const PACE = 8;
@@ -26,6 +28,7 @@ class Page {
   #experiment = null;
   #tools = { tool: "move", brush: 0.4 };
   #preview = { parts: null, stage: null };
+  #hovered = null;
   #running = null;
   #frame = 0;
   #announcement = 0;
@@ -36,7 +39,7 @@ class Page {
 
   constructor() {
     this.#listenToControls();
-    this.#listenToReaders();
+    listenToReaders((preview) => this.#show(preview));
     addEventListener("hashchange", () => this.#follow(location.hash));
     addEventListener("resize", () => this.#request());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -52,6 +55,7 @@ class Page {
   #follow(hash) {
     this.#stop();
     const { state, errors } = parseState(hash.replace(/^#/, ""));
+    if (state.question !== this.#state.question) this.#cloud.rescale();
     this.#change(state, { glides: true, errors });
   }
 
@@ -60,7 +64,7 @@ class Page {
     const { state, errors: more } = settled({ ...this.#state, ...fields });
     const reward = state.reward !== this.#state.reward || !this.#picture;
     this.#state = state;
-    if (reward) this.#setLevels(levelsFor(state.reward));
+    if (reward) this.#setLevels(levelsOf(state.reward));
     this.#complain([...errors, ...more]);
     this.#compute(glides);
   }
@@ -99,6 +103,13 @@ class Page {
     return this.#preview.stage ?? this.#state.stage;
   }
 
+  /** Show what a paragraph speaks of, for as long as it is read. */
+  #show(preview) {
+    this.#preview = preview;
+    if (this.#state.tab === "gaussian") this.#plane.show(this.#experiment, this.#stage, true);
+    this.#request();
+  }
+
   // ---------------------------------------------------------------- drawing
 
   #request() {
@@ -112,8 +123,6 @@ class Page {
     const opacity = (part) => (!parts || parts.includes(part) ? 1 : FADED);
     const isGaussian = state.tab === "gaussian";
 
-    document.body.dataset.tab = state.tab;
-    this.#drawControls(state);
     if (isGaussian) {
       this.#plane.draw(experiment, opacity);
       this.#hands.place(experiment.before);
@@ -122,44 +131,15 @@ class Page {
     }
     this.#cloud.draw(experiment, state.baseline !== "none", opacity("cloud"));
 
-    showFigures(experiment);
-    element("worth").textContent = worthOf(experiment, state);
-    element("caption").textContent = this.#hovered ?? captionOf(experiment, state, stage);
+    // The rest is written last: reading a size after it would lay the page out twice.
+    showControls(state, this.#tools, this.#link());
+    showFigures(experiment, state);
+    write(element("worth"), worthOf(experiment, state));
+    write(element("caption"), this.#hovered ?? captionOf(experiment, state, stage));
     if (this.#plane.moves || this.#cloud.moves) this.#request();
   }
 
-  #drawControls(state) {
-    const shown = {
-      gaussian: state.tab === "gaussian",
-      constant: state.baseline === "constant",
-      brush: this.#tools.tool !== "move",
-    };
-    for (const part of document.querySelectorAll("[data-show]")) part.hidden = !shown[part.dataset.show];
-    for (const tab of document.querySelectorAll("[role=tab]")) {
-      const isChosen = tab.dataset.tab === state.tab;
-      tab.setAttribute("aria-selected", isChosen);
-      tab.tabIndex = isChosen ? 0 : -1;
-      element(`panel-${tab.dataset.tab}`).hidden = !isChosen;
-    }
-    for (const answer of document.querySelectorAll("[data-question]")) {
-      const isAsked = answer.dataset.question === state.question;
-      answer.hidden = !isAsked;
-      answer.previousElementSibling.setAttribute("aria-expanded", isAsked);
-    }
-    for (const link of document.querySelectorAll(".answer a")) {
-      link.toggleAttribute("aria-current", link.getAttribute("href") === `#${this.#link()}`);
-    }
-    for (const control of controls()) writeControl(control, { ...state, ...this.#tools });
-    const isBuiltIn = Object.hasOwn(BUILT_IN, state.reward);
-    element("reward").lastElementChild.hidden = isBuiltIn;
-    element("reward").value = isBuiltIn ? state.reward : "picture";
-    element("ghost-key").hidden = state.baseline === "none";
-    document.querySelector(".plane").dataset.tool = this.#tools.tool;
-  }
-
   // ---------------------------------------------------------------- hands
-
-  #hovered = null;
 
   /** What hands on the plane act on. */
   #forHands() {
@@ -184,24 +164,12 @@ class Page {
     const level = this.#tools.tool === "good" ? 255 : 0;
     let { levels } = this.#picture;
     for (const [x, y] of stroke) levels = paintDisc(levels, x, y, this.#tools.brush, level);
-    this.#change({ reward: `picture:${textOfLevels(levels)}` });
+    this.#change({ reward: pictureText(levels) });
   }
 
-  /** The sample under a pointer, in figures. */
+  /** Say of the sample under a pointer what it is. */
   #hover(x, y) {
-    const { points, logProbs, scores, rewards, weights } = this.#experiment;
-    let nearest = -1;
-    let distance = 0.2;
-    for (let k = 0; x !== null && k < weights.length; k++) {
-      const own = Math.hypot(points[2 * k] - x, points[2 * k + 1] - y);
-      if (own < distance) [nearest, distance] = [k, own];
-    }
-    const pair = (values) => `(${signed(values[2 * nearest], 2)}, ${signed(values[2 * nearest + 1], 2)})`;
-    this.#hovered =
-      nearest < 0
-        ? null
-        : `x = ${pair(points)}: log p = ${signed(logProbs[nearest], 2)}, score ${pair(scores)}, ` +
-          `reward ${signed(rewards[nearest], 2)}, less baseline ${signed(weights[nearest], 2)}`;
+    this.#hovered = x === null ? null : sampleNear(this.#experiment, x, y);
     this.#request();
   }
 
@@ -226,8 +194,9 @@ class Page {
         document.querySelector(`[data-tab=${this.#state.tab}]`).focus();
       });
     }
-    element("picture-file").addEventListener("change", (event) => this.#loadPicture(event.target));
-    element("draws-file").addEventListener("change", (event) => this.#loadDraws(event.target));
+    const rewardIn = async (file) => ({ reward: pictureText(await pictureIn(file)) });
+    element("picture-file").addEventListener("change", (event) => this.#load(event.target, rewardIn));
+    element("draws-file").addEventListener("change", (event) => this.#load(event.target, drawsIn));
   }
 
   #readControl(control) {
@@ -237,9 +206,8 @@ class Page {
       this.#request();
       return;
     }
-    const text = control.type === "checkbox" ? (control.checked ? "1" : "0") : control.value;
     try {
-      const value = fieldFrom(name, text, this.#state, control.dataset.index);
+      const value = fieldFrom(name, textOf(control), this.#state, control.dataset.index);
       // Other samples, or another seed, are other draws than those that were given.
       const draws = name === "samples" || name === "seed" ? { draws: null } : {};
       const average = name === "baseline" ? { average: [0, 0] } : {};
@@ -251,7 +219,9 @@ class Page {
 
   #openTab(tab) {
     this.#stop();
-    if (tab !== this.#state.tab) this.#change({ tab, draws: null, average: [0, 0], question: "" });
+    if (tab === this.#state.tab) return;
+    this.#cloud.rescale();
+    this.#change({ tab, draws: null, average: [0, 0], question: "" });
   }
 
   #act(action, button) {
@@ -264,7 +234,7 @@ class Page {
       "save": () => this.#saveNumbers(),
       "load": () => element("draws-file").click(),
       "load-picture": () => element("picture-file").click(),
-      "save-picture": async () => download("reward.png", await pngOf(this.#picture.levels)),
+      "save-picture": async () => save("reward.png", await pngOf(this.#picture.levels)),
     };
     actions[action]();
   }
@@ -321,82 +291,21 @@ class Page {
 
   #saveNumbers() {
     const text = JSON.stringify(numbersOf(this.#experiment, this.#state));
-    download("estimate.json", new Blob([text], { type: "application/json" }));
+    save("estimate.json", new Blob([text], { type: "application/json" }));
   }
 
-  async #loadPicture(input) {
+  /** The fields that follow from a file that was chosen. */
+  async #load(input, fieldsIn) {
     const [file] = input.files;
-    input.value = "";
+    input.value = ""; // so that the same file can be chosen again
     if (!file) return;
     try {
-      const levels = levelsOfImage(await createImageBitmap(file));
-      this.#change({ reward: `picture:${textOfLevels(levels)}` });
-    } catch {
-      this.#complain([`${file.name} is no image that this browser can read`]);
-    }
-  }
-
-  async #loadDraws(input) {
-    const [file] = input.files;
-    input.value = "";
-    if (!file) return;
-    try {
-      const text = await file.text();
-      const saved = text.trimStart().startsWith("{") ? JSON.parse(text) : null;
-      if (saved && !Array.isArray(saved.draws)) throw new Error("there are no draws in it");
-      const draws = saved ? numbersIn(saved.draws.join(" ")) : numbersIn(text.replace(/[[\]]/g, " "));
-      if (draws.length === 0) throw new Error("there are no draws in it");
-      this.#change({ ...(saved?.state ?? {}), draws });
+      this.#change(await fieldsIn(file));
     } catch (error) {
-      this.#complain([`${file.name}: ${error.message}`]);
+      this.#complain([error.message]);
     }
   }
-
-  // ---------------------------------------------------------------- readers
-
-  /** A paragraph that is pointed at, or focused, shows what it speaks of. */
-  #listenToReaders() {
-    for (const paragraph of document.querySelectorAll("[data-shows]")) {
-      const show = () => this.#showParts(paragraph);
-      const hide = () => this.#showParts(document.querySelector("[data-shows]:focus"));
-      paragraph.addEventListener("mouseenter", show);
-      paragraph.addEventListener("mouseleave", hide);
-      paragraph.addEventListener("focus", show);
-      paragraph.addEventListener("blur", () => this.#showParts(null));
-    }
-  }
-
-  #showParts(paragraph) {
-    const parts = paragraph?.dataset.shows.split(" ") ?? null;
-    this.#preview = { parts, stage: paragraph?.dataset.stage ?? null };
-    for (const part of document.querySelectorAll("[data-part]")) {
-      const isMeant = parts?.some((name) => part.dataset.part.split(" ").includes(name));
-      part.classList.toggle("meant", Boolean(isMeant));
-    }
-    if (this.#state.tab === "gaussian") this.#plane.show(this.#experiment, this.#stage, true);
-    this.#request();
-  }
 }
 
-/** The levels of a state's reward. */
-function levelsFor(reward) {
-  return Object.hasOwn(BUILT_IN, reward) ? levelsOf(reward) : levelsOfText(reward.slice("picture:".length));
-}
-
-/** Show a field in its control, unless somebody is typing there. */
-function writeControl(control, state) {
-  const value = control.dataset.index ? state[control.name][control.dataset.index] : state[control.name];
-  if (control.type === "radio") control.checked = control.value === value;
-  else if (control.type === "checkbox") control.checked = value;
-  else if (control !== document.activeElement || control.type !== "number") control.value = value;
-}
-
-function download(name, blob) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-new Page();
+// The text is painted first, and the pictures as soon as they are computed.
+requestAnimationFrame(() => setTimeout(() => new Page()));

@@ -8,6 +8,9 @@ export const LIMIT = 3.4;
 export const CELLS = 200;
 const SIDE = (2 * LIMIT) / CELLS;
 
+/** What a picture in text begins with. */
+const PICTURE = "picture:";
+
 /** Ellipses worth +1: centre x, y, half axes, degrees from the x axis to the first half axis. */
 const REGIONS = [
   [-1.15, -0.8, 1.2, 0.6, -40],
@@ -15,31 +18,44 @@ const REGIONS = [
   [1.8, 1.5, 0.4, 0.4, 0],
 ];
 
+const ELLIPSES = REGIONS.map(([x, y, a, b, degrees]) => {
+  const angle = (degrees * Math.PI) / 180;
+  return { x, y, a, b, cos: Math.cos(angle), sin: Math.sin(angle) };
+});
+
 /** The rewards to start from: functions of a point, worth −1 to 1. */
 export const BUILT_IN = {
-  regions: (x, y) => (REGIONS.some((ellipse) => isInside(ellipse, x, y)) ? 1 : -1),
+  regions: (x, y) => (ELLIPSES.some((ellipse) => isInside(ellipse, x, y)) ? 1 : -1),
   ring: (x, y) => (Math.abs(Math.hypot(x, y) - 1.75) < 0.25 ? 1 : -1),
   hills: (x, y) => 2 * Math.max(hill(x + 1.4, y + 1.1), 0.6 * hill(x - 1.6, y - 1.2)) - 1,
   checkerboard: (x, y) => ((Math.floor(x / 0.85) + Math.floor(y / 0.85)) % 2 === 0 ? 1 : -1),
 };
 
-function isInside([cx, cy, a, b, degrees], x, y) {
-  const angle = (degrees * Math.PI) / 180;
-  const along = (x - cx) * Math.cos(angle) + (y - cy) * Math.sin(angle);
-  const across = (y - cy) * Math.cos(angle) - (x - cx) * Math.sin(angle);
-  return (along / a) ** 2 + (across / b) ** 2 < 1;
+function isInside(ellipse, x, y) {
+  const { a, b, cos, sin } = ellipse;
+  const [dx, dy] = [x - ellipse.x, y - ellipse.y];
+  return ((dx * cos + dy * sin) / a) ** 2 + ((dy * cos - dx * sin) / b) ** 2 < 1;
 }
 
 function hill(x, y) {
   return Math.exp(-(x * x + y * y) / (2 * 0.7 ** 2));
 }
 
-/** Grey levels [CELLS · CELLS], row by row from the top, of a built-in reward. */
-export function levelsOf(name) {
+/**
+ * Grey levels [CELLS · CELLS], row by row from the top, of a reward as a state has it.
+ *
+ * @param {string} reward the name of a built-in one, or what `pictureText` made.
+ * @throws {Error} there is no such reward, or its text is damaged.
+ */
+export function levelsOf(reward) {
+  if (reward.startsWith(PICTURE)) return levelsOfText(reward.slice(PICTURE.length));
+  if (!Object.hasOwn(BUILT_IN, reward)) {
+    throw new Error(`“${reward.slice(0, 20)}” is none of ${Object.keys(BUILT_IN).join(", ")}`);
+  }
   const levels = new Uint8Array(CELLS * CELLS);
   for (let row = 0; row < CELLS; row++) {
     for (let column = 0; column < CELLS; column++) {
-      const value = BUILT_IN[name]((column + 0.5) * SIDE - LIMIT, LIMIT - (row + 0.5) * SIDE);
+      const value = BUILT_IN[reward]((column + 0.5) * SIDE - LIMIT, LIMIT - (row + 0.5) * SIDE);
       levels[row * CELLS + column] = Math.round(127.5 * (value + 1));
     }
   }
@@ -53,12 +69,12 @@ export function levelsOf(name) {
  */
 export function rewardsOf({ levels, shift, scale }, points) {
   const rewards = new Float64Array(points.length / 2);
+  const values = Float64Array.from({ length: 256 }, (_, level) => shift + scale * (level / 127.5 - 1));
   for (let k = 0; k < rewards.length; k++) {
     const column = Math.floor(((points[2 * k] + LIMIT) / (2 * LIMIT)) * CELLS);
     const row = Math.floor(((LIMIT - points[2 * k + 1]) / (2 * LIMIT)) * CELLS);
     const isOutside = column < 0 || row < 0 || column >= CELLS || row >= CELLS;
-    const level = isOutside ? 0 : levels[row * CELLS + column];
-    rewards[k] = shift + scale * (level / 127.5 - 1);
+    rewards[k] = values[isOutside ? 0 : levels[row * CELLS + column]];
   }
   return rewards;
 }
@@ -101,8 +117,8 @@ export function pngOf(levels) {
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/** Levels as text for a link: runs of (length, level), bytes in URL-safe base 64. */
-export function textOfLevels(levels) {
+/** Levels as a state has them: runs of (length, level), bytes in URL-safe base 64. */
+export function pictureText(levels) {
   const bytes = [];
   for (let start = 0; start < levels.length; ) {
     let end = start;
@@ -110,15 +126,11 @@ export function textOfLevels(levels) {
     bytes.push(String.fromCharCode(end - start, levels[start]));
     start = end;
   }
-  return btoa(bytes.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const text = btoa(bytes.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return PICTURE + text;
 }
 
-/**
- * Levels of such a text.
- *
- * @throws {Error} the text is damaged.
- */
-export function levelsOfText(text) {
+function levelsOfText(text) {
   const damaged = new Error("the painted reward in this link is damaged");
   let bytes;
   try {

@@ -3,7 +3,7 @@
 // Everything after the # of the address is a state: fields that it leaves out have their default.
 
 import { BASELINES } from "./estimator.js";
-import { BUILT_IN, levelsOfText } from "./reward.js";
+import { BUILT_IN, levelsOf } from "./reward.js";
 
 export const LARGEST_SAMPLE = 500;
 
@@ -142,11 +142,7 @@ function readDraws(text) {
 }
 
 function readReward(text) {
-  if (Object.hasOwn(BUILT_IN, text)) return text;
-  if (!text.startsWith("picture:")) {
-    throw new Error(`“${text.slice(0, 20)}” is none of ${Object.keys(BUILT_IN).join(", ")}`);
-  }
-  levelsOfText(text.slice("picture:".length));
+  if (!Object.hasOwn(BUILT_IN, text)) levelsOf(text); // throws what is wrong with it
   return text;
 }
 

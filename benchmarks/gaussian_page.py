@@ -1,0 +1,126 @@
+"""How fast the page to play with is, in a real browser: first paint, and frames while dragging.
+
+First paint: for each a browser is started, opens the page from the disk, and is asked for its own
+`first-contentful-paint`, and when the first figures stood there; milliseconds after the request.
+Frames: the mean is moved once a frame by key, the path that a drag takes too, with 1, 80 and 500
+samples and leave-one-out over two hills, the costliest reward. What counts is the time from frame
+to frame, 16.7 ms at least by the display, and for how long the change itself keeps the page busy.
+
+    python -m benchmarks.gaussian_page
+"""
+
+import statistics
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from applications.gaussian.page import build
+from benchmarks.timing import keep
+from tests.applications.browser import EXECUTABLE, needs_browser
+
+STARTS = 15
+"""Browsers that are started for the first paint."""
+FRAMES = 240
+"""Frames for each number of samples, after 30 that do not count."""
+SAMPLES = (1, 80, 500)
+STATE = "reward=hills&baseline=leave-one-out&stage=weighted"
+
+PAINT = """() => new Promise(done => {
+    const ready = () => document.getElementById('figure-value').textContent
+        ? setTimeout(() => done([
+            performance.getEntriesByName('first-contentful-paint')[0].startTime, drawn]), 300)
+        : requestAnimationFrame(ready)
+    let drawn = 0
+    const watch = () => {
+        if (document.getElementById('figure-value').textContent) drawn = performance.now()
+        else requestAnimationFrame(watch)
+    }
+    watch(); ready()
+})"""
+
+DRAG = """async (frames) => {
+    const handle = document.querySelector('[data-handle=mean]')
+    const [gaps, busy] = [[], []]
+    let last = performance.now()
+    for (let k = 0; k < frames + 30; k++) {
+        const key = k % 40 < 20 ? 'ArrowLeft' : 'ArrowRight'
+        const began = performance.now()
+        handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))
+        const ended = performance.now()
+        await new Promise(requestAnimationFrame)
+        if (k >= 30) { gaps.push(performance.now() - last); busy.push(ended - began) }
+        last = performance.now()
+    }
+    return [gaps, busy]
+}"""
+
+
+def first_paint(chromium: BrowserType, address: str) -> tuple[float, float]:
+    """First contentful paint, and when figures stood there: ms, of a browser just started."""
+    browser = launch(chromium)
+    page = window(browser)
+    page.goto(address)
+    painted, drawn = page.evaluate(PAINT)
+    browser.close()
+    return painted, drawn
+
+
+def launch(chromium: BrowserType) -> Browser:
+    return chromium.launch(executable_path=EXECUTABLE, args=["--disable-gpu"])
+
+
+def window(browser: Browser) -> Page:
+    return browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+
+
+def frames(page: Page, address: str, samples: int) -> tuple[list[float], list[float]]:
+    """Milliseconds from frame to frame, and of the changes, sorted."""
+    page.goto("about:blank")
+    page.goto(f"{address}#{STATE}&samples={samples}")
+    page.wait_for_function("document.getElementById('figure-value').textContent")
+    gaps, busy = page.evaluate(DRAG, FRAMES)
+    return sorted(gaps), sorted(busy)
+
+
+def main() -> None:
+    if EXECUTABLE is None:
+        print(needs_browser.kwargs["reason"])
+        return
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "index.html"
+        path.write_text(build(), encoding="utf-8")
+        paints = [first_paint(playwright.chromium, path.as_uri()) for _ in range(STARTS)]
+        browser = launch(playwright.chromium)
+        page = window(browser)
+        drags = {count: frames(page, path.as_uri(), count) for count in SAMPLES}
+        version = browser.version
+        browser.close()
+        size = path.stat().st_size
+    show(size, paints, drags, version)
+
+
+def show(size: int, paints: list, drags: dict, version: str) -> None:
+    painted, drawn = (sorted(times) for times in zip(*paints, strict=True))
+    print(f"page: {size:,} bytes")
+    print(f"first paint: median {statistics.median(painted):.0f} ms, at most {painted[-1]:.0f}")
+    print(f"first figures: median {statistics.median(drawn):.0f} ms, at most {drawn[-1]:.0f}")
+    table = Table("samples", "frame, ms: median", "nine in ten within", "change, ms: median")
+    rows = {}
+    for count, (gaps, busy) in drags.items():
+        row = (statistics.median(gaps), gaps[int(0.9 * len(gaps))], statistics.median(busy))
+        table.add_row(str(count), *(f"{value:.1f}" for value in row))
+        rows[str(count)] = dict(zip(("frame", "frame_p90", "change"), row, strict=True))
+    Console().print(table)
+    growth = rows["500"]["frame"] / rows["1"]["frame"]
+    print(f"a frame with 500 samples over one with 1: {growth:.2f}")
+    figures = {"bytes": size, "chromium": version, "first_paint": {"all": painted}}
+    figures["first_paint"]["median"] = statistics.median(painted)
+    figures["first_figures"] = {"median": statistics.median(drawn), "all": drawn}
+    keep("gaussian_page", {**figures, "milliseconds": rows, "frame_500_over_1": growth})
+
+
+if __name__ == "__main__":
+    main()
