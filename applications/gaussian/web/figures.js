@@ -93,7 +93,7 @@ export function captionOf(experiment, state, stage) {
   }
   return {
     scores: "Each arrow: where to move the mean to make its sample more likely (0.4 of its length).",
-    weighted: `Each arrow times its ${weight} (0.4 of its length${longest > 0 ? `, over ${size(longest)}` : ""}). ● pulls, × pushes.`,
+    weighted: `Each arrow times its ${weight} (${size(0.4 / (longest || 1))} of its length). ● pulls, × pushes.`,
     average: `All arrows at the mean. Solid: their average; dashed: the exact gradient (both 6 times as long).`,
     step: `Dashed: before. Solid: after ${size(state.rate)} × covariance × average.`,
   }[stage];
