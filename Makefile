@@ -9,7 +9,7 @@ ARGS ?=
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
 	@echo "make control    guess-and-check balances a pole, a trust region swings up a pendulum; a picture"
-	@echo "make gaussian   the score function estimator in pictures, and on a page to play with"
+	@echo "make gaussian   the score function estimator in pictures, and a playground"
 	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
 	@echo "make memory     programs that copy and reverse by a sampled memory, live; then their pictures"
 	@echo "make test       the whole test suite"

@@ -1,10 +1,10 @@
-r"""What the site has besides its Markdown: the page to play with, made from its sources.
+r"""What the site has besides its Markdown: the playground, made from its sources.
 
-`gaussian.md` has a picture of the page, for where Markdown is read as it is; the site embeds the
-page itself there. The picture is made by
+`gaussian.md` has a picture of it, for where Markdown is read as it is; the site embeds the
+playground itself there. The picture is made by
 
     chromium --headless --hide-scrollbars --window-size=1280,800 --virtual-time-budget=3000 \
-        --screenshot=docs/pictures/gaussian-page.png "file://$PWD/site/gaussian-page.html\
+        --screenshot=docs/pictures/gaussian-playground.png "file://$PWD/site/gaussian-playground.html\
     #stage=weighted&samples=60&seed=3&baseline=leave-one-out&question=baseline"
 """
 
@@ -12,10 +12,10 @@ import re
 
 from mkdocs.structure.files import File
 
-from applications.gaussian.page import build
+from applications.gaussian.playground import build
 
-PAGE = "gaussian-page.html"
-PICTURE = re.compile(r"!\[([^\]]*)\]\(pictures/gaussian-page\.png\)")
+PAGE = "gaussian-playground.html"
+PICTURE = re.compile(r"!\[([^\]]*)\]\(pictures/gaussian-playground\.png\)")
 FRAME = (
     rf'<iframe src="../{PAGE}" title="\1" loading="lazy" '
     'style="width: 100%; height: 56rem; border: 1px solid #8884; border-radius: .3rem"></iframe>'

@@ -5,7 +5,7 @@ from pathlib import Path
 from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 
-from applications.gaussian.page import build
+from applications.gaussian.playground import build
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,5 +19,5 @@ def test_the_site_has_the_page_and_embeds_it(monkeypatch):
     source = (ROOT / "docs" / "gaussian.md").read_text()
     text = config.plugins.on_page_markdown(source, page=None, config=config, files=None)
     assert text.count(f'<iframe src="../{page.dest_uri}"') == 1
-    assert "gaussian-page.png" not in text
+    assert "gaussian-playground.png" not in text
     assert f"({page.src_uri})" in text

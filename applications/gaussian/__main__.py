@@ -98,7 +98,7 @@ def run_plot(options: argparse.Namespace) -> None:
     print_table(numbers)
     first, last = history[0].expected_reward, history[-1].expected_reward
     print(f"learning: expected reward {first:+.3f} → {last:+.3f} in {history[-1].update} updates")
-    print(f"pictures: {folder}; to play with: {folder / 'index.html'}")
+    print(f"pictures: {folder}; playground: {folder / 'index.html'}")
 
 
 def formats(text: str) -> list[str]:
@@ -135,7 +135,7 @@ def commands() -> Commands:
     one.add_argument("--replications", type=number(int, 2), help="estimates per baseline (2000)")
     one.add_argument("--json", action="store_true", help="one JSON object, nothing else")
 
-    one = command("plot", run_plot, "Make the pictures, and a page to play with.")
+    one = command("plot", run_plot, "Make the pictures and the playground.")
     learner(one, "panels 3, learning 0.1")
     one.add_argument("--replications", type=number(int, 2), help="dots per baseline (2000)")
     one.add_argument("--frames", type=number(int, 1), default=60, help="of the animation (60)")

@@ -23,8 +23,8 @@ from applications.gaussian.gaussian import (
     make_rate,
     update,
 )
-from applications.gaussian.page import CELLS, build, picture_text, state_text
 from applications.gaussian.panels import draw_estimator
+from applications.gaussian.playground import CELLS, build, picture_text, state_text
 from applications.gaussian.rewards import LIMIT, Reward, regions
 from applications.gaussian.style import save
 from applications.gaussian.training import Config, Snapshot, course
@@ -79,7 +79,7 @@ def page(
     seed: int,
     covariance: bool,
 ) -> None:
-    """`index.html`: the same update to play with, from the same draws."""
+    """`index.html`: a playground that starts from the same update and the same draws."""
     low, high = reward.range
     fields = {
         "samples": min(samples, MOST_DRAWS),

@@ -29,7 +29,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def page_file(tmp_path_factory):
-    from applications.gaussian.page import build
+    from applications.gaussian.playground import build
 
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(build(), encoding="utf-8")

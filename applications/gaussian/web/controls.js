@@ -49,6 +49,7 @@ function writeControl(control, state) {
 function showWhatApplies(state, tools) {
   const applies = {
     gaussian: state.tab === "gaussian",
+    moves: state.tab === "moves",
     constant: state.baseline === "constant",
     brush: tools.tool !== "move",
     ghost: state.baseline !== "none",

@@ -45,9 +45,9 @@ export function gaussianExperiment(state, picture) {
 
   const truth = exactGradient(gaussian, reward);
   const experiment = study(state, draws, repeats, truth.byMean);
-  const used = usedWeights(state, experiment.weights, draws.logProbs);
-  const byFactor = state.covariance ? factorGradient(noise, used) : [0, 0, 0];
-  const after = stepOf(gaussian, experiment.estimate, byFactor, state.rate);
+  const byFactor = factorGradient(noise, experiment.factors.weighted);
+  const bend = state.covariance ? byFactor : [0, 0, 0];
+  const after = stepOf(gaussian, experiment.estimate, bend, state.rate);
   return {
     ...experiment,
     noise,
@@ -55,7 +55,7 @@ export function gaussianExperiment(state, picture) {
     before: gaussian,
     expectedReward: truth.value,
     exactByFactor: truth.byFactor,
-    estimateByFactor: factorGradient(noise, used),
+    estimateByFactor: byFactor,
     after,
     expectedRewardAfter: exactGradient(after, reward).value,
     cloudPoints,
@@ -106,11 +106,19 @@ function rewarded(probabilities, rewards, moves) {
   };
 }
 
-/** What both have in common: from scores and rewards to an estimate, and how it scatters. */
+/**
+ * What both have in common: from scores and rewards to an estimate, and how it scatters.
+ *
+ * `factors` is what each score is multiplied by where it is drawn: alone, and weighted.
+ */
 function study(state, draws, repeats, exact) {
   const dimensions = exact.length;
   const weights = weightsOf(draws.rewards, state);
-  const estimate = average(draws.scores, usedWeights(state, weights, draws.logProbs), dimensions);
+  const factors = {
+    score: usedWeights(state, new Float64Array(weights.length).fill(1), draws.logProbs),
+    weighted: usedWeights(state, weights, draws.logProbs),
+  };
+  const estimate = average(draws.scores, factors.weighted, dimensions);
 
   // The same draws with and without the baseline, so that what differs is the baseline.
   const scores = usedScores(state, repeats.scores, repeats.logProbs);
@@ -124,6 +132,7 @@ function study(state, draws, repeats, exact) {
     ...draws,
     dimensions,
     weights,
+    factors,
     estimate,
     exact,
     none,

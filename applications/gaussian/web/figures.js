@@ -1,5 +1,7 @@
 // Figures as people read them: in the table, in the line under the cloud, in the live region.
 
+import { arrowFactors } from "./plane.js";
+
 /** A number with its sign, a true minus, and so many digits after the point. */
 export function signed(value, digits) {
   const text = Math.abs(value).toFixed(digits);
@@ -51,8 +53,8 @@ export function showFigures(experiment, state) {
 /** What the cloud says of the baseline, in a sentence. */
 export function worthOf(experiment, state) {
   const { samples, baseline, gradient } = state;
-  if (gradient === "density") return "Biased: ∇p in place of ∇ log p. The cloud misses the cross.";
-  if (baseline === "standardized") return "Standardized rewards are biased and have no unit: their worth cannot be told in samples.";
+  if (gradient === "density") return "Biased: ∇p in place of ∇ log p. The estimates miss the exact gradient.";
+  if (baseline === "standardized") return "Standardised rewards give a biased estimate in other units: the variances cannot be compared.";
   const spread = Math.sqrt(experiment.chosen.variance);
   if (baseline === "none") {
     return `Standard deviation of one estimate, without a baseline: ${size(spread)}.`;
@@ -60,8 +62,9 @@ export function worthOf(experiment, state) {
   if (!Number.isFinite(experiment.worth)) {
     return `With ${BASELINE_NAMES[baseline]} all 200 estimates are equal: there is no noise.`;
   }
-  const plural = samples === 1 ? "sample" : "samples";
-  return `${samples} ${plural} with ${BASELINE_NAMES[baseline]} are worth ${worthInSamples(experiment.worth)} without.`;
+  const counted = samples === 1 ? "1 sample" : `${samples} samples`;
+  const verb = samples === 1 ? "is" : "are";
+  return `${counted} with ${BASELINE_NAMES[baseline]} ${verb} worth ${worthInSamples(experiment.worth)} without.`;
 }
 
 function worthInSamples(worth) {
@@ -73,7 +76,7 @@ export function statusOf(experiment, state) {
   return [
     `Expected reward ${signed(experiment.expectedReward, 3)}.`,
     `Exact gradient ${vector(experiment.exact)}.`,
-    `Estimate from ${state.samples} samples ${vector(experiment.estimate)}.`,
+    `Samples: ${state.samples}. Estimate ${vector(experiment.estimate)}.`,
     worthOf(experiment, state),
     `After the step ${signed(experiment.expectedRewardAfter, 3)}.`,
   ].join(" ");
@@ -81,21 +84,31 @@ export function statusOf(experiment, state) {
 
 /** What the picture shows, in a sentence under it. */
 export function captionOf(experiment, state, stage) {
-  const weight = state.baseline === "none" ? "reward" : "reward less baseline";
-  const longest = experiment.weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 0);
+  const weight = state.baseline === "none" ? "reward" : "reward minus baseline";
+  const isEmpty = state.baseline === "moving-average" && state.average[1] === 0;
+  const note = isEmpty ? " The moving average is empty before the first step." : "";
+  const gradient = state.gradient === "density" ? "∇p" : "score";
+  const { values, scale } = arrowFactors(experiment.factors, stage);
+  const rate = size(state.rate);
   if (state.tab === "moves") {
+    const largest = size(values.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
     return {
-      scores: "Each row: a move that was drawn, and its score on the five logits: one for itself, less the probabilities.",
-      weighted: `Each row times its ${weight}; longest row: ${size(longest)} × its score.`,
+      scores:
+        `Each row: a move that was drawn, and its ${gradient} with respect to the five logits ` +
+        "(the score: 1 for the move itself, minus the probabilities).",
+      weighted: `Each row: a score times ${weight}; the largest factor is ${largest}.${note}`,
       average: "Last row: the average over all draws, and beside it the exact gradient, dashed.",
-      step: `Filled: the policy. Outlined: after logits + ${size(state.rate)} × average.`,
+      step: `Filled: before the step. Outlined, and in figures: after it (logits + ${rate} × average).`,
     }[stage];
   }
+  const drawn = `drawn at ${size(scale)} of its length`;
   return {
-    scores: "Each arrow: where to move the mean to make its sample more likely (0.4 of its length).",
-    weighted: `Each arrow times its ${weight} (${size(0.4 / (longest || 1))} of its length). ● pulls, × pushes.`,
-    average: `All arrows at the mean. Solid: their average; dashed: the exact gradient (both 6 times as long).`,
-    step: `Dashed: before. Solid: after ${size(state.rate)} × covariance × average.`,
+    scores: `Each arrow: which way to move the mean to make its sample more likely (${gradient}, ${drawn}).`,
+    weighted: `Each arrow: ${weight} × ${gradient} (${drawn}). ● pulls, × pushes.${note}`,
+    average:
+      "All arrows at the mean. Solid: their average; dashed: the exact gradient " +
+      "(both drawn 6 times as long).",
+    step: `Dashed: before the step. Solid: after it (mean + ${rate} × covariance × average).`,
   }[stage];
 }
 
@@ -111,7 +124,7 @@ export function sampleNear({ points, logProbs, scores, rewards, weights }, x, y)
   const pair = (values) => vector(values.subarray(2 * nearest, 2 * nearest + 2));
   return (
     `x = ${pair(points)}: log p = ${signed(logProbs[nearest], 2)}, score ${pair(scores)}, ` +
-    `reward ${signed(rewards[nearest], 2)}, less baseline ${signed(weights[nearest], 2)}`
+    `reward ${signed(rewards[nearest], 2)}, weight ${signed(weights[nearest], 2)}`
   );
 }
 

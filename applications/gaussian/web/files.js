@@ -42,6 +42,6 @@ export async function pictureIn(file) {
   try {
     return levelsOfImage(await createImageBitmap(file));
   } catch {
-    throw new Error(`${file.name} is no image that this browser can read`);
+    throw new Error(`${file.name} is not an image that this browser can read`);
   }
 }

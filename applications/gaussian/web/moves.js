@@ -66,13 +66,13 @@ export class MovesTable {
     this.probabilities.style.opacity = opacity(stage === "step" ? "step" : "density");
   }
 
-  #drawScores({ before, moves, weights, payoffs }, stage, opacity) {
+  #drawScores({ before, moves, factors, payoffs }, stage, opacity) {
+    const values = stage === "scores" ? factors.score : factors.weighted;
     const rows = MOVES.map((_, move) => {
       const count = moves.filter((drawn) => drawn === move).length;
-      const weight = count ? weights[moves.indexOf(move)] : 0;
-      const factor = stage === "scores" ? Number(count > 0) : weight;
+      const factor = count ? values[moves.indexOf(move)] : 0;
       const entries = scoreOf(before.probabilities, move).map((entry) => factor * entry);
-      const kind = stage === "scores" ? "score" : weight > 0 ? "good" : "bad";
+      const kind = stage === "scores" ? "score" : factor > 0 ? "good" : "bad";
       return { count, entries, kind };
     });
 

@@ -5,7 +5,7 @@ import { Glide } from "./motion.js";
 import { axesOf } from "./normal.js";
 import { CELLS, LIMIT } from "./reward.js";
 
-/** Arrows at samples are drawn at this part of their length. */
+/** Arrows at samples are drawn at this part of their length, over their largest factor. */
 const SHORTENED = 0.4;
 /** The average and the exact gradient are drawn at this multiple of theirs. */
 const LENGTHENED = 6;
@@ -78,18 +78,24 @@ export class Plane {
 }
 
 /** Origins and vectors [4n] of the arrows at the samples, units of the plot. */
-function arrowsOf({ points, scores, weights, before }, stage) {
-  const longest = weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-12);
-  const arrows = new Float64Array(4 * weights.length);
+function arrowsOf({ points, scores, factors, before }, stage) {
+  const { values, scale } = arrowFactors(factors, stage);
+  const arrows = new Float64Array(4 * values.length);
   const isBundle = stage === "average" || stage === "step";
-  for (let k = 0; k < weights.length; k++) {
-    const factor = stage === "scores" ? SHORTENED : (SHORTENED * weights[k]) / longest;
+  for (let k = 0; k < values.length; k++) {
     for (let d = 0; d < 2; d++) {
       arrows[4 * k + d] = isBundle ? before.mean[d] : points[2 * k + d];
-      arrows[4 * k + 2 + d] = factor * scores[2 * k + d];
+      arrows[4 * k + 2 + d] = scale * values[k] * scores[2 * k + d];
     }
   }
   return arrows;
+}
+
+/** What scores are multiplied by at a stage, and the scale at which the arrows are drawn. */
+export function arrowFactors(factors, stage) {
+  const values = stage === "scores" ? factors.score : factors.weighted;
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return { values, scale: SHORTENED / (largest || 1) };
 }
 
 function toScreen({ scale }, x, y) {

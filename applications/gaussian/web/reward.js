@@ -50,7 +50,7 @@ function hill(x, y) {
 export function levelsOf(reward) {
   if (reward.startsWith(PICTURE)) return levelsOfText(reward.slice(PICTURE.length));
   if (!Object.hasOwn(BUILT_IN, reward)) {
-    throw new Error(`“${reward.slice(0, 20)}” is none of ${Object.keys(BUILT_IN).join(", ")}`);
+    throw new Error(`“${reward.slice(0, 20)}” is not one of ${Object.keys(BUILT_IN).join(", ")}`);
   }
   const levels = new Uint8Array(CELLS * CELLS);
   for (let row = 0; row < CELLS; row++) {

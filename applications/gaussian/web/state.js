@@ -68,7 +68,7 @@ export function parseState(text) {
 export function settled(state, errors = []) {
   const right = { ...state };
   if (!(right.factor[0] > 0 && right.factor[2] > 0)) {
-    errors.push("factor: the diagonal of a covariance’s factor is positive; the default is used");
+    errors.push("factor: the diagonal of a covariance’s factor must be positive; the default is used");
     right.factor = DEFAULTS.factor;
   }
   if (right.draws) {
@@ -81,7 +81,7 @@ export function settled(state, errors = []) {
     }
   }
   if (right.samples < 2 && ["leave-one-out", "standardized"].includes(right.baseline)) {
-    errors.push(`${right.baseline} compares at least 2 samples: 2 are drawn`);
+    errors.push(`${right.baseline} needs at least 2 samples; 2 are drawn`);
     [right.samples, right.draws] = [2, null];
   }
   return { state: right, errors };
@@ -151,7 +151,7 @@ function choice(value, names) {
     value,
     read(text) {
       if (names && !names.includes(text)) {
-        throw new Error(`“${text.slice(0, 20)}” is none of ${names.join(", ")}`);
+        throw new Error(`“${text.slice(0, 20)}” is not one of ${names.join(", ")}`);
       }
       return text;
     },

@@ -1,4 +1,4 @@
-"""The page to play with: the HTML, style and scripts in `web/`, folded into one file.
+"""The playground, a page: the HTML, style and scripts in `web/`, folded into one file.
 
 A browser refuses to import one script from another on a page that was opened from the disk, so the
 modules become a single script, each after those that it imports.
@@ -21,7 +21,7 @@ EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
 
 
-class PageError(Exception):
+class PlaygroundError(Exception):
     """The sources cannot be folded into one file."""
 
 
@@ -29,9 +29,9 @@ def modules(name: str, known: dict[str, str] | None = None) -> dict[str, str]:
     """The source of a module and of all that it imports, each after what it imports."""
     known = {} if known is None else known
     text = (SOURCE / name).read_text(encoding="utf-8")
-    for found in IMPORT.finditer(text):
-        if found[1] not in known:
-            modules(found[1], known)
+    for module in IMPORT.findall(text):
+        if module not in known:
+            modules(module, known)
     known[name] = text
     return known
 
@@ -40,20 +40,20 @@ def script(name: str) -> str:
     """A module and all that it imports as one script, without imports and exports.
 
     Raises:
-        PageError: two modules define the same name, or use another form of import or export.
+        PlaygroundError: two modules define the same name, or use another form of import or export.
     """
     homes: dict[str, str] = {}
     parts = []
     for module, text in modules(name).items():
         for definition in DEFINITION.findall(text):
             if definition in homes:
-                raise PageError(
+                raise PlaygroundError(
                     f"{module} and {homes[definition]} both define {definition}: rename one of them"
                 )
             homes[definition] = module
         body = EXPORT.sub("", IMPORT.sub("", text)).strip()
-        if left := re.search(r"^(import|export)\b.*", body, re.M):
-            raise PageError(f"{module} has a line that cannot be folded: {left[0]}")
+        if line := re.search(r"^(import|export)\b.*", body, re.M):
+            raise PlaygroundError(f"{module} has a line that cannot be folded: {line[0]}")
         parts.append(f"// {module}\n{body}\n")
     return "\n".join(parts)
 
@@ -79,7 +79,9 @@ def build(state: str = "") -> str:
     }
     for mark, part in parts.items():
         if page.count(mark) != 1:
-            raise PageError(f"index.html has {page.count(mark)} times {mark}: it must have it once")
+            raise PlaygroundError(
+                f"index.html has {page.count(mark)} times {mark}: it must have it once"
+            )
         page = page.replace(mark, part)
     return page
 
@@ -92,10 +94,9 @@ def picture_text(levels: Sequence[int]) -> str:
     """
     runs = bytearray()
     for level, group in groupby(levels):
-        left = len(list(group))
-        while left > 0:
-            runs += bytes([min(left, 255), level])
-            left -= 255
+        length = len(list(group))
+        for start in range(0, length, 255):
+            runs += bytes([min(length - start, 255), level])
     return base64.urlsafe_b64encode(runs).decode().rstrip("=")
 
 

@@ -1,12 +1,12 @@
-"""How fast the page to play with is, in a real browser: first paint, and frames while dragging.
+"""How fast the playground is, in a real browser: first paint, and frames while dragging.
 
-First paint: for each a browser is started, opens the page from the disk, and is asked for its own
-`first-contentful-paint`, and when the first figures stood there; milliseconds after the request.
+First paint: a browser is started afresh, opens the page from the disk, and reports its
+`first-contentful-paint` and when the first figures appeared, in milliseconds after the request.
 Frames: the mean is moved once a frame by key, the path that a drag takes too, with 1, 80 and 500
-samples and leave-one-out over two hills, the costliest reward. What counts is the time from frame
-to frame, 16.7 ms at least by the display, and for how long the change itself keeps the page busy.
+samples and leave-one-out over two hills, the costliest reward. Measured are the time from frame
+to frame, which the display keeps at 16.7 ms or more, and how long the change itself takes.
 
-    python -m benchmarks.gaussian_page
+    python -m benchmarks.gaussian_playground
 """
 
 import statistics
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from applications.gaussian.page import build
+from applications.gaussian.playground import build
 from benchmarks.timing import keep
 from tests.applications.browser import EXECUTABLE, needs_browser
 
@@ -119,7 +119,7 @@ def show(size: int, paints: list, drags: dict, version: str) -> None:
     figures = {"bytes": size, "chromium": version, "first_paint": {"all": painted}}
     figures["first_paint"]["median"] = statistics.median(painted)
     figures["first_figures"] = {"median": statistics.median(drawn), "all": drawn}
-    keep("gaussian_page", {**figures, "milliseconds": rows, "frame_500_over_1": growth})
+    keep("gaussian_playground", {**figures, "milliseconds": rows, "frame_500_over_1": growth})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page to play with says the truth: its numbers beside the library's, for the same draws."""
+"""The playground says the truth: its numbers beside the library's, for the same draws."""
 
 import numpy as np
 import pytest

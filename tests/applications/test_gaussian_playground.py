@@ -1,4 +1,4 @@
-"""The page to play with: its one file, its links and its files."""
+"""The playground of the Gaussian: its one file, its links and its files."""
 
 import json
 import re
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from applications.gaussian import page as pages
+from applications.gaussian import playground
 from applications.gaussian.__main__ import main
-from applications.gaussian.page import CELLS, SOURCE, PageError, build, picture_text
+from applications.gaussian.playground import CELLS, SOURCE, PlaygroundError, build, picture_text
 from applications.gaussian.plot import MOST_DRAWS
 from applications.gaussian.rewards import LIMIT, REGIONS
 from tests.applications.browser import OpenPage, needs_browser
@@ -56,17 +56,17 @@ def test_the_sources_agree_on_their_constants():
 def test_sources_that_cannot_be_folded_are_refused(sources, message, tmp_path, monkeypatch):
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(pages, "SOURCE", tmp_path)
-    with pytest.raises(PageError, match=message):
-        pages.script("main.js")
+    monkeypatch.setattr(playground, "SOURCE", tmp_path)
+    with pytest.raises(PlaygroundError, match=message):
+        playground.script("main.js")
 
 
 def test_a_page_without_its_marks_is_refused(tmp_path, monkeypatch):
     for file in SOURCE.iterdir():
         (tmp_path / file.name).write_text(file.read_text())
     (tmp_path / "index.html").write_text("<body>")
-    monkeypatch.setattr(pages, "SOURCE", tmp_path)
-    with pytest.raises(PageError, match=r"index.html has 0 times <link rel"):
+    monkeypatch.setattr(playground, "SOURCE", tmp_path)
+    with pytest.raises(PlaygroundError, match=r"index.html has 0 times <link rel"):
         build()
 
 
@@ -89,14 +89,14 @@ def test_the_example_learns(capsys):
         ("samples=2.5", "samples: 2.5 is not a whole number"),
         ("mean=1", "mean: 1 numbers, not 2"),
         ("mean=1,far", "mean: “far” is not a number"),
-        ("factor=1,0,-1", "the diagonal of a covariance’s factor is positive"),
-        ("reward=square", "reward: “square” is none of regions, ring, hills, checkerboard"),
+        ("factor=1,0,-1", "the diagonal of a covariance’s factor must be positive"),
+        ("reward=square", "reward: “square” is not one of regions, ring, hills, checkerboard"),
         ("reward=picture:AAAA", "the painted reward in this link is damaged"),
         ("reward=picture:%25", "the painted reward in this link is damaged"),
         ("draws=1,2,3", "draws: 3 numbers are not 1 to 500 draws of 2"),
         ("draws=", "draws: there are none"),
         ("tab=moves&draws=7", "draws: a move is one of 0, 1, 2, 3, 4"),
-        ("samples=1&baseline=leave-one-out", "leave-one-out compares at least 2 samples"),
+        ("samples=1&baseline=leave-one-out", "leave-one-out needs at least 2 samples"),
         ("colour=red", "this page has no setting “colour”"),
         ("constructor=1", "this page has no setting “constructor”"),
     ],
@@ -133,7 +133,7 @@ def test_a_broken_image_is_refused_by_name(open_page, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     page.tab.set_input_files("#picture-file", tmp_path / "broken.png")
     page.tab.wait_for_selector("#error:not([hidden])")
-    assert page.text("#error") == "broken.png is no image that this browser can read"
+    assert page.text("#error") == "broken.png is not an image that this browser can read"
     assert state_of(page)["reward"] == "regions"
 
 

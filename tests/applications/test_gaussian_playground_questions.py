@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from applications.gaussian.page import build
+from applications.gaussian.playground import build
 from tests.applications.browser import needs_browser
 
 pytestmark = needs_browser
@@ -127,7 +127,7 @@ def test_positive(follow):
 def test_standardize(follow):
     """Ten times the rewards, ten times the step; but not when they are standardized."""
     ten, tens, ones = (
-        follow("standardize", link) for link in ("±10", "±10, standardized", "±1, standardized")
+        follow("standardize", link) for link in ("±10", "±10, standardised", "±1, standardised")
     )
     plain = np.subtract(ten["after"]["mean"], ten["state"]["mean"])
     assert np.linalg.norm(plain) > 3.4

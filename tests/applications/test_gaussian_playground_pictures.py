@@ -1,4 +1,4 @@
-"""What the page to play with looks like, beside pictures of it as it was."""
+"""What the playground looks like, beside pictures of it as it was."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Hands on the page to play with, in a real browser: mouse, touch, keyboard, any window."""
+"""Hands on the playground, in a real browser: mouse, touch, keyboard, any window."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from applications.gaussian.page import CELLS
+from applications.gaussian.playground import CELLS
 from applications.gaussian.rewards import LIMIT
 from tests.applications.browser import needs_browser
 
