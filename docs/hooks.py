@@ -14,17 +14,17 @@ from mkdocs.structure.files import File
 
 from applications.gaussian.playground import build
 
-PAGE = "gaussian-playground.html"
+PLAYGROUND = "gaussian-playground.html"
 PICTURE = re.compile(r"!\[([^\]]*)\]\(pictures/gaussian-playground\.png\)")
 FRAME = (
-    rf'<iframe src="../{PAGE}" title="\1" loading="lazy" '
+    rf'<iframe src="../{PLAYGROUND}" title="\1" loading="lazy" '
     'style="width: 100%; height: 56rem; border: 1px solid #8884; border-radius: .3rem"></iframe>'
 )
 
 
 def on_files(files, config):
     """Add the page to the site."""
-    files.append(File.generated(config, PAGE, content=build()))
+    files.append(File.generated(config, PLAYGROUND, content=build()))
     return files
 
 

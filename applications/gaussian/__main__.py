@@ -91,7 +91,7 @@ def run_plot(options: argparse.Namespace) -> None:
     panels = asked(options, PANELS)
     panels["covariance"] = options.covariance
     step = pictures.estimator(folder, options.format, reward, **panels)
-    pictures.page(folder, reward, step, **panels)
+    pictures.playground(folder, reward, step, **panels)
     numbers = pictures.baselines(folder, options.format, reward, **asked(options, COMPARED))
     history = [snapshot_of(line) for line in metrics]
     history = pictures.learning(folder, reward, config, history, options.frames)

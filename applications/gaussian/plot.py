@@ -68,7 +68,7 @@ MOST_DRAWS = 500
 """The page draws at most so many samples; `LARGEST_SAMPLE` of `web/state.js`."""
 
 
-def page(
+def playground(
     folder: Path,
     reward: Reward,
     step: Step,
@@ -87,7 +87,7 @@ def page(
         "baseline": baseline,
         "rate": make_rate(learning_rate, reward),
         "covariance": int(covariance),
-        "reward": page_reward(reward),
+        "reward": playground_reward(reward),
         "shift": (high + low) / 2,
         "scale": (high - low) / 2,
         "constant": low,
@@ -97,7 +97,7 @@ def page(
     (folder / "index.html").write_text(build(state_text(**fields)), encoding="utf-8")
 
 
-def page_reward(reward: Reward) -> str:
+def playground_reward(reward: Reward) -> str:
     """A reward as the page has it: 256 grey levels from the lowest to the highest."""
     if reward.function is regions:
         return "regions"
