@@ -232,6 +232,20 @@ def test_on_a_phone_the_pictures_stay_in_sight(open_page):
     assert box["height"] < 400
 
 
+@pytest.mark.parametrize("state", ["", "tab=moves"])
+def test_pictures_are_as_sharp_as_the_screen(state, open_page):
+    """Also after the tab, the window or the scale has changed the size of a canvas."""
+    page = open_page(state, width=400, height=800, device_scale_factor=2)
+    for change in (lambda: None, lambda: page.tab.set_viewport_size({"width": 700, "height": 800})):
+        change()
+        page.settle()
+        sizes = page.tab.evaluate(
+            "[...document.querySelectorAll('canvas')].map(c => [c.width, 2 * c.offsetWidth])"
+        )
+        assert all(abs(width - wanted) <= 4 for width, wanted in sizes if wanted), sizes
+        page.act("again")
+
+
 def test_it_needs_no_network(open_page):
     page = open_page()
     page.tab.context.set_offline(True)

@@ -42,6 +42,8 @@ class Page {
     listenToReaders((preview) => this.#show(preview));
     addEventListener("hashchange", () => this.#follow(location.hash));
     addEventListener("resize", () => this.#request());
+    const sizes = new ResizeObserver(() => this.#request());
+    for (const canvas of document.querySelectorAll("canvas")) sizes.observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.#plane.setPicture(this.#picture.levels);
       this.#request();
