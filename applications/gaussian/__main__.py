@@ -84,6 +84,8 @@ def run_plot(options: argparse.Namespace) -> None:
         defaults, metrics = config_of(options.run_dir), read_metrics(options.run_dir / METRICS)
     config = Config(**asked(options, defaults))
     reward = find_reward(config.reward)
+    for count in (config.samples, asked(options, COMPARED)["samples"]):
+        make_objective(reward, make_baseline("leave-one-out", reward), count)  # refuses too few
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from applications.runs import RunError
@@ -91,7 +91,9 @@ def from_image(path: Path) -> Reward:
     """Bright is good: grey levels become [−1, 1] over the plotted square, −1 outside of it."""
     try:
         with Image.open(path) as image:
-            grey = torch.tensor(np.asarray(image.convert("L")), dtype=torch.float64) / 127.5 - 1
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            opaque = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright)
+            grey = torch.tensor(np.asarray(opaque.convert("L")), dtype=torch.float64) / 127.5 - 1
     except (OSError, UnidentifiedImageError) as error:
         raise RunError(f"{path} is no image that can be read ({error})") from error
     height, width = grey.shape

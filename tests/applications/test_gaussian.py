@@ -168,6 +168,22 @@ def test_an_image_is_bright_where_it_is_good(tmp_path):
     assert reward(points * LIMIT).tolist() == [1, -1, -1, -1]
 
 
+def test_an_image_is_seen_as_a_browser_shows_it(tmp_path):
+    """Upright, as its camera says, and black where it is transparent."""
+    picture = Image.new("RGBA", (2, 1), (255, 255, 255, 255))
+    picture.putpixel((0, 0), (255, 255, 255, 0))
+    picture.save(tmp_path / "clear.png")
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    assert find_reward(str(tmp_path / "clear.png"))(points).tolist() == [-1, 1]
+
+    lying = Image.new("L", (2, 1), 0)
+    lying.putpixel((1, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    lying.save(tmp_path / "turned.png", exif=exif)
+    assert find_reward(str(tmp_path / "turned.png"))(points).tolist() == [1, -1]
+
+
 OWN = """
 import numpy as np
 def right(points):
@@ -272,6 +288,7 @@ def test_evaluate_prints_a_table(capsys):
     [
         (["plot", "--samples", "0"], "must be at least 1"),
         (["train", "--samples", "1"], "leave-one-out compares at least 2"),
+        (["plot", "--samples", "1", "--output", "one"], "leave-one-out compares at least 2"),
         (["evaluate", "--samples", "1"], "leave-one-out compares at least 2"),
         (["train", "--learning-rate", "1e6", "--run-dir", "far"], "overflows: lower --learning"),
         (["plot", "--format", "png,bmp"], "no bmp"),
@@ -290,6 +307,7 @@ def test_mistakes_are_told_with_exit_status_2(command, message, own, capsys):
     assert status == 2
     assert message in capsys.readouterr().err
     assert not (own / "runs").exists()
+    assert not (own / "one").exists()
 
 
 def test_a_training_goes_on_where_it_stopped(tmp_path, capsys):

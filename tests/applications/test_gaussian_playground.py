@@ -89,7 +89,9 @@ def test_the_example_learns(capsys):
         ("samples=2.5", "samples: 2.5 is not a whole number"),
         ("mean=1", "mean: 1 numbers, not 2"),
         ("mean=1,far", "mean: “far” is not a number"),
-        ("factor=1,0,-1", "the diagonal of a covariance’s factor must be positive"),
+        ("factor=1,0,-1", "cannot be drawn: the diagonal of the factor must be positive"),
+        ("factor=1,20,1e-5", "cannot be drawn: the covariance has collapsed"),  # and nothing hangs
+        ("factor=1e-200,0,1e-200", "cannot be drawn: it is not finite"),
         ("reward=square", "reward: “square” is not one of regions, ring, hills, checkerboard"),
         ("reward=picture:AAAA", "the painted reward in this link is damaged"),
         ("reward=picture:%25", "the painted reward in this link is damaged"),
@@ -117,6 +119,11 @@ def test_a_link_that_is_wrong_says_how(state, message, open_page):
         ("draws.txt", b"", "draws.txt: there are no draws in it"),
         ("draws.json", b'{"draws": 3}', "draws.json: there are no draws in it"),
         ("draws.json", b'{"draws": [1', "draws.json:"),
+        ("draws.json", b'{"draws": [null, 1, 2]}', "“null” is not a number"),
+        ("a.json", b'{"draws": [1, 2], "state": {"tab": "nope"}}', "tab: “nope” is not one of"),
+        ("a.json", b'{"draws": [1, 2], "state": {"mean": "abc"}}', "mean: “abc” is not a number"),
+        ("a.json", b'{"draws": [1, 2], "state": {"reward": 5}}', "reward: “5” is not one of"),
+        ("a.json", b'{"draws": [1, 2], "state": {"logits": [1]}}', "logits: 1 numbers, not 5"),
     ],
 )
 def test_a_file_that_is_wrong_says_how(name, content, message, open_page, tmp_path):
@@ -125,6 +132,23 @@ def test_a_file_that_is_wrong_says_how(name, content, message, open_page, tmp_pa
     page.tab.set_input_files("#draws-file", tmp_path / name)
     page.tab.wait_for_selector("#error:not([hidden])")
     assert message in page.text("#error")
+
+
+@needs_browser
+def test_a_page_of_make_gaussian_can_be_left(open_page, browser, tmp_path):
+    """What such a page was made with is what it opens with, and nothing more."""
+    (tmp_path / "index.html").write_text(build("samples=500&baseline=moving-average"))
+    context = browser.new_context()
+    page = OpenPage(context, (tmp_path / "index.html").as_uri()).open()
+    assert state_of(page)["samples"] == 500
+    page.act("reset")
+    page.tab.wait_for_function("location.hash === '#tab=gaussian'")
+    page.tab.reload()
+    page.tab.wait_for_function("document.getElementById('figure-value').textContent")
+    state = state_of(page)
+    assert (state["samples"], state["baseline"]) == (80, "none")
+    page.check()
+    context.close()
 
 
 @needs_browser

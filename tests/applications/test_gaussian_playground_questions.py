@@ -157,6 +157,26 @@ def test_collapse(follow):
     assert np.linalg.norm(wide["estimate"]) > 0.1
 
 
+def test_noise_of_rounding_is_no_noise(open_page):
+    """Rewards that are all equal, but no round numbers, leave nothing to compare either."""
+    page = open_page(
+        "mean=-0.9,-0.9&factor=0.08,0,0.08&samples=40&baseline=leave-one-out&shift=0.1&stage=weighted"
+    )
+    assert "there is no noise" in page.text("#worth")
+    assert page.text("#figure-off") == "0.0 std. errors"
+    page.open("tab=moves&payoffs=0.1,0.1,0.1,0.1,0.1&baseline=leave-one-out&shift=0.3")
+    assert "there is no noise" in page.text("#worth")
+    page.open("tab=moves&logits=20,-20,0,0,0")
+    assert page.text("#figure-off") == "0.0 std. errors"
+
+
+def test_figures_have_the_digits_of_their_unit(open_page):
+    page = open_page("scale=0.0001")
+    assert page.text("#figure-value") == "−0.00008235"
+    page.open("scale=1000000")
+    assert page.text("#figure-value") == "−823545.1"
+
+
 def test_average(follow):
     """The bundle nearly cancels: the average is far shorter than what is averaged."""
     numbers = follow("average", "Moved to the mean")

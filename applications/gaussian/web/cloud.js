@@ -32,9 +32,11 @@ export class Cloud {
   }
 
   /** The scale stays for as long as it can, so that a cloud can be seen to shrink. */
-  #fit({ none, exact, dimensions }) {
-    const distances = none.estimates.map((entry, k) => Math.abs(entry - exact[k % dimensions]));
-    const farthest = distances.sort()[Math.floor(0.995 * distances.length)] || 1;
+  #fit({ none, chosen, exact, dimensions }) {
+    const [farthest] = [none, chosen]
+      .map(({ estimates }) => estimates.map((entry, k) => Math.abs(entry - exact[k % dimensions])))
+      .map((distances) => distances.sort()[Math.floor(0.995 * distances.length)] || 1)
+      .sort((a, b) => b - a);
     if (farthest > this.#reach || farthest < this.#reach / SHRUNK) this.#reach = farthest;
     return this.#reach;
   }

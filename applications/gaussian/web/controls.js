@@ -17,7 +17,7 @@ export function controls() {
  */
 export function showControls(state, tools, link) {
   document.body.dataset.tab = state.tab;
-  document.querySelector(".plane").dataset.tool = tools.tool;
+  showTool(tools.tool);
   for (const control of controls()) writeControl(control, { ...state, ...tools });
   showWhatApplies(state, tools);
   showTabs(state.tab);
@@ -44,6 +44,18 @@ function writeControl(control, state) {
   else if (control !== document.activeElement || control.type !== "number") {
     if (control.value !== String(value)) control.value = value;
   }
+}
+
+/** The plane takes keys, and so the focus, only while they move a brush. */
+function showTool(tool) {
+  const plane = document.querySelector(".plane");
+  if (plane.dataset.tool === tool) return;
+  plane.dataset.tool = tool;
+  const canvas = plane.querySelector("canvas");
+  canvas.tabIndex = tool === "move" ? -1 : 0;
+  canvas.setAttribute("role", tool === "move" ? "img" : "application");
+  const help = tool === "move" ? "" : "; arrow keys move the brush, the space bar paints";
+  canvas.setAttribute("aria-label", `The plane: reward, Gaussian, samples and arrows${help}`);
 }
 
 function showWhatApplies(state, tools) {

@@ -83,8 +83,12 @@ export function repeatedEstimates(scores, rewards, repeats, dimensions, settings
   return estimates;
 }
 
-/** Mean [D], total variance of one, and how many standard errors the mean is off the truth [D]. */
-export function summaryOf(estimates, truth) {
+/**
+ * Mean [D], total variance of one, and how many standard errors the mean is off the truth [D].
+ *
+ * A variance below `negligible` is that of rounding, and counts as none.
+ */
+export function summaryOf(estimates, truth, negligible) {
   const dimensions = truth.length;
   const repeats = estimates.length / dimensions;
   const mean = average(estimates, new Float64Array(repeats).fill(1), dimensions);
@@ -94,15 +98,17 @@ export function summaryOf(estimates, truth) {
     let squares = 0;
     for (let k = d; k < estimates.length; k += dimensions) squares += (estimates[k] - mean[d]) ** 2;
     const own = squares / (repeats - 1);
+    if (own < negligible) continue;
     variance += own;
-    if (own > 0) worst = Math.max(worst, Math.abs(mean[d] - truth[d]) / Math.sqrt(own / repeats));
+    worst = Math.max(worst, Math.abs(mean[d] - truth[d]) / Math.sqrt(own / repeats));
   }
   return { mean, variance, standardErrorsOff: worst };
 }
 
-/** The mean of numbers, of all or of a range. */
+/** The mean of numbers, of all or of a range; of equal numbers it is that number exactly. */
 export function meanOf(numbers, from = 0, to = numbers.length) {
+  const first = numbers[from];
   let sum = 0;
-  for (let k = from; k < to; k++) sum += numbers[k];
-  return sum / (to - from);
+  for (let k = from; k < to; k++) sum += numbers[k] - first;
+  return first + sum / (to - from);
 }

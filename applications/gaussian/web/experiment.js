@@ -1,7 +1,7 @@
 // What a state shows: draws, their scores and rewards, the estimate, the truth, the step.
 
 import { average, meanOf, repeatedEstimates, summaryOf, updatedAverage, weightsOf } from "./estimator.js";
-import { factorGradient, logProbsOf, noiseOf, pointsOf, scoresOf, stepOf } from "./normal.js";
+import { factorGradient, logProbsOf, noiseOf, pointsOf, problemOf, scoresOf, stepOf } from "./normal.js";
 import { exactPolicyGradient, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
 import { exactGradient } from "./quadrature.js";
 import { normals, uniforms } from "./random.js";
@@ -9,6 +9,8 @@ import { rewardsOf } from "./reward.js";
 
 /** Repeated estimates in the cloud. */
 export const REPEATS = 200;
+/** Variances of estimates below this, over the square of the largest reward, are rounding. */
+const ROUNDING = 1e-24;
 /** What the random numbers of one seed are for. */
 const STREAMS = { draws: 1, cloud: 2 };
 
@@ -57,7 +59,7 @@ export function gaussianExperiment(state, picture) {
     exactByFactor: truth.byFactor,
     estimateByFactor: byFactor,
     after,
-    expectedRewardAfter: exactGradient(after, reward).value,
+    expectedRewardAfter: problemOf(after) ? NaN : exactGradient(after, reward).value,
     cloudPoints,
   };
 }
@@ -122,11 +124,13 @@ function study(state, draws, repeats, exact) {
 
   // The same draws with and without the baseline, so that what differs is the baseline.
   const scores = usedScores(state, repeats.scores, repeats.logProbs);
+  const largest = repeats.rewards.reduce((most, reward) => Math.max(most, Math.abs(reward)), 0);
+  const negligible = ROUNDING * largest ** 2;
   const [none, chosen] = ["none", state.baseline].map((baseline) => {
     const settings = { baseline, constant: state.constant };
     const averages = repeatedEstimates(scores, repeats.rewards, REPEATS, dimensions, settings);
     const estimates = repeats.toGradients(averages);
-    return { estimates, ...summaryOf(estimates, exact) };
+    return { estimates, ...summaryOf(estimates, exact, negligible) };
   });
   return {
     ...draws,

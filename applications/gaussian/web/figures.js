@@ -4,14 +4,20 @@ import { arrowFactors } from "./plane.js";
 
 /** A number with its sign, a true minus, and so many digits after the point. */
 export function signed(value, digits) {
+  if (!Number.isFinite(value)) return "—";
   const text = Math.abs(value).toFixed(digits);
   if (Number(text) === 0) return text;
   return (value < 0 ? "−" : "+") + text;
 }
 
-function vector(values) {
-  if (values.length > 2) return Array.from(values, (value) => signed(value, 2)).join(" ");
-  return `(${Array.from(values, (value) => signed(value, 3)).join(", ")})`;
+function vector(values, digits) {
+  if (values.length > 2) return Array.from(values, (value) => signed(value, Math.max(0, digits - 1))).join(" ");
+  return `(${Array.from(values, (value) => signed(value, digits)).join(", ")})`;
+}
+
+/** Digits after the point for figures in the unit of the reward: three where rewards are about 1. */
+function digitsFor({ scale }) {
+  return Math.min(20, Math.max(0, 3 - Math.floor(Math.log10(scale))));
 }
 
 /** A variance: three digits, whatever its size. */
@@ -33,16 +39,17 @@ export function write(element, text) {
 /** Fill in the table of figures. */
 export function showFigures(experiment, state) {
   const { chosen } = experiment;
+  const digits = digitsFor(state);
   const rewards = experiment.rewards.reduce((sum, reward) => sum + reward, 0) / experiment.rewards.length;
   const cells = {
-    value: signed(experiment.expectedReward, 4),
-    sample: signed(rewards, 4),
-    exact: vector(experiment.exact),
-    estimate: vector(experiment.estimate),
-    mean: vector(chosen.mean),
+    value: signed(experiment.expectedReward, digits + 1),
+    sample: signed(rewards, digits + 1),
+    exact: vector(experiment.exact, digits),
+    estimate: vector(experiment.estimate, digits),
+    mean: vector(chosen.mean, digits),
     off: state.baseline === "standardized" ? "other units" : `${chosen.standardErrorsOff.toFixed(1)} std. errors`,
     variance: size(chosen.variance),
-    after: signed(experiment.expectedRewardAfter, 4),
+    after: signed(experiment.expectedRewardAfter, digits + 1),
   };
   document.getElementById("figures").classList.toggle("wide", experiment.dimensions > 2);
   for (const [name, text] of Object.entries(cells)) {
@@ -74,11 +81,11 @@ function worthInSamples(worth) {
 /** What a screen reader says after a change. */
 export function statusOf(experiment, state) {
   return [
-    `Expected reward ${signed(experiment.expectedReward, 3)}.`,
-    `Exact gradient ${vector(experiment.exact)}.`,
-    `Samples: ${state.samples}. Estimate ${vector(experiment.estimate)}.`,
+    `Expected reward ${signed(experiment.expectedReward, digitsFor(state))}.`,
+    `Exact gradient ${vector(experiment.exact, digitsFor(state))}.`,
+    `Samples: ${state.samples}. Estimate ${vector(experiment.estimate, digitsFor(state))}.`,
     worthOf(experiment, state),
-    `After the step ${signed(experiment.expectedRewardAfter, 3)}.`,
+    `After the step ${signed(experiment.expectedRewardAfter, digitsFor(state))}.`,
   ].join(" ");
 }
 
@@ -121,7 +128,7 @@ export function sampleNear({ points, logProbs, scores, rewards, weights }, x, y)
     if (own < distance) [nearest, distance] = [k, own];
   }
   if (nearest < 0) return null;
-  const pair = (values) => vector(values.subarray(2 * nearest, 2 * nearest + 2));
+  const pair = (values) => vector(values.subarray(2 * nearest, 2 * nearest + 2), 2);
   return (
     `x = ${pair(points)}: log p = ${signed(logProbs[nearest], 2)}, score ${pair(scores)}, ` +
     `reward ${signed(rewards[nearest], 2)}, weight ${signed(weights[nearest], 2)}`

@@ -1,7 +1,7 @@
 // Files that people save and load: draws, numbers, pictures.
 
 import { levelsOfImage } from "./reward.js";
-import { numbersIn } from "./state.js";
+import { numbersIn, stateFrom } from "./state.js";
 
 /** Save something under a name. */
 export function save(name, blob) {
@@ -25,9 +25,12 @@ export async function drawsIn(file) {
     const saved = text.trimStart().startsWith("{") ? JSON.parse(text) : {};
     const isSaved = Array.isArray(saved.draws);
     if (text.trimStart().startsWith("{") && !isSaved) throw new Error("there are no draws in it");
-    const draws = numbersIn(isSaved ? saved.draws.join(" ") : text.replace(/[[\]]/g, " "));
+    const draws = numbersIn(isSaved ? saved.draws.map(String).join(" ") : text.replace(/[[\]]/g, " "));
     if (draws.length === 0) throw new Error("there are no draws in it");
-    return { ...saved.state, draws };
+    if (!saved.state) return { draws };
+    const { state, errors } = stateFrom({ ...saved.state, draws: null });
+    if (errors.length > 0) throw new Error(errors.join(". "));
+    return { ...state, draws };
   } catch (error) {
     throw new Error(`${file.name}: ${error.message}`);
   }

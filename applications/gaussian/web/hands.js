@@ -6,8 +6,8 @@ import { LIMIT } from "./reward.js";
 /** Standard deviations that a hand can reach, units of the plot. */
 const NARROWEST = 0.05;
 const WIDEST = 3;
-/** An axis has its handle at two standard deviations, but no nearer to the mean than this. */
-const NEAREST = 0.4;
+/** An axis has its handle at two standard deviations, but no nearer to the mean than a finger is wide. */
+const FINGER = 46; // pixels
 /** What one press of a key moves: the mean, a standard deviation, the brush; units of the plot. */
 const NUDGE = 0.05;
 /** What one press of a key turns, radians. */
@@ -49,7 +49,8 @@ export class Hands {
       const axis = Number(handle.dataset.handle);
       const isMean = handle.dataset.handle === "mean";
       const [dx, dy] = isMean ? [0, 0] : this.#axisHandle(gaussian, axis);
-      this.#put(handle, gaussian.mean[0] + dx, gaussian.mean[1] + dy);
+      const inside = [gaussian.mean[0] + dx, gaussian.mean[1] + dy].map((c) => clamp(c, -LIMIT, LIMIT));
+      this.#put(handle, ...inside);
       const degrees = Math.round(((angle + (axis * Math.PI) / 2) * 180) / Math.PI);
       const label = isMean
         ? `Mean ${gaussian.mean.map(text).join(", ")}`
@@ -77,7 +78,7 @@ export class Hands {
   #axisHandle(gaussian, axis) {
     const { deviations, angle } = this.#axesOf(gaussian);
     const direction = angle + (axis * Math.PI) / 2;
-    const distance = Math.max(2 * deviations[axis], NEAREST);
+    const distance = Math.max(2 * deviations[axis], (FINGER * 2 * LIMIT) / this.#canvas.clientWidth);
     return [distance * Math.cos(direction), distance * Math.sin(direction)];
   }
 
@@ -98,6 +99,7 @@ export class Hands {
     const isMean = handle.dataset.handle === "mean";
     const axis = Number(handle.dataset.handle);
     handle.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       if (isMean) this.#dragMean(handle, event);
       else this.#dragAxis(handle, event, axis);
     });
@@ -144,6 +146,7 @@ export class Hands {
   #listenToCanvas() {
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || !event.isPrimary) return;
       if (this.#page.tool() !== "move") this.#dragBrush(event);
       // A mouse may take the Gaussian anywhere; a finger there scrolls the page.
       else if (event.pointerType !== "touch") this.#dragMean(canvas, event);
@@ -206,13 +209,18 @@ export class Hands {
 
 /** Follow one pointer from where it went down until it is lifted. */
 function follow(element, event, onMove) {
-  element.setPointerCapture(event.pointerId);
-  const stop = () => {
-    element.removeEventListener("pointermove", onMove);
+  const { pointerId } = event;
+  element.setPointerCapture(pointerId);
+  const move = (next) => {
+    if (next.pointerId === pointerId) onMove(next);
+  };
+  const stop = (end) => {
+    if (end.pointerId !== pointerId) return;
+    element.removeEventListener("pointermove", move);
     element.removeEventListener("pointerup", stop);
     element.removeEventListener("pointercancel", stop);
   };
-  element.addEventListener("pointermove", onMove);
+  element.addEventListener("pointermove", move);
   element.addEventListener("pointerup", stop);
   element.addEventListener("pointercancel", stop);
 }

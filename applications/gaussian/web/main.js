@@ -7,7 +7,7 @@ import { captionOf, numbersOf, sampleNear, showFigures, statusOf, worthOf, write
 import { drawsIn, pictureIn, save } from "./files.js";
 import { Hands } from "./hands.js";
 import { MovesTable } from "./moves.js";
-import { noiseOf, pointsOf } from "./normal.js";
+import { noiseOf, pointsOf, problemOf } from "./normal.js";
 import { Plane } from "./plane.js";
 import { columnSteps } from "./quadrature.js";
 import { listenToReaders } from "./readers.js";
@@ -40,7 +40,7 @@ class Page {
   constructor() {
     this.#listenToControls();
     listenToReaders((preview) => this.#show(preview));
-    addEventListener("hashchange", () => this.#follow(location.hash));
+    addEventListener("hashchange", () => this.#follow());
     addEventListener("resize", () => this.#request());
     const sizes = new ResizeObserver(() => this.#request());
     for (const canvas of document.querySelectorAll("canvas")) sizes.observe(canvas);
@@ -48,15 +48,16 @@ class Page {
       this.#plane.setPicture(this.#picture.levels);
       this.#request();
     });
-    this.#follow(location.hash || document.body.dataset.state || "");
+    this.#follow();
   }
 
   // ---------------------------------------------------------------- state
 
-  /** Become what a link says. */
-  #follow(hash) {
+  /** Become what the address says, or what the page was made with. */
+  #follow() {
     this.#stop();
-    const { state, errors } = parseState(hash.replace(/^#/, ""));
+    const text = location.hash.slice(1) || document.body.dataset.state || "";
+    const { state, errors } = parseState(text);
     if (state.question !== this.#state.question) this.#cloud.rescale();
     this.#change(state, { glides: true, errors });
   }
@@ -98,7 +99,7 @@ class Page {
   }
 
   #link() {
-    return formatState(this.#state);
+    return formatState(this.#state) || "tab=gaussian"; // an empty one would be what the page was made with
   }
 
   get #stage() {
@@ -137,7 +138,8 @@ class Page {
     showControls(state, this.#tools, this.#link());
     showFigures(experiment, state);
     write(element("worth"), worthOf(experiment, state));
-    write(element("caption"), this.#hovered ?? captionOf(experiment, state, stage));
+    const sample = isGaussian && this.#hovered && sampleNear(experiment, ...this.#hovered);
+    write(element("caption"), sample || captionOf(experiment, state, stage));
     if (this.#plane.moves || this.#cloud.moves) this.#request();
   }
 
@@ -147,7 +149,10 @@ class Page {
   #forHands() {
     return {
       gaussian: () => ({ mean: this.#state.mean, factor: this.#state.factor }),
-      setGaussian: (gaussian) => this.#change({ ...gaussian, draws: this.#carried(gaussian) }),
+      setGaussian: (gaussian) => {
+        this.#stop();
+        if (this.#state.tab === "gaussian") this.#change({ ...gaussian, draws: this.#carried(gaussian) });
+      },
       tool: () => this.#tools.tool,
       brush: () => this.#tools.brush,
       paint: (stroke) => this.#paint(stroke),
@@ -171,7 +176,7 @@ class Page {
 
   /** Say of the sample under a pointer what it is. */
   #hover(x, y) {
-    this.#hovered = x === null ? null : sampleNear(this.#experiment, x, y);
+    this.#hovered = x === null ? null : [x, y];
     this.#request();
   }
 
@@ -180,6 +185,7 @@ class Page {
   #listenToControls() {
     for (const control of controls()) {
       control.addEventListener("input", () => this.#readControl(control));
+      control.addEventListener("blur", () => this.#request()); // what was typed in vain goes
     }
     element("controls").addEventListener("submit", (event) => event.preventDefault());
     element("reward").addEventListener("change", (event) => {
@@ -228,7 +234,7 @@ class Page {
 
   #act(action, button) {
     const actions = {
-      "again": () => this.#change({ seed: this.#state.seed + 1, draws: null }),
+      "again": () => this.#change({ seed: nextSeed(this.#state.seed), draws: null }),
       "step": () => this.#takeStep(),
       "run": () => (this.#running ? this.#stop() : this.#run()),
       "reset": () => this.#reset(),
@@ -244,15 +250,17 @@ class Page {
   /** Go where the estimate points, and draw afresh. */
   #takeStep() {
     const { after, nextAverage } = this.#experiment;
-    const { tab, seed } = this.#state;
+    const { tab, seed, baseline } = this.#state;
+    const average = baseline === "moving-average" ? nextAverage : [0, 0];
     const place = tab === "gaussian" ? after : { logits: after.logits };
-    const isFinite = Object.values(place).flat().every((value) => Math.abs(value) < 20);
-    if (!isFinite) {
+    const isFar = tab === "moves" && after.logits.some((logit) => Math.abs(logit) > 20);
+    const problem = tab === "gaussian" ? problemOf(after) : isFar && "a logit is beyond 20";
+    if (problem) {
       this.#stop();
-      this.#complain(["This step leads too far away: lower the learning rate"]);
+      this.#complain([`This step is not taken, since after it ${problem}: lower the learning rate, or choose a baseline`]);
       return;
     }
-    this.#change({ ...place, average: nextAverage, seed: seed + 1, draws: null });
+    this.#change({ ...place, average, seed: nextSeed(seed), draws: null });
   }
 
   #run() {
@@ -269,7 +277,7 @@ class Page {
   #showRunning() {
     const button = document.querySelector("[data-action=run]");
     button.textContent = this.#running ? "Stop" : "Run";
-    button.setAttribute("aria-pressed", Boolean(this.#running));
+    button.classList.toggle("running", Boolean(this.#running));
   }
 
   #reset() {
@@ -284,7 +292,7 @@ class Page {
       await navigator.clipboard.writeText(address);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "The link is in the address bar";
+      button.textContent = "This browser does not allow it";
     }
     setTimeout(() => (button.textContent = "Copy link"), 2000);
   }
@@ -299,6 +307,7 @@ class Page {
   /** The fields that follow from a file that was chosen. */
   async #load(input, fieldsIn) {
     const [file] = input.files;
+    this.#stop();
     input.value = ""; // so that the same file can be chosen again
     if (!file) return;
     try {
@@ -307,6 +316,10 @@ class Page {
       this.#complain([error.message]);
     }
   }
+}
+
+function nextSeed(seed) {
+  return (seed + 1) % 2 ** 31;
 }
 
 // The text is painted first, and the pictures as soon as they are computed.

@@ -107,3 +107,21 @@ export function factorOf({ deviations: [first, second], angle }) {
   const l21 = ((first * first - second * second) * cos * sin) / l11;
   return [l11, l21, (first * second) / l11];
 }
+
+/** Standard deviations, and their ratio, that can still be drawn and integrated. */
+const SMALLEST_DEVIATION = 0.01;
+const LARGEST_DEVIATION = 30;
+const LARGEST_RATIO = 300;
+
+/** What is wrong with a Gaussian, in words; nothing if it can be drawn and integrated. */
+export function problemOf(gaussian) {
+  const { mean, factor } = gaussian;
+  const { deviations } = axesOf(gaussian);
+  const [large, small] = deviations;
+  if (![...mean, ...deviations].every(Number.isFinite)) return "it is not finite";
+  if (!(factor[0] > 0 && factor[2] > 0)) return "the diagonal of the factor must be positive";
+  if (Math.max(...mean.map(Math.abs)) > 20) return "the mean is too far away";
+  if (small < SMALLEST_DEVIATION || large / small > LARGEST_RATIO) return "the covariance has collapsed";
+  if (large > LARGEST_DEVIATION) return "the covariance is too wide";
+  return "";
+}

@@ -95,7 +95,7 @@ function arrowsOf({ points, scores, factors, before }, stage) {
 export function arrowFactors(factors, stage) {
   const values = stage === "scores" ? factors.score : factors.weighted;
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return { values, scale: SHORTENED / (largest || 1) };
+  return { values, scale: SHORTENED / (largest > 0 ? largest : 1) };
 }
 
 function toScreen({ scale }, x, y) {
@@ -154,27 +154,25 @@ function drawArrows(view, arrows, weights, stage) {
   }
 }
 
+/** Samples that pull are discs, those that push are crosses, and those that do neither are points. */
 function drawSamples(view, { points, weights }, stage) {
   if (stage === "average") return;
   const { context, colour, opacity } = view;
   context.globalAlpha = opacity("samples");
-  for (const isGood of [false, true]) {
-    const isPlain = stage === "scores";
+  const kindOf = (weight) => (stage === "scores" ? "plain" : ["bad", "idle", "good"][Math.sign(weight) + 1]);
+  const looks = { plain: colour.density, bad: colour.bad, idle: colour.muted, good: colour.good };
+  for (const [kind, own] of Object.entries(looks)) {
     context.beginPath();
     for (let k = 0; k < weights.length; k++) {
-      if ((weights[k] > 0) !== isGood) continue;
+      if (kindOf(weights[k]) !== kind) continue;
       const [x, y] = toScreen(view, points[2 * k], points[2 * k + 1]);
-      if (isGood || isPlain) traceDisc(context, x, y, 3);
-      else traceCross(context, x, y, 2.6, true);
+      if (kind === "bad") traceCross(context, x, y, 2.6, true);
+      else traceDisc(context, x, y, kind === "idle" ? 1.6 : 3);
     }
+    context.fillStyle = context.strokeStyle = own;
     context.lineWidth = 1.2;
-    if (isGood || isPlain) {
-      context.fillStyle = isPlain ? colour.density : colour.good;
-      context.fill();
-    } else {
-      context.strokeStyle = colour.bad;
-      context.stroke();
-    }
+    if (kind === "bad") context.stroke();
+    else context.fill();
   }
 }
 

@@ -87,7 +87,7 @@ function columnMoments({ heights, steps }, middle, deviation, moments) {
     if (z >= REACH) continue;
     let [tail, own] = [1, 0];
     if (z > -REACH) {
-      const at = Math.floor((z + REACH) / STEP);
+      const at = Math.min(Math.floor((z + REACH) / STEP), TABLE_SIZE - 2);
       const left = at * STEP - REACH;
       const t = (z - left) / STEP;
       const [from, to] = [DENSITIES[at], DENSITIES[at + 1]];

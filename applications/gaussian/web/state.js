@@ -3,6 +3,7 @@
 // Everything after the # of the address is a state: fields that it leaves out have their default.
 
 import { BASELINES } from "./estimator.js";
+import { problemOf } from "./normal.js";
 import { BUILT_IN, levelsOf } from "./reward.js";
 
 export const LARGEST_SAMPLE = 500;
@@ -21,8 +22,8 @@ const FIELDS = {
   // The reward: a picture, or one number for each move; then shift + scale · reward.
   reward: { value: "regions", read: readReward, write: String },
   payoffs: numbers([-1, 1, -1, -0.5, 0.5], 5, -1, 1),
-  shift: number(0, -1e6, 1e6),
-  scale: number(1, 1e-6, 1e6),
+  shift: number(0, -1e15, 1e15),
+  scale: number(1, 1e-15, 1e15),
 
   samples: integer(80, 1, LARGEST_SAMPLE),
   seed: integer(0, 0, 2 ** 31 - 1),
@@ -30,10 +31,10 @@ const FIELDS = {
 
   gradient: choice("log-density", ["log-density", "density"]),
   baseline: choice("none", BASELINES),
-  constant: number(-1, -1e7, 1e7),
-  average: numbers([0, 0], 2, -1e7, 1e7),
+  constant: number(-1, -1e15, 1e15),
+  average: numbers([0, 0], 2, -1e15, 1e15),
 
-  rate: number(3, 0, 1e7),
+  rate: number(3, 0, 1e18),
   covariance: { value: false, read: (text) => text === "1", write: (value) => (value ? "1" : "0") },
 };
 
@@ -64,17 +65,32 @@ export function parseState(text) {
   return settled(state, errors);
 }
 
+/**
+ * The state in a record of any origin: each field is read as if it came in a link.
+ *
+ * @param {object} record
+ * @returns {{state: object, errors: string[]}}
+ */
+export function stateFrom(record) {
+  const text = new URLSearchParams();
+  for (const [name, value] of Object.entries(record)) {
+    if (value !== null) text.set(name, typeof value === "boolean" ? Number(value) : value);
+  }
+  return parseState(text.toString());
+}
+
 /** The state with fields that contradict each other set right; what was wrong is added to errors. */
 export function settled(state, errors = []) {
   const right = { ...state };
-  if (!(right.factor[0] > 0 && right.factor[2] > 0)) {
-    errors.push("factor: the diagonal of a covariance’s factor must be positive; the default is used");
-    right.factor = DEFAULTS.factor;
+  const problem = problemOf(right);
+  if (problem) {
+    errors.push(`this Gaussian cannot be drawn: ${problem}; the default is used`);
+    [right.mean, right.factor] = [DEFAULTS.mean, DEFAULTS.factor];
   }
   if (right.draws) {
-    const problem = problemOfDraws(right);
-    if (problem) {
-      errors.push(problem);
+    const mistake = mistakeInDraws(right);
+    if (mistake) {
+      errors.push(mistake);
       right.draws = null;
     } else {
       right.samples = right.draws.length / (right.tab === "gaussian" ? 2 : 1);
@@ -87,7 +103,7 @@ export function settled(state, errors = []) {
   return { state: right, errors };
 }
 
-function problemOfDraws({ tab, draws }) {
+function mistakeInDraws({ tab, draws }) {
   const perDraw = tab === "gaussian" ? 2 : 1;
   const count = draws.length / perDraw;
   if (!Number.isInteger(count) || count < 1 || count > LARGEST_SAMPLE) {

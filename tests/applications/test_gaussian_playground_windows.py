@@ -1,0 +1,105 @@
+"""The playground in windows of any size, for readers, and without a network."""
+
+import pytest
+
+from tests.applications.browser import needs_browser
+
+pytestmark = needs_browser
+
+
+def pixels_of(page):
+    return page.tab.evaluate("document.getElementById('plane').toDataURL()")
+
+
+@pytest.mark.parametrize("width", [320, 400, 740, 1000, 1280, 1920])
+@pytest.mark.parametrize("state", ["question=log", "tab=moves&stage=step&question=label"])
+def test_nothing_sticks_out(width, state, open_page):
+    page = open_page(state, width=width, height=800)
+    page.tab.click("summary")
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    out = page.tab.evaluate(
+        """[...document.querySelectorAll('button, input, select, label, td, th, p')].filter(e => {
+            const box = e.getBoundingClientRect()
+            return box.width > 1 && !e.closest('.plane') && (box.left < 0 || box.right > innerWidth)
+        }).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert out == []
+
+
+def test_on_a_phone_the_pictures_stay_in_sight(open_page):
+    page = open_page(width=400, height=800)
+    page.tab.locator("#derivation li").last.scroll_into_view_if_needed()
+    box = page.tab.locator("#plane").bounding_box()
+    assert 0 <= box["y"] < 100
+    assert box["height"] < 400
+
+
+@pytest.mark.parametrize("state", ["", "tab=moves"])
+def test_pictures_are_as_sharp_as_the_screen(state, open_page):
+    """Also after the tab, the window or the scale has changed the size of a canvas."""
+    page = open_page(state, width=400, height=800, device_scale_factor=2)
+    for change in (lambda: None, lambda: page.tab.set_viewport_size({"width": 700, "height": 800})):
+        change()
+        page.settle()
+        sizes = page.tab.evaluate(
+            "[...document.querySelectorAll('canvas')].map(c => [c.width, 2 * c.offsetWidth])"
+        )
+        assert all(abs(width - wanted) <= 4 for width, wanted in sizes if wanted), sizes
+        page.act("again")
+
+
+@pytest.mark.parametrize("size", [(1024, 600), (740, 360), (640, 360), (400, 800), (320, 256)])
+def test_everything_can_be_reached(size, open_page):
+    """Nothing covers a control that was scrolled to, in a low window either."""
+    page = open_page("question=log", width=size[0], height=size[1])
+    for selector in ("[data-action=step]", "#seed", "#questions a >> nth=9", "#figure-after"):
+        part = page.tab.locator(selector)
+        if selector == "#seed":
+            page.tab.click("summary")
+        part.evaluate("e => e.scrollIntoView({block: 'center'})")
+        page.settle()
+        on_top = part.evaluate(
+            """e => {
+                const box = e.getBoundingClientRect()
+                const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+                return e.contains(top) || (top && top.contains(e) && top.id !== 'sight')
+            }"""
+        )
+        assert on_top, selector
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (400, 800)])
+def test_an_error_is_in_sight(size, open_page):
+    page = open_page("rate=1000", width=size[0], height=size[1])
+    page.tab.locator("#derivation li").last.scroll_into_view_if_needed()
+    page.act("step")
+    box = page.tab.locator("#error").bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= size[1]
+
+
+def test_it_needs_no_network(open_page):
+    page = open_page()
+    page.tab.context.set_offline(True)
+    page.open("tab=moves")
+    page.open("reward=hills")
+    assert page.text("#figure-value")
+
+
+def test_a_reader_sees_what_a_paragraph_speaks_of(open_page):
+    page = open_page()
+    plain = pixels_of(page)
+    baseline = page.tab.locator("[data-shows~=baseline]")
+    baseline.hover()
+    page.settle()
+    assert page.tab.locator(".meant[data-part=baseline]").count() == 1
+    assert pixels_of(page) != plain
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert page.tab.locator(".meant").count() == 0
+    assert pixels_of(page) == plain
+    for paragraph in page.tab.locator("[data-shows]").all():
+        paragraph.focus()
+        page.settle()
+        assert page.tab.locator(".meant").count() > 0
+        assert pixels_of(page) != plain
