@@ -133,6 +133,8 @@ def test_everything_is_done_by_keyboard(open_page):
     keys.press("ArrowRight")
     assert page.tab.evaluate("document.activeElement.id") == "tab-moves"
     assert page.tab.locator("#moves").is_visible()
+    assert page.tab.get_attribute("#tab-moves", "aria-selected") == "true"
+    assert page.tab.get_attribute("#tab-gaussian", "aria-selected") == "false"
     page.tab.locator("[name=logits]").first.focus()
     keys.press("ArrowRight")
     assert state_of(page)["logits"][0] == pytest.approx(0.05)
@@ -176,8 +178,15 @@ def test_the_moving_average_remembers_from_step_to_step(open_page):
     assert first["weights"] == first["rewards"]
     page.act("step")
     second = page.numbers()
+    assert second["state"]["seed"] == first["state"]["seed"] + 1
     mean = np.mean(first["rewards"])
     assert second["weights"] == pytest.approx(np.array(second["rewards"]) - mean)
+
+    # A baseline that is chosen again has forgotten everything.
+    for baseline in ("none", "moving-average"):
+        page.tab.locator(f"[name=baseline][value={baseline}]").check(force=True)
+    third = page.numbers()
+    assert third["weights"] == third["rewards"]
 
 
 def test_screen_readers_hear_the_figures(open_page):
