@@ -19,7 +19,7 @@ from rich.table import Table
 
 from applications.gaussian.playground import build
 from benchmarks.timing import keep
-from tests.applications.browser import EXECUTABLE, needs_browser
+from tests.applications.browser import EXECUTABLE, REASON
 
 STARTS = 15
 """Browsers that are started for the first paint."""
@@ -87,7 +87,7 @@ def frames(page: Page, address: str, samples: int) -> tuple[list[float], list[fl
 
 def main() -> None:
     if EXECUTABLE is None:
-        print(needs_browser.kwargs["reason"])
+        print(REASON)
         return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "index.html"

@@ -5,13 +5,15 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from applications.gaussian import playground
 from applications.gaussian.__main__ import main
+from applications.gaussian.gaussian import START, make_baseline, make_objective, make_rate, update
 from applications.gaussian.playground import CELLS, SOURCE, PlaygroundError, build, picture_text
 from applications.gaussian.plot import MOST_DRAWS
-from applications.gaussian.rewards import LIMIT, REGIONS
+from applications.gaussian.rewards import LIMIT, REGIONS, find_reward
 from tests.applications.browser import OpenPage, needs_browser
 
 
@@ -178,16 +180,31 @@ def test_back_leads_to_the_question_before(open_page):
 
 @needs_browser
 @pytest.mark.parametrize("option", [[], ["--reward", "photo.png", "--baseline", "constant"]])
-def test_make_gaussian_writes_the_page_with_its_own_draws(option, browser, tmp_path, monkeypatch):
+def test_make_gaussian_writes_the_page_of_its_own_step(option, browser, tmp_path, monkeypatch):
+    """The draws, the step and the settings of the three panels, and the reward of `--reward`."""
     monkeypatch.chdir(tmp_path)
-    ramp = np.tile(np.arange(CELLS, dtype=np.uint8), (CELLS, 1))
+    ramp = np.tile(np.linspace(0, 255, CELLS).round().astype(np.uint8), (CELLS, 1))
     Image.fromarray(ramp).save("photo.png")
     small = ["--replications", "2", "--steps", "1", "--frames", "1", "--format", "png"]
-    assert main(["plot", "--output", "out", "--samples", "30", *small, *option]) == 0
+    options = ["--samples", "30", "--seed", "3", "--covariance", "--learning-rate", "0.5"]
+    assert main(["plot", "--output", "out", *options, *small, *option]) == 0
+    reward = find_reward(option[1] if option else None)
+    baseline = option[3] if option else "none"
+    torch.manual_seed(3)
+    objective = make_objective(reward, make_baseline(baseline, reward), 30)
+    step = update(START, objective, make_rate(0.5, reward))
     context = browser.new_context()
     page = OpenPage(context, (tmp_path / "out" / "index.html").as_uri())
     numbers = page.open().numbers()
-    assert len(numbers["rewards"]) == 30
+    assert numbers["draws"] == step.points.flatten().tolist()
+    if option:  # a picture is the same reward on the page; regions may differ at their edges
+        assert numbers["rewards"] == pytest.approx(step.rewards.tolist(), abs=1e-9)
+        assert numbers["after"]["mean"] == pytest.approx(step.after.mean.tolist(), abs=1e-9)
+        factor = step.after.factor[[0, 1, 1], [0, 0, 1]].tolist()
+        assert numbers["after"]["factor"] == pytest.approx(factor, abs=1e-9)
+    state = numbers["state"]
+    assert (state["seed"], state["baseline"], state["covariance"]) == (3, baseline, True)
+    assert state["constant"] == reward.range[0]
     exact = json.loads((tmp_path / "out" / "baselines.json").read_text())["exact_gradient"]
     assert numbers["exact_gradient"] == pytest.approx(exact, abs=2e-3)
     page.check()

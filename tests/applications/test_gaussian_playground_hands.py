@@ -92,6 +92,7 @@ def test_a_finger_drags_and_paints(open_page):
     touch_drag(page, (0.35, 0.3), (-1, -1))
     assert state_of(page)["mean"] == pytest.approx([-1, -1], abs=0.05)
     page.tab.locator("[name=tool][value=good]").check(force=True)
+    page.settle()  # the row of the brush has appeared
     scrolled = page.tab.evaluate("scrollY")
     touch_drag(page, (2, -2), (2, 0))
     assert levels_at(page, (2, -2), (2, -1), (2, 0)) == [255] * 3
@@ -131,6 +132,7 @@ def test_everything_is_done_by_keyboard(open_page):
     assert state_of(page)["stage"] == "weighted"
     page.tab.focus("#tab-gaussian")
     keys.press("ArrowRight")
+    page.settle()
     assert page.tab.evaluate("document.activeElement.id") == "tab-moves"
     assert page.tab.locator("#moves").is_visible()
     assert page.tab.get_attribute("#tab-moves", "aria-selected") == "true"

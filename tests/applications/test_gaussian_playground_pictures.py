@@ -43,7 +43,7 @@ def test_a_picture_looks_as_it_did(name, open_page, tmp_path, request):
     selector, state = SCREENS[name]
     screen = screen_of(open_page(state), tmp_path, selector)
     if os.environ.get("KEEP_SCREENS"):
-        few = screen.quantize(128, dither=Image.Dither.NONE)
+        few = screen.quantize(256, dither=Image.Dither.NONE)
         few.save(folder / f"{name}.png", optimize=True)
         pytest.skip("kept, not compared: KEEP_SCREENS is set")
     with Image.open(folder / f"{name}.png") as expected:
@@ -133,3 +133,35 @@ def test_the_table_of_moves_shows_the_policy(open_page):
 )
 def test_captions_say_what_is_drawn(state, text, open_page):
     assert text in open_page(state).text("#caption")
+
+
+def colours_along(page, vector):
+    """The colours of the plane from the mean along a vector, units of the plot: `[100, 3]`."""
+    return np.array(
+        page.tab.evaluate(
+            """([x, y, dx, dy]) => {
+                const plane = document.getElementById('plane')
+                const scale = plane.width / 6.8
+                const copy = new OffscreenCanvas(plane.width, plane.height)
+                const context = copy.getContext('2d', {willReadFrequently: true})
+                context.drawImage(plane, 0, 0)
+                return Array.from({length: 100}, (_, k) => [...context.getImageData(
+                    (x + dx * k / 100 + 3.4) * scale, (3.4 - y - dy * k / 100) * scale, 1, 1
+                ).data.slice(0, 3)])
+            }""",
+            [0.35, 0.3, *(6 * np.array(vector)).tolist()],
+        )
+    )
+
+
+def test_the_dashed_arrow_is_the_exact_gradient_and_the_solid_one_the_estimate(open_page):
+    page = open_page("samples=20&seed=5&stage=average")
+    numbers = page.numbers()
+    for vector, colour, share in [
+        (numbers["exact_gradient"], (0xA8, 0x40, 0x7F), 0.25),
+        (numbers["estimate"], (0x1D, 0x23, 0x29), 0.7),
+    ]:
+        near = np.abs(colours_along(page, vector) - colour).max(1) < 60
+        assert near[30:].mean() > share  # the rest is under the handle
+        backwards = np.abs(colours_along(page, np.negative(vector)) - colour).max(1) < 60
+        assert backwards[30:].mean() < 0.05

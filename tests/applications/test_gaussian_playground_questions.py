@@ -183,3 +183,26 @@ def test_average(follow):
     arrows = np.array(numbers["weights"])[:, None] * np.reshape(numbers["scores"], (-1, 2))
     assert numbers["estimate"] == pytest.approx(arrows.mean(0))
     assert np.linalg.norm(arrows.mean(0)) < np.linalg.norm(arrows, axis=1).mean() / 5
+
+
+@pytest.mark.parametrize("state", ["baseline=leave-one-out&samples=12&seed=7", "samples=12&seed=7"])
+def test_the_table_of_figures_shows_the_numbers(state, open_page):
+    page = open_page(state)
+    numbers = page.numbers()
+    shown = {}
+    for name in ("value", "sample", "exact", "estimate", "mean", "variance", "after"):
+        text = page.text(f"#figure-{name}").replace("−", "-")
+        shown[name] = [float(number) for number in re.findall(r"[-+]?[\d.]+", text)]
+    assert shown["value"] == pytest.approx([numbers["expected_reward"]], abs=6e-5)
+    assert shown["sample"] == pytest.approx([np.mean(numbers["rewards"])], abs=6e-5)
+    assert shown["exact"] == pytest.approx(numbers["exact_gradient"], abs=6e-4)
+    assert shown["estimate"] == pytest.approx(numbers["estimate"], abs=6e-4)
+    assert shown["mean"] == pytest.approx(numbers["cloud"]["mean"], abs=6e-4)
+    assert shown["variance"] == pytest.approx([numbers["cloud"]["total_variance"]], rel=6e-3)
+    assert shown["after"] == pytest.approx([numbers["expected_reward_after"]], abs=6e-5)
+
+    # Standard errors that the mean is off, the worse of its two components.
+    estimates = np.reshape(numbers["cloud"]["estimates"], (200, 2))
+    errors = estimates.std(0, ddof=1) / np.sqrt(200)
+    off = np.abs(estimates.mean(0) - numbers["exact_gradient"]) / errors
+    assert float(page.text("#figure-off").split()[0]) == pytest.approx(off.max(), abs=0.06)

@@ -102,4 +102,8 @@ def test_a_reader_sees_what_a_paragraph_speaks_of(open_page):
         paragraph.focus()
         page.settle()
         assert page.tab.locator(".meant").count() > 0
+        stage = paragraph.get_attribute("data-stage")
+        beginning = {"scores": "Each arrow: which", "weighted": "Each arrow: reward"}
+        beginning |= {"average": "All arrows", "step": "Dashed: before"}
+        assert page.text("#caption").startswith(beginning.get(stage, "Each arrow: which"))
         assert pixels_of(page) != plain

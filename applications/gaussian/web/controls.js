@@ -5,7 +5,7 @@ import { formatState, parseState } from "./state.js";
 
 /** Every control that has the name of a field of the state, or of a tool. */
 export function controls() {
-  return document.querySelectorAll("[name]");
+  return document.querySelectorAll("input[name], select[name]");
 }
 
 /**

@@ -141,7 +141,6 @@ function study(state, draws, repeats, exact) {
     exact,
     none,
     chosen,
-    isBiased: state.baseline === "standardized" || state.gradient === "density",
     worth: chosen.variance > 0 ? (state.samples * none.variance) / chosen.variance : Infinity,
     nextAverage: updatedAverage(state.average, meanOf(draws.rewards)),
   };

@@ -80,8 +80,9 @@ function worthInSamples(worth) {
 
 /** What a screen reader says after a change. */
 export function statusOf(experiment, state) {
+  const place = state.tab === "gaussian" ? `Mean ${vector(state.mean, 2)}. ` : "";
   return [
-    `Expected reward ${signed(experiment.expectedReward, digitsFor(state))}.`,
+    `${place}Expected reward ${signed(experiment.expectedReward, digitsFor(state))}.`,
     `Exact gradient ${vector(experiment.exact, digitsFor(state))}.`,
     `Samples: ${state.samples}. Estimate ${vector(experiment.estimate, digitsFor(state))}.`,
     worthOf(experiment, state),

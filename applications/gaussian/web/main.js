@@ -199,7 +199,7 @@ class Page {
       tab.addEventListener("keydown", (event) => {
         if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
         this.#openTab(tab.dataset.tab === "gaussian" ? "moves" : "gaussian");
-        document.querySelector(`[data-tab=${this.#state.tab}]`).focus();
+        element(`tab-${this.#state.tab}`).focus();
       });
     }
     const rewardIn = async (file) => ({ reward: pictureText(await pictureIn(file)) });
