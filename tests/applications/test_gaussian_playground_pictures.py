@@ -43,7 +43,7 @@ def test_a_picture_looks_as_it_did(name, open_page, tmp_path, request):
     selector, state = SCREENS[name]
     screen = screen_of(open_page(state), tmp_path, selector)
     if os.environ.get("KEEP_SCREENS"):
-        few = screen.quantize(256, dither=Image.Dither.NONE)
+        few = screen.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(folder / f"{name}.png", optimize=True)
         pytest.skip("kept, not compared: KEEP_SCREENS is set")
     with Image.open(folder / f"{name}.png") as expected:

@@ -1,6 +1,7 @@
 // Figures as people read them: in the table, in the line under the cloud, in the live region.
 
-import { arrowFactors } from "./plane.js";
+import { REPEATS } from "./experiment.js";
+import { arrowFactors, LENGTHENED } from "./plane.js";
 
 /** A number with its sign, a true minus, and so many digits after the point. */
 export function signed(value, digits) {
@@ -67,7 +68,7 @@ export function worthOf(experiment, state) {
     return `Standard deviation of one estimate, without a baseline: ${size(spread)}.`;
   }
   if (!Number.isFinite(experiment.worth)) {
-    return `With ${BASELINE_NAMES[baseline]} all 200 estimates are equal: there is no noise.`;
+    return `With ${BASELINE_NAMES[baseline]} all ${REPEATS} estimates are equal: there is no noise.`;
   }
   const counted = samples === 1 ? "1 sample" : `${samples} samples`;
   const verb = samples === 1 ? "is" : "are";
@@ -115,7 +116,7 @@ export function captionOf(experiment, state, stage) {
     weighted: `Each arrow: ${weight} × ${gradient} (${drawn}). ● pulls, × pushes.${note}`,
     average:
       "All arrows at the mean. Solid: their average; dashed: the exact gradient " +
-      "(both drawn 6 times as long).",
+      `(both drawn ${LENGTHENED} times as long).`,
     step: `Dashed: before the step. Solid: after it (mean + ${rate} × covariance × average).`,
   }[stage];
 }

@@ -12,7 +12,7 @@ import { Plane } from "./plane.js";
 import { columnSteps } from "./quadrature.js";
 import { listenToReaders } from "./readers.js";
 import { BUILT_IN, levelsOf, paintDisc, pictureText, pngOf } from "./reward.js";
-import { DEFAULTS, fieldFrom, formatState, numbersIn, parseState, settled } from "./state.js";
+import { DEFAULTS, fieldFrom, formatState, parseState, consistent } from "./state.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -64,7 +64,7 @@ class Page {
 
   /** Change some fields; a hand that drags is followed at once, all else glides. */
   #change(fields, { glides = false, errors = [] } = {}) {
-    const { state, errors: more } = settled({ ...this.#state, ...fields });
+    const { state, errors: more } = consistent({ ...this.#state, ...fields });
     const reward = state.reward !== this.#state.reward || !this.#picture;
     this.#state = state;
     if (reward) this.#setLevels(levelsOf(state.reward));

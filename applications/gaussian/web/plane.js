@@ -8,7 +8,7 @@ import { CELLS, LIMIT } from "./reward.js";
 /** Arrows at samples are drawn at this part of their length, over their largest factor. */
 const SHORTENED = 0.4;
 /** The average and the exact gradient are drawn at this multiple of theirs. */
-const LENGTHENED = 6;
+export const LENGTHENED = 6;
 
 /** The canvas of the plane. */
 export class Plane {

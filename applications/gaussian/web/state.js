@@ -6,7 +6,7 @@ import { BASELINES } from "./estimator.js";
 import { problemOf } from "./normal.js";
 import { BUILT_IN, levelsOf } from "./reward.js";
 
-export const LARGEST_SAMPLE = 500;
+const LARGEST_SAMPLE = 500;
 
 /** How each field is read from text and written back; `read` throws what is wrong with a text. */
 const FIELDS = {
@@ -62,7 +62,7 @@ export function parseState(text) {
       errors.push(`${name}: ${error.message}; the default is used`);
     }
   }
-  return settled(state, errors);
+  return consistent(state, errors);
 }
 
 /**
@@ -80,7 +80,7 @@ export function stateFrom(record) {
 }
 
 /** The state with fields that contradict each other set right; what was wrong is added to errors. */
-export function settled(state, errors = []) {
+export function consistent(state, errors = []) {
   const right = { ...state };
   const problem = problemOf(right);
   if (problem) {
