@@ -84,8 +84,10 @@ def run_plot(options: argparse.Namespace) -> None:
         defaults, metrics = config_of(options.run_dir), read_metrics(options.run_dir / METRICS)
     config = Config(**asked(options, defaults))
     reward = find_reward(config.reward)
-    for count in (config.samples, asked(options, COMPARED)["samples"]):
-        make_objective(reward, make_baseline("leave-one-out", reward), count)  # refuses too few
+    # Too few samples for a baseline are refused before there is a folder.
+    make_objective(reward, make_baseline(config.baseline, reward), config.samples)
+    compared = asked(options, COMPARED)
+    make_objective(reward, make_baseline("leave-one-out", reward), compared["samples"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +96,7 @@ def run_plot(options: argparse.Namespace) -> None:
     panels["covariance"] = options.covariance
     step = pictures.estimator(folder, options.format, reward, **panels)
     pictures.playground(folder, reward, step, **panels)
-    numbers = pictures.baselines(folder, options.format, reward, **asked(options, COMPARED))
+    numbers = pictures.baselines(folder, options.format, reward, **compared)
     history = [snapshot_of(line) for line in metrics]
     history = pictures.learning(folder, reward, config, history, options.frames)
     print_table(numbers)

@@ -31,6 +31,8 @@ from applications.gaussian.training import Config, Snapshot, course
 
 FRESH = 200_000
 """Samples to measure the expected rewards of the three panels with."""
+MOST_DRAWS = 500
+"""The playground draws at most so many samples; `LARGEST_SAMPLE` of `web/state.js`."""
 
 
 @contextmanager
@@ -64,10 +66,6 @@ def estimator(
     return step
 
 
-MOST_DRAWS = 500
-"""The page draws at most so many samples; `LARGEST_SAMPLE` of `web/state.js`."""
-
-
 def playground(
     folder: Path,
     reward: Reward,
@@ -79,7 +77,10 @@ def playground(
     seed: int,
     covariance: bool,
 ) -> None:
-    """`index.html`: a playground that starts from the same update and the same draws."""
+    """`index.html`: a playground that starts from the same update.
+
+    It has the update's own draws, unless they are more than `MOST_DRAWS`.
+    """
     low, high = reward.range
     fields = {
         "samples": min(samples, MOST_DRAWS),
@@ -98,7 +99,10 @@ def playground(
 
 
 def playground_reward(reward: Reward) -> str:
-    """A reward as the page has it: 256 grey levels from the lowest to the highest."""
+    """A reward as the playground has it: 256 grey levels from its lowest value to its highest.
+
+    Outside the plotted square the playground rewards with the lowest value.
+    """
     if reward.function is regions:
         return "regions"
     low, high = reward.range

@@ -1,7 +1,10 @@
-"""What trainings set for their whole process is set back, and a GPU is left alone."""
+"""Settings of the process are set back after trainings; the playground, open in a browser."""
 
 import pytest
 import torch
+
+from applications.gaussian.playground import build
+from tests.applications.browser import EXECUTABLE, OpenPage
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -16,9 +19,7 @@ def _settings():
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    from tests.applications.browser import EXECUTABLE
+    from playwright.sync_api import sync_playwright  # most processes of tests open no browser
 
     quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
@@ -29,8 +30,6 @@ def browser():
 
 @pytest.fixture(scope="session")
 def page_file(tmp_path_factory):
-    from applications.gaussian.playground import build
-
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(build(), encoding="utf-8")
     return path
@@ -47,16 +46,12 @@ PLAIN = {
 @pytest.fixture(scope="session")
 def plain_page(browser, page_file):
     """The page in one window for all tests: opening windows is most of what they take."""
-    from tests.applications.browser import OpenPage
-
     return OpenPage(browser.new_context(**PLAIN), page_file.as_uri())
 
 
 @pytest.fixture
 def open_page(browser, page_file, plain_page):
     """Opens the page at a state; checked at the end for errors and requests."""
-    from tests.applications.browser import OpenPage
-
     pages = []
 
     def open(state="", width=None, height=900, **settings):

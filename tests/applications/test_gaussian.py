@@ -339,3 +339,12 @@ def test_a_run_of_another_version_is_refused(command, tmp_path, capsys):
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert main([command, "--run-dir", str(tmp_path / "run")]) == 2
     assert "another version or application: its config has no reward" in capsys.readouterr().err
+
+
+def test_a_run_of_one_sample_an_update_can_be_plotted(tmp_path, capsys):
+    """Only a baseline that compares samples needs two of them."""
+    run = ["--run-dir", str(tmp_path / "run")]
+    assert main(["train", *run, "--steps", "2", "--samples", "1", "--baseline", "none"]) == 0
+    small = ["--replications", "2", "--frames", "1", "--format", "png"]
+    assert main(["plot", *run, *small, "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "learning.gif").exists()

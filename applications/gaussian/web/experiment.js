@@ -52,7 +52,6 @@ export function gaussianExperiment(state, picture) {
   const after = stepOf(gaussian, experiment.estimate, bend, state.rate);
   return {
     ...experiment,
-    noise,
     points,
     before: gaussian,
     expectedReward: truth.value,

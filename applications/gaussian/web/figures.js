@@ -1,5 +1,6 @@
 // Figures as people read them: in the table, in the line under the cloud, in the live region.
 
+import { meanOf } from "./estimator.js";
 import { REPEATS } from "./experiment.js";
 import { arrowFactors, LENGTHENED } from "./plane.js";
 
@@ -30,7 +31,7 @@ const BASELINE_NAMES = {
   "constant": "a constant",
   "moving-average": "a moving average",
   "leave-one-out": "leave-one-out",
-  };
+};
 
 /** Change a text, only if it is another: an equal one would be laid out again all the same. */
 export function write(element, text) {
@@ -41,10 +42,9 @@ export function write(element, text) {
 export function showFigures(experiment, state) {
   const { chosen } = experiment;
   const digits = digitsFor(state);
-  const rewards = experiment.rewards.reduce((sum, reward) => sum + reward, 0) / experiment.rewards.length;
   const cells = {
     value: signed(experiment.expectedReward, digits + 1),
-    sample: signed(rewards, digits + 1),
+    sample: signed(meanOf(experiment.rewards), digits + 1),
     exact: vector(experiment.exact, digits),
     estimate: vector(experiment.estimate, digits),
     mean: vector(chosen.mean, digits),
@@ -97,15 +97,14 @@ export function captionOf(experiment, state, stage) {
   const isEmpty = state.baseline === "moving-average" && state.average[1] === 0;
   const note = isEmpty ? " The moving average is empty before the first step." : "";
   const gradient = state.gradient === "density" ? "∇p" : "score";
-  const { values, scale } = arrowFactors(experiment.factors, stage);
+  const { largest, scale } = arrowFactors(experiment.factors, stage);
   const rate = size(state.rate);
   if (state.tab === "moves") {
-    const largest = size(values.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
     return {
       scores:
         `Each row: a move that was drawn, and its ${gradient} with respect to the five logits ` +
         "(the score: 1 for the move itself, minus the probabilities).",
-      weighted: `Each row: a score times ${weight}; the largest factor is ${largest}.${note}`,
+      weighted: `Each row: a score times ${weight}; the largest factor is ${size(largest)}.${note}`,
       average: "Last row: the average over all draws, and beside it the exact gradient, dashed.",
       step: `Filled: before the step. Outlined, and in figures: after it (logits + ${rate} × average).`,
     }[stage];

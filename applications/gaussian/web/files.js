@@ -22,10 +22,8 @@ export function save(name, blob) {
 export async function drawsIn(file) {
   try {
     const text = await file.text();
-    const saved = text.trimStart().startsWith("{") ? JSON.parse(text) : {};
-    const isSaved = Array.isArray(saved.draws);
-    if (text.trimStart().startsWith("{") && !isSaved) throw new Error("there are no draws in it");
-    const draws = numbersIn(isSaved ? saved.draws.map(String).join(" ") : text.replace(/[[\]]/g, " "));
+    const saved = text.trimStart().startsWith("{") ? JSON.parse(text) : { draws: [text.replace(/[[\]]/g, " ")] };
+    const draws = Array.isArray(saved.draws) ? numbersIn(saved.draws.map(String).join(" ")) : [];
     if (draws.length === 0) throw new Error("there are no draws in it");
     if (!saved.state) return { draws };
     const { state, errors } = stateFrom({ ...saved.state, draws: null });

@@ -12,7 +12,7 @@ import { Plane } from "./plane.js";
 import { columnSteps } from "./quadrature.js";
 import { listenToReaders } from "./readers.js";
 import { BUILT_IN, levelsOf, paintDisc, pictureText, pngOf } from "./reward.js";
-import { DEFAULTS, fieldFrom, formatState, parseState, consistent } from "./state.js";
+import { consistent, DEFAULTS, fieldFrom, formatState, parseState } from "./state.js";
 
 const element = (id) => document.getElementById(id);
 

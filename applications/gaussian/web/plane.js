@@ -91,11 +91,11 @@ function arrowsOf({ points, scores, factors, before }, stage) {
   return arrows;
 }
 
-/** What scores are multiplied by at a stage, and the scale at which the arrows are drawn. */
+/** What scores are multiplied by at a stage, the largest of it, and the scale of the arrows. */
 export function arrowFactors(factors, stage) {
   const values = stage === "scores" ? factors.score : factors.weighted;
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return { values, scale: SHORTENED / (largest > 0 ? largest : 1) };
+  return { values, largest, scale: SHORTENED / (largest > 0 ? largest : 1) };
 }
 
 function toScreen({ scale }, x, y) {
