@@ -23,8 +23,9 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from applications.glimpse import training
-from applications.glimpse.config import PRECISIONS, Config
+from applications.glimpse.config import Config
 from applications.glimpse.data import Images
+from applications.glimpse.precision import PRECISIONS
 from applications.glimpse.training import Trainer
 from benchmarks.timing import keep
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from applications.commands import Commands, add_run_options, number, prepare, seed, tell_end
 from applications.glimpse import compare, data, evaluate, pictures, weights
-from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, PRECISIONS, Config
+from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, Config
 from applications.glimpse.pictures import RUNS
+from applications.glimpse.precision import PRECISIONS
 from applications.glimpse.tasks import TASKS
+from applications.glimpse.training import choose_precision
 from applications.glimpse.training import train as train_model
 from applications.runs import Run
 
@@ -17,6 +19,7 @@ def train(options: argparse.Namespace) -> None:
     """Train, live, into a run folder."""
     name = options.task or Config.task
     config, folder = prepare(Config, options, RUNS, name)
+    config = choose_precision(config)
     images = data.ensure(config.data, options.folder)
     with Run(folder, config, options.resume, LIMITS) as run:
         complete = train_model(config, run, images)
@@ -62,7 +65,11 @@ def commands() -> Commands:
         "--locator-rate", type=number(float, 0), help="the locator's share of it (the task's)"
     )
     one.add_argument("--patience", type=number(int, 0), help="epochs without progress (for ever)")
-    one.add_argument("--precision", choices=PRECISIONS, help="of matrix products (bfloat16)")
+    one.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of matrix products (the faster one here, timed at the start)",
+    )
     one.add_argument("--start", help="trained weights to begin from, a file")
     add_run_options(one, LIMITS)
 

@@ -38,7 +38,7 @@ from applications.glimpse.data import Images
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.style import PICTURES
-from applications.glimpse.training import Scenes, Trainer
+from applications.glimpse.training import Scenes, Trainer, choose_precision
 from applications.runs import Display, RunError, duration
 
 Tell = Callable[[str], None]
@@ -118,7 +118,7 @@ def choose(options: argparse.Namespace) -> tuple[GlimpseModel | None, Config]:
         RunError: the run is of another task, may stop, or has no locator.
     """
     if options.run_dir is None:
-        return None, Config(task=options.task or Config.task, seed=options.seed)
+        return None, choose_precision(Config(task=options.task or Config.task, seed=options.seed))
     model, config, _ = weights.load(options.run_dir / weights.BEST)
     if options.task not in (None, config.task):
         raise RunError(f"the run in {options.run_dir} is of {config.task}, not of {options.task}")

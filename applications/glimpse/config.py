@@ -7,7 +7,6 @@ from applications.glimpse.tasks import DIGIT, TASKS, Task
 POLICIES = ("learned", "random", "centre", "conv")
 ESTIMATORS = ("score-function", "pathwise")
 BASELINES = ("none", "average", "learned", "leave-one-out", "both")
-PRECISIONS = ("bfloat16", "float32")
 CHEAPEST = 1e-3
 """Lowest price of a glimpse as a share of the highest, for a model that may stop."""
 AROUND = 0.45
@@ -68,8 +67,10 @@ class Config:
     """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
     patience: int = 0
     """Stop after so many epochs without a better validation error; 0 for never."""
-    precision: str = "bfloat16"
-    """Of the matrix products in training; weights are float32."""
+    precision: str | None = None
+    """Of the matrix products in training, `float32` or `bfloat16`; weights are float32. `None`
+    stands for the faster one on the processor at hand: a run times both before it begins, and
+    keeps its choice when it is resumed."""
     start: str | None = None
     """Weights to begin from, a file; none for random ones."""
     seed: int = 0

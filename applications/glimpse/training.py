@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import torch
@@ -17,6 +17,7 @@ from applications.glimpse.config import CHEAPEST, Config
 from applications.glimpse.data import Images
 from applications.glimpse.evaluate import errors
 from applications.glimpse.model import ConvNet, GlimpseModel, make_model
+from applications.glimpse.precision import BFLOAT16, faster_precision
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
 from applications.gradients import signal_to_noise
@@ -90,9 +91,14 @@ class Trainer:
     Args:
         config: what to train.
         images: the digits.
+
+    Raises:
+        ValueError: the config leaves the precision open.
     """
 
     def __init__(self, config: Config, images: Images):
+        if config.precision is None:
+            raise ValueError("precision is None: let choose_precision() fill it in first")
         torch.manual_seed(config.seed)
         self.config, task = config, config.looks()
         kept = round(len(images.train_images) * (1 - VALIDATION))
@@ -149,7 +155,7 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """The precision of the matrix products."""
-        return torch.autocast("cpu", torch.bfloat16, self.config.precision == "bfloat16")
+        return torch.autocast("cpu", torch.bfloat16, self.config.precision == BFLOAT16)
 
     def end_epoch(self) -> dict[str, float]:
         """Validate: the epoch's line of metrics."""
@@ -230,6 +236,14 @@ def draw_prices(config: Config, rows: int, generator: Generator) -> Tensor | Non
     return config.stop_price * CHEAPEST ** torch.rand(rows, generator=generator)
 
 
+def choose_precision(config: Config) -> Config:
+    """The config with the precision that is faster here, unless it names one."""
+    if config.precision is not None:
+        return config
+    torch.set_num_threads(1)  # as in training
+    return replace(config, precision=faster_precision(config.batch))
+
+
 def train(config: Config, run: Run, images: Images) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # a second gains a fifth where it is idle, and loses all where not
@@ -280,7 +294,7 @@ def figures(trainer: Trainer, before: tuple[float, int], last: dict[str, float])
     steps = rate / config.batch
     shown = {
         "epoch": f"{tally.update / trainer.scenes.per_epoch:.1f} of {config.epochs}",
-        "speed": f"{rate:,.0f} images/s, {steps:.1f} steps/s",
+        "speed": f"{rate:,.0f} images/s, {steps:.1f} steps/s, in {config.precision}",
         "time": f"{duration(tally.seconds)}, {duration(left)} left",
     }
     if last:

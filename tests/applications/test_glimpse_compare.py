@@ -29,7 +29,7 @@ from applications.runs import RunError
 from sfgrad import expectation
 from tests.applications.digits import generated_digits
 
-SMALL = Config(glimpses=3, hidden=16, features=16, batch=64)
+SMALL = Config(glimpses=3, hidden=16, features=16, batch=64, precision="float32")
 
 
 @pytest.fixture(scope="module")
