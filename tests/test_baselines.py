@@ -73,6 +73,7 @@ def test_learned_does_not_learn_in_eval_mode():
     assert learned.module.weight.grad is None
 
 
+@pytest.mark.training
 def test_learned_learns_from_the_same_backward_and_leaves_value_and_context_alone():
     torch.manual_seed(0)
     learned = sf.Learned(nn.Linear(1, 1))
@@ -96,6 +97,7 @@ def test_learned_learns_from_the_same_backward_and_leaves_value_and_context_alon
 
 
 @pytest.mark.parametrize("name", ["constant", "moving average", "learned", "leave-one-out"])
+@pytest.mark.training
 def test_every_baseline_takes_the_offset_away(name):
     """The variance without one is 110²/4/R; each must leave under a tenth, after a warm-up."""
     torch.manual_seed(0)

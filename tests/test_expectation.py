@@ -111,6 +111,7 @@ def test_samples_of_the_expectation_and_of_the_node_are_the_same_estimator():
     torch.testing.assert_close(*found)
 
 
+@pytest.mark.training
 def test_learns_a_hard_gate():
     """The loss falls below what the best constant gate can reach."""
     torch.manual_seed(0)

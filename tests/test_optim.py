@@ -150,6 +150,7 @@ def flat(tensors):
 @pytest.mark.parametrize("natural", [False, True])
 @pytest.mark.parametrize("policy", [Choice, Lever])
 @pytest.mark.parametrize("bound", [1e-4, 1e-2, 0.5])
+@pytest.mark.training
 def test_a_step_improves_within_the_bound(policy, natural, bound):
     policy = policy()
     region = optim.TrustRegion(policy.parameters, bound, natural)
@@ -162,6 +163,7 @@ def test_a_step_improves_within_the_bound(policy, natural, bound):
 
 
 @pytest.mark.parametrize("natural", [False, True])
+@pytest.mark.training
 def test_steps_from_the_same_draws_stay_within_the_bound_together(natural):
     policy = Choice()
     region = optim.TrustRegion(policy.parameters, 0.01, natural)
@@ -361,10 +363,12 @@ def search(elite, noise=0.0, seed=0):
     return search
 
 
+@pytest.mark.training
 def test_cross_entropy_finds_the_top_of_a_quadratic():
     torch.testing.assert_close(search(elite=8, noise=1.0).mean, GOAL, rtol=0, atol=1e-3)
 
 
+@pytest.mark.training
 def test_with_all_for_elite_it_does_not():
     """Negative control: no selection, no search."""
     assert (search(elite=40, noise=1.0).mean - GOAL).norm() > 1

@@ -147,6 +147,7 @@ def test_advantages_know_failure_from_time_that_is_up():
     assert found == pytest.approx([first, second, third, fourth])
 
 
+@pytest.mark.training
 def test_the_critic_learns_what_to_expect():
     player = Player(Config(environment="Pendulum-v1", units=16))
     goal = torch.randn(2000, 3)
@@ -175,6 +176,7 @@ def mean_return(learner, episodes=10):
     return play(Environments(learner.policy.task, episodes), learner.policy.best).returns.mean()
 
 
+@pytest.mark.training
 def test_cross_entropy_balances_the_pole():
     learner = CrossEntropy(Config())
     for _ in range(20):  # five to eight are usual
@@ -184,6 +186,7 @@ def test_cross_entropy_balances_the_pole():
     pytest.fail("never solved")
 
 
+@pytest.mark.training
 def test_without_selection_it_does_not(monkeypatch):
     """Negative control: everything is elite."""
     monkeypatch.setattr(cross_entropy, "ELITE", 1.0)
@@ -203,6 +206,7 @@ def few(monkeypatch):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("natural", [True, False])
+@pytest.mark.training
 def test_trust_region_learns_within_its_bound(natural):
     learner = TrustRegionStep(Config("trust-region", "CartPole-v1", bound=0.05, natural=natural))
     played = [learner.update() for _ in range(8)]
@@ -213,6 +217,7 @@ def test_trust_region_learns_within_its_bound(natural):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.training
 def test_score_function_learns_and_against_the_advantage_unlearns(sign):
     learner = ScoreFunction(Config("score-function", "CartPole-v1", learning_rate=0.03))
     honest = learner.player.play
@@ -252,6 +257,7 @@ def test_goals_of_the_critics_by_hand(monkeypatch):
     torch.testing.assert_close(learner.goal(reward, more, following), wanted)
 
 
+@pytest.mark.training
 def test_deterministic_gradient_finds_the_best_action_of_a_bandit(monkeypatch):
     """Reward −(action − what is seen)², and every episode is one step."""
     monkeypatch.setattr(deterministic, "CAPACITY", 2000)
@@ -312,6 +318,7 @@ def same(a, b):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("method", LEARNERS)
+@pytest.mark.training
 def test_a_resumed_run_is_the_run_that_was_not_stopped(method, tmp_path):
     twice, straight = tmp_path / "twice", tmp_path / "straight"
     assert train(twice, method, "--steps", "201") == 0
@@ -329,6 +336,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(method, tmp_path):
 
 
 @pytest.mark.usefixtures("few")
+@pytest.mark.training
 def test_seeds_differ():
     played = [Trainer(Config("score-function", "Pendulum-v1", seed=seed)).step() for seed in (0, 1)]
     assert not torch.equal(played[0].returns, played[1].returns)

@@ -139,6 +139,7 @@ def test_baselines_lower_the_variance(name, regions):
 # ---------------------------------------------------------------- learning
 
 
+@pytest.mark.training
 def test_one_update_raises_the_expected_reward(regions):
     torch.manual_seed(0)
     step = update(START, make_objective(regions, None, 80), 3.0, covariance=False)
@@ -149,6 +150,7 @@ def test_one_update_raises_the_expected_reward(regions):
 
 
 @pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
+@pytest.mark.training
 def test_learning_ends_where_the_reward_is_high(baseline, regions):
     history = course(Config(baseline=baseline, learning_rate=0.2, steps=80), regions)
     assert history[0].expected_reward < -0.8

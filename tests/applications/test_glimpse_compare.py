@@ -96,6 +96,7 @@ def test_every_case_makes_as_many_evaluations_on_the_same_images(images):
             assert torch.equal(part, whole[: config.batch])
 
 
+@pytest.mark.training
 def test_baselines_take_away_what_all_costs_have_in_common(images, monkeypatch):
     """Untrained, every glimpse costs about ln 10 wherever it looks."""
     monkeypatch.setattr(compare, "FITTING", 40)
@@ -112,6 +113,7 @@ def test_baselines_take_away_what_all_costs_have_in_common(images, monkeypatch):
     assert all(torch.equal(before[n], weight) for n, weight in snapshot.state_dict().items())
 
 
+@pytest.mark.training
 def test_fitting_changes_the_baseline_alone(images):
     config = case(SMALL, "learned")
     torch.manual_seed(0)

@@ -264,6 +264,7 @@ NOTHING = "has learned nothing about where to look"
 # ---------------------------------------------------------------- the JSON object
 
 
+@pytest.mark.training
 def test_json_holds_the_errors_as_fractions(score, shipped):
     met = score()
     assert list(met)[:4] == ["error", "standard_error", "random_glimpses_error", "images"]
@@ -302,6 +303,7 @@ def test_what_is_not_shipped_is_null(score, shipped):
     assert score()["random_glimpses_error"] is None
 
 
+@pytest.mark.training
 def test_seed_draws_the_paths_and_nothing_else(score):
     first, second = score(seed=1), score(seed=2)
     assert score(seed=1) == first
@@ -333,6 +335,7 @@ def answers_by_side():
     return model
 
 
+@pytest.mark.training
 def test_paths_and_images(score, shipped):
     write(shipped / "mnist28-learned.safetensors", answers_by_side(), SMALL)
     met = score(images=100, paths=4)
@@ -345,6 +348,7 @@ def test_paths_and_images(score, shipped):
     assert met["images"] == 100
 
 
+@pytest.mark.training
 def test_fewer_and_more_glimpses(score, shipped):
     # images of one batch: the first three glimpses are the same draws
     usual, one, five = (score(images=BATCH, glimpses=glimpses) for glimpses in (None, 1, 5))
@@ -397,6 +401,7 @@ def test_weights_are_counted_without_the_baselines():
     assert count_weights(random) == sum(weight.numel() for weight in random.parameters())
 
 
+@pytest.mark.training
 def test_report_says_when_nothing_was_learned(report, shipped):
     learned, random = (weights.shipped("mnist28", policy) for policy in ("learned", "random"))
     assert NOTHING not in " ".join(report())
@@ -471,6 +476,7 @@ def thrifty():
     return model, config
 
 
+@pytest.mark.training
 def test_a_price_buys_errors_for_glimpses(thrifty):
     model, _ = thrifty
     curve = by_price(model, IMAGES.test_images, IMAGES.test_labels)

@@ -64,6 +64,7 @@ def same(one, other):
     ],
     ids=str,
 )
+@pytest.mark.training
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change):
     config = dataclasses.replace(TINY, **change)
     assert run(tmp_path / "whole", config, images)
@@ -92,6 +93,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change
     assert not same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "other"))
 
 
+@pytest.mark.training
 def test_learns_to_see_and_keeps_the_best(tmp_path):
     config = Config(
         glimpses=3, hidden=64, features=64, batch=64, epochs=12, precision="float32", warp=0.5
@@ -111,6 +113,7 @@ def test_learns_to_see_and_keeps_the_best(tmp_path):
     assert rest["metrics"]["error"] == min(errors)
 
 
+@pytest.mark.training
 def test_early_stop(tmp_path, images):
     config = dataclasses.replace(TINY, epochs=50, learning_rate=0.0, patience=2)
     assert run(tmp_path, config, images)
@@ -167,6 +170,7 @@ def test_begins_from_trained_weights_with_a_new_head(tmp_path, images):
         Trainer(dataclasses.replace(config, start=str(tmp_path / "none")), images)
 
 
+@pytest.mark.training
 def test_a_price_too_high_is_paid_once():
     """With glimpses dearer than any answer is worth, the model learns to look once."""
     images = generated_digits(2000, 10, seed=2)
@@ -183,6 +187,7 @@ def test_a_price_too_high_is_paid_once():
 
 
 @pytest.mark.parametrize(("every", "looks"), [(None, 3.0), (1.0, 1.0)])
+@pytest.mark.training
 def test_a_low_price_is_paid(every, looks):
     """Looking on tells more and costs next to nothing; counting every answer makes it dear."""
     images = generated_digits(1500, 10, seed=2)

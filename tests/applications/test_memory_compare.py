@@ -87,6 +87,7 @@ def test_every_case_makes_as_many_evaluations():
         assert (config.seed, config.baseline) == (3, name.rstrip(" 12468"))
 
 
+@pytest.mark.training
 def test_baselines_take_away_what_costs_have_in_common(monkeypatch):
     monkeypatch.setattr(comparison, "FITTING", 60)
     program = Trainer(LUCKY)
@@ -105,6 +106,7 @@ def test_baselines_take_away_what_costs_have_in_common(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["average", "learned"])
+@pytest.mark.training
 def test_fitting_changes_the_baseline_alone(name, monkeypatch):
     monkeypatch.setattr(comparison, "FITTING", 2)
     trainer = Trainer(case(LUCKY, name, seed=0))
@@ -114,6 +116,7 @@ def test_fitting_changes_the_baseline_alone(name, monkeypatch):
         assert torch.equal(value, before[key]) is not key.startswith("act."), key
 
 
+@pytest.mark.training
 def test_training_by_half_ends_when_so_much_is_right_or_with_the_updates(monkeypatch):
     assert half_train(SMALL).tally.update == SMALL.updates
     monkeypatch.setattr(comparison, "HALF", 0.04)

@@ -63,6 +63,7 @@ def worst(model, last=LEARNS.last):
     return min(solve(model, length, Generator().manual_seed(1))[0] for length in range(1, last + 1))
 
 
+@pytest.mark.training
 def test_copying_is_learned_in_80_updates(learned):
     model, _ = weights.choose(learned, None, None)
     assert worst(model) >= 0.99
@@ -81,6 +82,7 @@ def shuffled(run):
     return steps
 
 
+@pytest.mark.training
 def test_with_shuffled_rewards_it_is_not(monkeypatch):
     """By what is drawn: the likeliest action of a program that knows nothing may happen to copy."""
     monkeypatch.setattr(MemoryModel, "run", shuffled(MemoryModel.run))
@@ -128,6 +130,7 @@ def timeless(folder):
     ],
     ids=str,
 )
+@pytest.mark.training
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, monkeypatch, change):
     monkeypatch.setattr(training, "EVERY", 4)
     monkeypatch.setattr(training, "PASSED", -1)  # a level an update
@@ -386,6 +389,7 @@ def test_a_numbered_memory_ends_somewhere(tmp_path, capsys):
 # ---------------------------------------------------------------- files of weights
 
 
+@pytest.mark.training
 def test_what_is_shipped_is_what_was_learned(learned, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
     with pytest.raises(RunError, match=r"no trained program for copy-moves is shipped .*none"):
@@ -468,6 +472,7 @@ def test_a_study_trains_each_seed_once(tmp_path, monkeypatch, capsys):
     assert before == [end(tmp_path / seed)["seconds"] for seed in "34"]
 
 
+@pytest.mark.training
 def test_a_seed_that_learned_it_is_counted(learned):
     result = study.judge(LEARNS, learned)
     assert result.seed == 0

@@ -84,6 +84,7 @@ def train(folder, config, resume=False):
 
 
 @pytest.mark.usefixtures("lights")
+@pytest.mark.training
 def test_the_recipe_learns_where_the_light_is(tmp_path):
     lines = train(tmp_path / "run", QUICK)
     assert [line["update"] for line in lines] == list(range(1, 13))
@@ -97,6 +98,7 @@ def test_the_recipe_learns_where_the_light_is(tmp_path):
 
 
 @pytest.mark.usefixtures("lights")
+@pytest.mark.training
 def test_without_selection_nothing_is_learned(tmp_path):
     lines = train(tmp_path / "run", replace(QUICK, elite=QUICK.population))
     assert all(abs(line["points"]) < 12 for line in lines)
@@ -108,6 +110,7 @@ def fixed(lines):
 
 
 @pytest.mark.usefixtures("lights")
+@pytest.mark.training
 def test_a_seed_fixes_the_search(tmp_path):
     few = replace(QUICK, generations=3)
     one, same, other = (

@@ -42,6 +42,7 @@ def learned(tmp_path_factory):
     return folder
 
 
+@pytest.mark.training
 def test_the_recipe_learns_where_the_light_is(learned):
     metrics = read_metrics(learned / METRICS)
     assert [line["update"] for line in metrics] == list(range(1, 21))
@@ -64,12 +65,14 @@ def shuffled(judge):
     return wrongly
 
 
+@pytest.mark.training
 def test_nothing_is_learned_from_the_wrong_advantages(tmp_path, monkeypatch):
     monkeypatch.setattr(Learner, "judge", shuffled(Learner.judge))
     metrics = train(tmp_path / "run", QUICK)
     assert abs(metrics[-1]["mean_return_100"]) < 5
 
 
+@pytest.mark.training
 def test_a_seed_fixes_the_training(tmp_path):
     courses = [
         [fixed(line) for line in train(tmp_path / name, replace(QUICK, steps=512, seed=seed))]

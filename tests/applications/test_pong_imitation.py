@@ -41,6 +41,7 @@ def test_the_loss_is_how_unlikely_the_teachers_moves_are():
     torch.testing.assert_close(divergence, old.mean() + unlikely, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.training
 def test_a_student_plays_as_its_teacher_did(teacher, tmp_path):
     train(tmp_path / "run", replace(STUDENT, teacher=str(teacher)))
     taught = read_metrics(tmp_path / "run" / METRICS)
@@ -57,6 +58,7 @@ def test_a_student_plays_as_its_teacher_did(teacher, tmp_path):
     assert read_metrics(tmp_path / "alone" / METRICS)[0]["won"] < 90
 
 
+@pytest.mark.training
 def test_the_stages_follow_each_other():
     parts = stages(Config(imitation_steps=100, steps=1000, sticky_steps=500))
     assert [(part.begin, part.end) for part in parts] == [(0, 100), (100, 1100), (1100, 1600)]

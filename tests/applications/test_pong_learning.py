@@ -164,6 +164,7 @@ def test_an_update_is_rmsprop_on_the_gradients_of_every_episode_once(tmp_path, m
     assert max((after - before).abs().max() for _, before, after in courses) > 1e-3
 
 
+@pytest.mark.training
 def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):
     monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
     config = blog.Config(environments=8, episodes=400, learning_rate=1e-3)
@@ -176,6 +177,7 @@ def test_the_recipe_learns_where_the_light_is(tmp_path, monkeypatch):
     assert metrics[-1]["entropy"] < metrics[0]["entropy"] / 2
 
 
+@pytest.mark.training
 def test_nothing_is_learned_from_the_credit_of_other_moves(tmp_path, monkeypatch):
     credited = blog.advantages
     monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
@@ -186,6 +188,7 @@ def test_nothing_is_learned_from_the_credit_of_other_moves(tmp_path, monkeypatch
     assert abs(read_metrics(tmp_path / "run" / METRICS)[-1]["mean_return_100"]) < 5
 
 
+@pytest.mark.training
 def test_a_seed_fixes_the_training(tmp_path, monkeypatch):
     monkeypatch.setattr(blog, "make_emulators", lambda settings, games, view: Lights(games))
     courses = []

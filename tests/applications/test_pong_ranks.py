@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from applications.pong import __main__ as command_line
@@ -64,6 +65,7 @@ def one_rank(folder):
         save_state(Path(folder) / f"{ranks.rank}.safetensors", weights)
 
 
+@pytest.mark.training
 def test_two_ranks_learn_what_one_learns_from_both(tmp_path):
     script = tmp_path / "rank.py"
     script.write_text(f"from {__name__} import one_rank\none_rank({str(tmp_path)!r})\n")

@@ -41,6 +41,7 @@ def pong():
 
 
 @TRUST
+@pytest.mark.training
 def test_a_step_on_real_games_is_within_the_bound_and_uses_it(trust, pong):
     first, rollouts = pong
     learner = TrustLearner(asked(trust, entropy=0.0), 2, VIEW.scale)
@@ -112,6 +113,7 @@ def test_entropy_is_rewarded_less_and_less(pong):
 
 
 @TRUST
+@pytest.mark.training
 def test_it_learns_where_the_light_is(trust, tmp_path):
     config = asked(trust, steps=3840, hidden=16)
     train(tmp_path / "run", replace(config, bound=0.1))
