@@ -17,6 +17,7 @@ from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
+from sfgrad.greedy import greedy
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
 from sfgrad.verify.check import check_unbiased
@@ -30,7 +31,7 @@ __all__ = [
     "Baseline", "BiasReport", "Constant", "Draw", "Enumerate", "Estimator", "Expectation",
     "Learned", "LeaveOneOut", "MovingAverage", "Pathwise", "ScoreFunction", "StochasticGraph",
     "StochasticNode", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
-    "exact_gradient", "expectation", "generalized_advantage", "leave_one_out", "magic_box",
-    "row_log_prob", "sample", "score_function_loss", "standardize",
+    "exact_gradient", "expectation", "generalized_advantage", "greedy", "leave_one_out",
+    "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
 ]
 # fmt: on

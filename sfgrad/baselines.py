@@ -5,6 +5,8 @@ The graph therefore reads all baselines before it updates any.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +18,15 @@ class Baseline(nn.Module, ABC):
     """What the graph asks of a baseline, in this order: `at_draw`, `read`, `update`.
 
     Costs to go come as `[E, S, R]`: E enumerated or coupled copies, S independent draws that share
-    their past up to the nearest branch (1 where there is none), R rows before that branch.
+    their past up to the nearest branch (1 where there is none), R rows before that branch. Rows of
+    several dimensions come flattened.
     """
+
+    compares: bool = False
+    """Whether it compares the S draws of a row, and so needs at least two."""
+
+    collective: bool = False
+    """Whether `update` talks to the other processes, which then have to call it as often."""
 
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Evaluate what must be known before the draw has consequences; refuse what cannot work.
@@ -28,7 +37,7 @@ class Baseline(nn.Module, ABC):
             samples: S, the number of independent draws to compare.
 
         Returns:
-            `[R]`, a prediction of the cost to go, or None.
+            A prediction of the cost to go, `[R]` or `[R, 1]`, or None.
         """
 
     @abstractmethod
@@ -43,8 +52,28 @@ class Baseline(nn.Module, ABC):
             A tensor that broadcasts to `[E, S, R]`; no gradient flows from it.
         """
 
-    def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
+    def read_groups(self, cost_to_go: Tensor, groups: Tensor) -> Tensor:
+        """As `read`, of a baseline that compares, where the graph has `groups=`.
+
+        Args:
+            cost_to_go: `[B, ...]`, without gradient, rows along the first dimension.
+            groups: int64 `[B]`, from 0 up.
+
+        Returns:
+            `[B, ...]`.
+        """
+        raise NotImplementedError
+
+    def update(
+        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor | None:
         """Learn from the costs, after every baseline was read.
+
+        Args:
+            cost_to_go: `[E, S, R]`, without gradient.
+            prediction: `[E, S, R]`, what `at_draw` returned, or None.
+            mask: boolean `[E, S, R]`, True in the rows that count; only given, and only then
+                needed, where the node has a mask.
 
         Returns:
             `[]`, an error to be minimised along with the objective, or None.
@@ -77,6 +106,10 @@ class MovingAverage(Baseline):
     It is read before it is updated: an average that already holds the present cost would bias the
     gradient. Keep the object (in a `StochasticNode`, say): a new one knows nothing and reads 0.
 
+    It is kept in single precision at least, also in a module of half precision. Under
+    `torch.distributed` it averages over the rows of all processes, so all of them must take a loss
+    whenever one does.
+
     Args:
         decay: in [0, 1): the weight of the past at each update, one update per call of the node.
 
@@ -91,6 +124,7 @@ class MovingAverage(Baseline):
 
     average: Tensor
     mass: Tensor
+    collective = True
 
     def __init__(self, decay: float = 0.99):
         super().__init__()
@@ -103,21 +137,61 @@ class MovingAverage(Baseline):
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the past, 0 when there is none."""
         if self.average.device != cost_to_go.device:
-            devices = f"{self.average.device} but the costs are on {cost_to_go.device}"
-            raise ValueError(f"the moving average is on {devices}: own it in a StochasticNode")
+            raise ValueError(
+                f"the moving average is on {self.average.device} but the costs are on "
+                f"{cost_to_go.device}: own it in a StochasticNode"
+            )
         return torch.where(self.mass > 0, self.average / self.mass, self.average)
 
-    def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
-        """Take the mean over all rows in."""
-        self.average.lerp_(cost_to_go.mean().to(self.average.dtype), 1 - self.decay)
-        self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)
+    def update(
+        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor | None:
+        """Take the mean over the rows that count in; nothing where none does."""
+        cost_to_go = cost_to_go.to(self.average.dtype)
+        if mask is None and not _distributed():
+            self.average.lerp_(cost_to_go.mean(), 1 - self.decay)
+            self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)
+            return
+
+        # The sum and the number of the rows that count, of all processes.
+        mask = torch.ones_like(cost_to_go, dtype=torch.bool) if mask is None else mask
+        total = torch.stack([torch.where(mask, cost_to_go, 0).sum(), mask.sum().to(cost_to_go)])
+        if _distributed():
+            torch.distributed.all_reduce(total)
+        mean = total[0] / total[1].clamp(min=1)
+
+        share = torch.where(total[1] > 0, 1 - self.decay, 0.0).to(self.average)
+        self.average.lerp_(mean, share)
+        self.mass.lerp_(torch.ones_like(self.mass), share)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move, or change the precision, but not to one that forgets small changes."""
+        before = {"average": self.average, "mass": self.mass}
+        super()._apply(fn, recurse)
+        for name, value in before.items():
+            moved: Tensor = getattr(self, name)
+            if moved.is_floating_point() and moved.dtype.itemsize < value.dtype.itemsize:
+                dtype = torch.promote_types(moved.dtype, torch.float32)
+                setattr(self, name, value.to(moved.device, dtype))
+        return self
+
+
+def _distributed() -> bool:
+    """Whether there are several processes."""
+    distributed = torch.distributed
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
 
 
 class LeaveOneOut(Baseline):
     """Mean cost to go of the other draws for the same original row.
 
     Compares the copies made by the nearest branch: the node's own `samples`, else an earlier
-    node's, a `branch`, or `expectation(samples=)`.
+    node's, a `branch`, or `expectation(samples=)`. Or the rows of a group, where the graph has
+    `groups=`. Copies whose draw is masked are compared with too: their cost to go is theirs.
 
     Raises:
         ValueError: at the draw, if there is only one.
@@ -127,55 +201,67 @@ class LeaveOneOut(Baseline):
     Source: Kool et al. (2019), Buy 4 REINFORCE samples, get a baseline for free!, eq. 8.
     """
 
+    compares = True
+
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Refuse where there is nothing to compare."""
         if samples < 2:
-            found = f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once"
-            raise ValueError(f"{found}: use samples=2 of expectation() or of the node, or branch()")
+            raise ValueError(
+                f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once: "
+                "use samples=2 of expectation() or of the node, or branch()"
+            )
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the others."""
         return leave_one_out(cost_to_go, dim=1)
+
+    def read_groups(self, cost_to_go: Tensor, groups: Tensor) -> Tensor:
+        """The mean of the others in the group."""
+        return leave_one_out(cost_to_go, groups=groups)
 
 
 class Learned(Baseline):
     """A module's prediction of the cost to go from what was known before the draw.
 
     It learns from the same `loss.backward()` by its squared error, which is added to the loss as
-    `error − stop(error)`: the value of the loss stays the objective. The context is detached, so
-    nothing but the module learns to predict.
+    `error − stop(error)`: the value of the loss stays the objective.
 
     Args:
         module: maps `context` `[R, ...]` to `[R]` or `[R, 1]`, in the unit of the cost.
+        detach: whether the context is detached, so that nothing but the module learns to predict;
+            False lets a trunk that the context comes from learn from the error too.
+        weight: of the squared error in the loss.
 
     Raises:
         ValueError: at the draw, if there is no context, or the module returns another shape.
 
-    Unbiased: yes, if the context does not depend on the draw.
+    Unbiased: yes, if the context does not depend on the draw. With `detach=False` the trunk follows
+    the gradient of the objective plus that of the weighted error.
 
     Source: Mnih & Gregor (2014), Neural Variational Inference and Learning, section 2.3.
     """
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, detach: bool = True, weight: float = 1.0):
         super().__init__()
-        self.module = module
+        self.module, self.detach, self.weight = module, detach, weight
 
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Predict, before anything written in place afterwards could leak the draw."""
         if context is None:
             raise ValueError(f"node {name!r} has a Learned baseline but no context: pass context=")
-        prediction: Tensor = self.module(context.detach())
-        if prediction.shape not in (context.shape[:1], (*context.shape[:1], 1)):
-            shapes = f"{list(prediction.shape)} for {len(context)} rows of context"
-            raise ValueError(f"node {name!r}: Learned returned shape {shapes}, not [R] or [R, 1]")
-        return prediction.reshape(-1)
+        return self.module(context.detach() if self.detach else context)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The prediction made at the draw."""
         assert prediction is not None
         return prediction
 
-    def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
-        """Mean squared error of the prediction."""
+    def update(
+        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor | None:
+        """Weighted mean squared error of the prediction, over the rows that count."""
         assert prediction is not None
-        return (prediction - cost_to_go).square().mean()
+        if mask is None:
+            return self.weight * (prediction - cost_to_go).square().mean()
+        error = torch.where(mask, prediction, 0) - torch.where(mask, cost_to_go, 0)
+        return self.weight * error.square().sum() / mask.sum().clamp(min=1)

@@ -1,25 +1,28 @@
 """Pure functions on plain tensors, for people who keep their own training loop."""
 
+import torch
 from torch import Tensor
 
 
-def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
+def score_function_loss(log_prob: Tensor, advantage: Tensor, mask: Tensor | None = None) -> Tensor:
     """Loss whose gradient is the score-function estimate of what raises the advantage.
 
     `loss = −mean(log_prob · stop(advantage))`
 
     Sign: the advantage is good when large (return minus baseline; for costs pass their negative).
-    Reduction: the mean over all elements. The value of the loss means nothing; its gradient does.
+    Reduction: the mean over all elements, or those that count. The value of the loss means nothing;
+    its gradient does.
 
     Args:
         log_prob: any shape, nats: log-probability of each draw under the present parameters.
         advantage: same shape, in the unit of the return; no gradient flows into it.
+        mask: same shape, boolean: True where a draw counts, as before the end of a sequence.
 
     Returns:
-        `[]`, to be minimised.
+        `[]`, to be minimised; 0 where no draw counts.
 
     Raises:
-        ValueError: the two shapes differ; nothing is broadcast.
+        ValueError: the shapes differ (nothing is broadcast), or the mask is not boolean.
 
     Unbiased: yes, if what was subtracted from the return does not depend on the draw.
 
@@ -32,9 +35,17 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
         tensor([-1.5000,  0.5000])
     """
     if log_prob.shape != advantage.shape:
-        shapes = f"{list(log_prob.shape)} but advantage has {list(advantage.shape)}"
-        raise ValueError(f"log_prob has shape {shapes}: give one advantage per draw")
-    return -(log_prob * advantage.detach()).mean()
+        raise ValueError(
+            f"log_prob has shape {list(log_prob.shape)} but advantage has {list(advantage.shape)}: "
+            "give one advantage per draw"
+        )
+    if mask is None:
+        return -(log_prob * advantage.detach()).mean()
+
+    # What does not count is replaced, so that neither its value nor its derivative can be NaN.
+    check_mask(mask, log_prob)
+    log_prob, advantage = log_prob.where(mask, 0), advantage.detach().where(mask, 0)
+    return -(log_prob * advantage).sum() / mask.sum().clamp(min=1)
 
 
 def magic_box(log_prob: Tensor) -> Tensor:
@@ -62,7 +73,7 @@ def magic_box(log_prob: Tensor) -> Tensor:
     return (log_prob - log_prob.detach()).exp()
 
 
-def leave_one_out(cost: Tensor, dim: int = 0) -> Tensor:
+def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> Tensor:
     """Mean of the *other* samples' costs: a baseline free of the own draw.
 
     `baseline[k] = (Σ_j cost[j] − cost[k]) / (S − 1)`
@@ -70,6 +81,8 @@ def leave_one_out(cost: Tensor, dim: int = 0) -> Tensor:
     Args:
         cost: `[..., S, ...]`, samples along `dim`, in any unit.
         dim: the axis of the samples.
+        groups: int64 `[S]`, from 0 up: samples are compared with those of the same number only;
+            each has at least two. None for one group.
 
     Returns:
         Same shape and unit, without gradient.
@@ -88,22 +101,35 @@ def leave_one_out(cost: Tensor, dim: int = 0) -> Tensor:
     samples = cost.shape[dim] if cost.dim() else 1
     if samples < 2:
         raise ValueError(f"leave-one-out over {samples} sample: it needs at least two to compare")
-    return ((cost.sum(dim, keepdim=True) - cost) / (samples - 1)).detach()
+    if groups is None:
+        return ((cost.sum(dim, keepdim=True) - cost) / (samples - 1)).detach()
+
+    cost = cost.detach().movedim(dim, 0)
+    sizes = groups.bincount()
+    if (sizes == 1).any():
+        raise ValueError("leave-one-out over a group of 1 sample: it needs at least two to compare")
+    sums = cost.new_zeros(len(sizes), *cost.shape[1:]).index_add(0, groups, cost)
+    others = (sizes[groups] - 1).view(-1, *[1] * (cost.dim() - 1))
+    return ((sums[groups] - cost) / others).movedim(0, dim)
 
 
-def standardize(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """Shift to mean 0 and scale to deviation 1 over all elements: `(x − mean) / (deviation + eps)`.
+def standardize(
+    x: Tensor, eps: float = 1e-8, dim: int | None = None, mask: Tensor | None = None
+) -> Tensor:
+    """Shift to mean 0 and scale to deviation 1: `(x − mean) / (deviation + eps)`.
 
     Args:
-        x: any shape and unit, at least two elements; the deviation is the population's (divided by
-            their number).
+        x: any shape and unit; the deviation is the population's (divided by the number of
+            elements).
         eps: added to the deviation, in the unit of `x`.
+        dim: along this axis alone, as in group-normalised advantages; None for all elements.
+        mask: same shape, boolean: mean and deviation are those of the elements where it is True.
 
     Returns:
-        Same shape, no unit.
+        Same shape, no unit; 0 where the mask is False.
 
     Raises:
-        ValueError: there are fewer than two elements.
+        ValueError: there are fewer than two elements, or the mask has another shape or type.
 
     Unbiased: no. Mean and deviation depend on every draw of the batch, the own one included, so
     gradients scaled by them are biased; a common and often useful trade in reinforcement learning.
@@ -113,8 +139,29 @@ def standardize(x: Tensor, eps: float = 1e-8) -> Tensor:
     Examples:
         >>> standardize(torch.tensor([1.0, 3.0]))
         tensor([-1.,  1.])
+        >>> standardize(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), dim=1)
+        tensor([[-1.,  1.],
+                [ 0.,  0.]])
     """
-    if x.numel() < 2:
-        raise ValueError(f"standardize got {x.numel()} element: it needs at least two")
-    centred = x - x.mean()
-    return centred / (centred.square().mean().sqrt() + eps)
+    count = x.numel() if dim is None else x.shape[dim]
+    if count < 2:
+        raise ValueError(f"standardize got {count} element: it needs at least two")
+    axes = tuple(range(x.dim())) if dim is None else (dim,)
+    if mask is None:
+        centred = x - x.mean(axes, keepdim=True)
+        return centred / (centred.square().mean(axes, keepdim=True).sqrt() + eps)
+
+    check_mask(mask, x)
+    number = mask.sum(axes, keepdim=True).clamp(min=1)
+    mean = x.where(mask, 0).sum(axes, keepdim=True) / number
+    centred = (x - mean).where(mask, 0)
+    return centred / ((centred.square().sum(axes, keepdim=True) / number).sqrt() + eps)
+
+
+def check_mask(mask: Tensor, like: Tensor) -> None:
+    """Refuse a mask of another shape than the tensor that it is for, or of numbers."""
+    if mask.dtype != torch.bool or mask.shape != like.shape:
+        raise ValueError(
+            f"the mask has shape {list(mask.shape)} and type {mask.dtype}: give booleans of shape "
+            f"{list(like.shape)}, True where an element counts"
+        )

@@ -1,168 +1,274 @@
-"""A stochastic computation graph, and the one formula that turns it into a loss.
+"""A stochastic computation graph: a tape of draws and costs, and the loss that they make.
 
-    J = mean over rows of  Σ_c (Π_{w ≺ c} ω_w)·c  +  Σ_w Ω_before(w)·(1 − ω_w)·b_w
-
-with c the costs, ω_w the weight of node w, b_w its baseline, `≺` "recorded before" (or, with
-`parents=`, "is an ancestor of") and Ω_before(w) the product of the weights of the nodes before w.
+The formula is in `objective`, what is recorded in `tape`, who makes a draw in `draws`.
 """
 
-import threading
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from sfgrad.baselines import Baseline
-from sfgrad.credit import Narrowed, Ordered
-from sfgrad.estimators.base import Recorded
-from sfgrad.record import Node, Recorder
+from sfgrad import active
+from sfgrad.credit import Credit
+from sfgrad.draws import Live, Recorded, Replay
+from sfgrad.learning import Learning
+from sfgrad.objective import row_loss
+from sfgrad.records import Cost, Node
+from sfgrad.rows import Groups
+from sfgrad.tape import Tape
+from sfgrad.warn import warn_user
 
-_active = threading.local()
+Reduction = Literal["mean", "none"]
 
 
-def active_graph() -> "StochasticGraph | None":
-    """The innermost graph that is recording in this thread, or None."""
-    graphs: list[StochasticGraph] = getattr(_active, "graphs", [])
-    return graphs[-1] if graphs else None
-
-
-class StochasticGraph(Recorder):
+class StochasticGraph:
     """Records draws and costs inside a `with` block and turns them into a loss.
 
+    It belongs to the thread, and under asyncio to the task, that opens it.
+
     Args:
-        batch_ndims: leading dimensions that are independent rows: 1, or 0 for a single row.
+        batch_ndims: leading dimensions that are independent rows: 1; 0 for a single row; or n, and
+            the first n dimensions are rows, as if flattened (2 for a sequence token by token).
         draws: `{name: value}` or `{name: (value, log_prob)}` replays these nodes: the given values
             are scored with the present parameters instead of drawn, at weight 1 or at the
-            importance ratio to the recorded log-probability (`[rows]`, nats). The `draws` of
-            another graph fit. Nodes that are not named draw as usual.
+            importance ratio to the recorded log-probability, nats: one number for each row, or one
+            for each element, summed like the present ones. The `draws` of another graph fit. Nodes
+            that are not named draw as usual.
+        groups: int64 `[R]`: rows of equal number are independent draws from the same start, which
+            `LeaveOneOut` compares; in any order, two at least. For completions that something else
+            generated; not together with `branch` or `samples=`, which make their own. Across
+            processes each compares its own.
+        max_ratio: above 0: a row's importance ratio at a replayed node counts as this at most.
 
     Raises:
-        ValueError: `batch_ndims` is neither 0 nor 1; and whatever a record or `loss()` refuses.
+        ValueError: `batch_ndims` is negative, or `max_ratio` or `groups` make no sense; and
+            whatever a record or `loss()` refuses.
+        RuntimeError: it is left out of order, or opened under `greedy()`.
 
     Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
-    not interact and no baseline depends on the draw it is used for.
+    not interact and no baseline depends on the draw it is used for. Not with `max_ratio`, which
+    trades a bias for less variance.
 
     Source: Schulman et al. (2015), Gradient Estimation Using Stochastic Computation Graphs;
     Foerster et al. (2018), DiCE, for the weights; Mao et al. (2019), A Baseline for Any Order
-    Gradient Estimation in Stochastic Computation Graphs, for the second sum.
+    Gradient Estimation in Stochastic Computation Graphs, for the second sum; Espeholt et al.
+    (2018), IMPALA, section 4.1, for `max_ratio`.
     """
 
-    updates_baselines = True
+    def __init__(
+        self,
+        batch_ndims: int = 1,
+        draws: Mapping[str, Recorded] | None = None,
+        groups: Tensor | None = None,
+        max_ratio: float | None = None,
+    ):
+        if batch_ndims < 0:
+            raise ValueError(
+                f"batch_ndims is {batch_ndims}: it must be 1 (rows first), 0 (one row) or the "
+                "number of leading dimensions that are rows"
+            )
+        if max_ratio is not None and not max_ratio > 0:
+            raise ValueError(f"max_ratio is {max_ratio}: it must be above 0")
+        if groups is not None and not batch_ndims:
+            raise ValueError("groups= compares rows, but batch_ndims=0 means a single row")
+        source = Replay(draws, max_ratio) if draws else Live()
+        self.tape = Tape(batch_ndims, source, None if groups is None else Groups(groups))
+        self._chosen: set[str] = set()  # costs that a loss was taken of
+        self._served: set[int] = set()  # by id, baselines with a state that learned in a loss
 
-    def __enter__(self):
-        """Start recording in this thread."""
-        _active.graphs = [*getattr(_active, "graphs", []), self]
+    def __enter__(self) -> Self:
+        """Start recording in this thread, or task."""
+        if active.current() is GREEDY:
+            raise RuntimeError("a graph under greedy(): the likeliest values have no gradient")
+        active.enter(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Stop recording."""
-        _active.graphs.pop()
+        active.leave(self, error)
+
+    @property
+    def batch_ndims(self) -> int:
+        """Leading dimensions that are rows."""
+        return self.tape.rows.batch_ndims
+
+    @property
+    def rows(self) -> int:
+        """Number of rows so far, copies included; 0 before the first record."""
+        return self.tape.rows.count
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The draws, by name."""
+        return self.tape.nodes
+
+    @property
+    def costs(self) -> dict[str, Cost]:
+        """The costs, by name."""
+        return self.tape.costs
 
     @property
     def draws(self) -> dict[str, Recorded]:
         """What was drawn, as the `draws=` of another graph takes it."""
-        return {n: (node.draw.value, node.draw.log_density) for n, node in self.nodes.items()}
+        return {n: (node.draw.value, node.log_density.detach()) for n, node in self.nodes.items()}
 
-    def loss(self) -> Tensor:
-        """The surrogate J of the module's docstring; to be taken once.
+    def loss(self, costs: Sequence[str] | None = None, reduction: Reduction = "mean") -> Tensor:
+        """The surrogate J: its value is the objective, its gradient the estimator.
+
+        Args:
+            costs: names, as `graph.costs` has them: the loss of these alone, for several
+                objectives of one roll-out; once for each of several choices that have no cost in
+                common. Repeated names count one by one: `cost`, `cost.1`, … None for all. The
+                losses share what led to the draws: `backward(retain_graph=True)` for all but the
+                last.
+            reduction: "mean" over rows; or "none", the surrogate of every row, for objectives of
+                rows such as a risk. A function of rows that is not linear is biased as soon as it
+                joins several rows' estimates.
 
         Returns:
-            `[]`: its value is the estimate of the expected total cost (mean over rows), its
-            gradient the estimate of the gradient.
+            `[]`, or with "none" the dimensions of the rows, copies included: its value is the
+            estimate of the expected total cost, its gradient the estimate of the gradient. The mean
+            of the rows is the loss.
 
         Raises:
-            ValueError: there is no cost; the loss was taken before; a node is credited with no
-                cost; a replayed name was never drawn; or something is NaN or infinite (named;
-                unchecked under `torch.compile`).
+            ValueError: there is no cost, or none of that name; the loss of a cost was taken
+                before; a node is credited with no cost; a replayed name was never drawn; a baseline
+                with a state would learn from two losses; or something is NaN or infinite (named;
+                unchecked under `torch.compile` and `torch.func`).
         """
-        costs = self.stacked_costs()
-        self._check_whole()
-        self._closed = True
-        nodes = [node for node in self.nodes.values() if node.draw.log_prob is not None]
-        if not nodes:
-            return self._checked(costs.sum(0).mean())
-        log_weights = self._stack([n.draw.log_prob for n in nodes])
-        log_weights = log_weights - self._stack([n.draw.log_density for n in nodes]).detach()
-        credit = self.credit(nodes)
-        at_costs, at_nodes = credit.products(log_weights)
-        loss = (at_costs * costs).sum(0).mean()
-        if any(node.estimator.baseline is not None for node in nodes):
-            loss = self._checked(loss)  # before a baseline learns from it
-            weights = log_weights.exp()
-            costs_to_go = credit.costs_to_go(weights.detach(), costs.detach())
-            baselines, errors = self._baselines(nodes, costs_to_go)
-            loss = loss + (at_nodes * (1 - weights) * baselines).sum(0).mean()
-            loss = sum([error - error.detach() for error in errors], loss)
-        return self._checked(loss)
+        if reduction not in ("mean", "none"):
+            raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
+        chosen = self._choose(costs)
+        self._check_complete()
+        self.tape.closed = True
 
-    def stacked_costs(self) -> Tensor:
-        """Every cost in every present row, `[C, R]`."""
+        total, learning = self._row_loss(chosen)
+        loss = total.mean()
+        if not self._is_finite(loss):
+            self._refuse_what_is_not_finite(chosen)
+
+        # Only what was found finite teaches the baselines.
+        result = loss if reduction == "mean" else total.reshape(self.tape.rows.shape)
+        for error in learning.update(self._served) if learning else ():
+            result = result + (error - error.detach())
+        return result
+
+    def _row_loss(self, chosen: dict[str, Cost]) -> tuple[Tensor, Learning | None]:
+        """J by rows, and the baselines that are to learn from its costs."""
+        tape = self.tape
+        costs = tape.stacked_costs(chosen)
+        scored = [node for node in self.nodes.values() if node.draw.log_prob is not None]
+        if not scored:
+            return costs.sum(0), None
+
+        log_prob = log_density = tape.stacked(node.draw.log_prob for node in scored)
+        if any(node.draw.log_density is not node.draw.log_prob for node in scored):
+            log_density = tape.stacked(node.draw.log_density for node in scored)
+        log_weights = log_prob - log_density.detach()
+        of_costs = [cost.ancestors for cost in chosen.values()]
+        weighted = [node.draw.log_prob is not None for node in self.nodes.values()]
+        credit = Credit(tape.ancestry.events, of_costs, weighted)
+        if all(node.baseline is None for node in scored):
+            return row_loss(costs, log_weights, credit), None
+
+        costs_to_go = credit.costs_to_go(log_weights.detach().exp(), costs.detach())
+        reached = tape.ancestry.reached(of_costs)
+        credited = [has for has, is_weighted in zip(reached, weighted, strict=True) if is_weighted]
+        learning = Learning(tape, scored, credited, costs_to_go)
+        return row_loss(costs, log_weights, credit, learning.baselines), learning
+
+    def _choose(self, names: Sequence[str] | None) -> dict[str, Cost]:
+        """The costs of those names, which no loss was taken of."""
         if not self.costs:
             raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
-        return self._stack([cost.value for cost in self.costs.values()])
-
-    def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
-        """Which of the `nodes` may influence which cost and which node."""
-        costs = list(self.costs.values())
-        events = [*costs, *nodes]
-        if all(isinstance(event.ancestors, range) for event in events):
-            weighted = (node.draw.log_prob is not None for node in self.nodes.values())
-            before = list(accumulate(weighted, initial=0))  # of the first nodes, how many have one
-            counts = [before[len(cost.ancestors)] for cost in costs]
-            return Ordered(torch.tensor(counts, device=self._device))
-        masks = [[node.position in event.ancestors for node in nodes] for event in events]
-        table = torch.tensor(masks, device=self._device)
-        return Narrowed(table[: len(costs)], table[len(costs) :])
-
-    def _baselines(self, nodes: list[Node], costs_to_go: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Read every baseline `[W, R]`, then update every baseline: the errors to be minimised."""
-        read = torch.zeros_like(costs_to_go)
-        updates: list[tuple[Baseline, Tensor, Tensor | None]] = []
-        for row, node in enumerate(nodes):
-            baseline, prediction = node.estimator.baseline, node.prediction
-            if baseline is None:
-                continue
-            cost_to_go = costs_to_go[row].view(-1, *node.layout).mean(0)
-            if prediction is not None:
-                prediction = prediction.repeat(node.draw.copies).view(node.layout)
-            value = baseline.read(cost_to_go, prediction).detach()
-            read[row] = self.tile(value.expand(node.layout).reshape(-1))
-            if self.updates_baselines and self._grad and baseline.training:
-                updates.append((baseline, cost_to_go, prediction))
-        errors = [baseline.update(seen, predicted) for baseline, seen, predicted in updates]
-        return read, [error for error in errors if error is not None]
-
-    def _stack(self, recorded: Sequence[Tensor | None]) -> Tensor:
-        return torch.stack([self.tile(rows) for rows in recorded if rows is not None])
-
-    def tile(self, rows: Tensor) -> Tensor:
-        """Repeat what was recorded before a branch to the present number of rows."""
-        return rows if len(rows) == self.rows else rows.repeat(self.rows // len(rows))
-
-    def _check_whole(self) -> None:
-        """Refuse what only the whole graph shows."""
-        if self._closed:
+        if names is None and self._chosen:
             raise ValueError("loss() was called twice: it updates baselines, so keep its result")
-        if unknown := ", ".join(name for name in self._replayed if name not in self.nodes):
+        if isinstance(names, str):
+            raise ValueError(f"costs is the string {names!r}: give a list, costs=[{names!r}]")
+
+        names = list(self.costs) if names is None else list(dict.fromkeys(names))
+        if unknown := [name for name in names if name not in self.costs]:
+            raise ValueError(
+                f"loss(costs=…) names {unknown[0]!r}, which is not in the graph: it has "
+                f"{', '.join(self.costs)}"
+            )
+        if again := [name for name in names if name in self._chosen]:
+            raise ValueError(
+                f"cost {again[0]!r} is in a loss that was taken before: choices of costs must have "
+                "none in common"
+            )
+        if not names:
+            raise ValueError("loss(costs=[]) has no cost: name some, or leave it out for all")
+        self._chosen.update(names)
+        return {name: self.costs[name] for name in names}
+
+    def _check_complete(self) -> None:
+        """Refuse what only the whole graph shows."""
+        source = self.tape.source
+        recorded = source.recorded if isinstance(source, Replay) else {}
+        if unknown := ", ".join(name for name in recorded if name not in self.nodes):
             drawn = ", ".join(self.nodes) or "nothing"
             raise ValueError(f"draws= names {unknown}, which the graph never drew: it drew {drawn}")
-        credited = [cost.ancestors for cost in self.costs.values()]
-        for position, name in enumerate(self.nodes):
-            if position not in credited[-1] and not any(position in some for some in credited):
-                found = f"node {name!r} is credited with no cost and would get no gradient"
-                raise ValueError(f"{found}: add its costs after it is drawn, or draw it elsewhere")
+        if not self.nodes:
+            warn_user(
+                "the graph recorded no draw, so its loss has no score-function gradient: draws in "
+                "another thread or task (a pool, DataParallel) are not recorded; open the graph "
+                "there, or wrap the model by expectation() first"
+            )
 
-    def _checked(self, loss: Tensor) -> Tensor:
-        """The loss, or an error that names what is NaN or infinite in it."""
-        if torch.compiler.is_compiling() or loss.is_meta or torch.isfinite(loss):
-            return loss
-        seen = {f"cost {name!r}": cost.value for name, cost in self.costs.items()}
+        credited = self.tape.ancestry.reached(cost.ancestors for cost in self.costs.values())
+        for name, has_cost in zip(self.nodes, credited, strict=True):
+            if not has_cost:
+                raise ValueError(
+                    f"node {name!r} is credited with no cost and would get no gradient: add its "
+                    "costs after it is drawn, or draw it elsewhere"
+                )
+
+    def _is_finite(self, loss: Tensor) -> bool:
+        """Whether it is, where that can be asked without leaving a trace."""
+        if torch.compiler.is_compiling() or loss.is_meta:
+            return True
+        transforms: Any = torch._C._functorch  # pyright: ignore
+        if transforms.peek_interpreter_stack() is not None:
+            return True
+        return bool(torch.isfinite(loss))
+
+    def _refuse_what_is_not_finite(self, chosen: dict[str, Cost]) -> None:
+        """Name what is NaN or infinite."""
+        suspects = [(f"cost {name!r}", cost.value, "") for name, cost in chosen.items()]
         for name, node in self.nodes.items():
-            if (weight := node.draw.weight) is not None:
-                seen[f"log-probability or importance ratio of node {name!r}"] = weight
-        for what, value in seen.items():
+            if node.draw.log_prob is None or node.draw.log_density is None:
+                continue
+            log_ratio = node.draw.log_prob - node.draw.log_density
+            overflows = bool((log_ratio.isfinite() & log_ratio.exp().isinf()).any())
+            advice = (
+                ": it overflows, and max_ratio= limits it"
+                if overflows
+                else self.tape.source.advice(name)
+            )
+            what = f"log-probability or importance ratio of node {name!r}"
+            suspects.append((what, log_ratio.exp(), advice))
+
+        for what, value, advice in suspects:
             if bad := (~torch.isfinite(value)).nonzero().flatten().tolist():
-                where = f"{len(bad)} of {len(value)} rows, first row {bad[0]}"
-                raise ValueError(f"{what} is NaN or infinite in {where}")
+                raise ValueError(
+                    f"{what} is NaN or infinite in {len(bad)} of {len(value)} rows, first row "
+                    f"{bad[0]}{advice}"
+                )
         raise ValueError("the loss is NaN or infinite: a baseline or a product of weights is")
+
+
+GREEDY = object()
+"""Stands for `greedy()` among the open graphs."""
+
+
+def active_graph() -> StochasticGraph | None:
+    """The innermost graph that records for this thread or task, or None."""
+    graph = active.current()
+    return None if graph is GREEDY else graph
+
+
+def is_greedy() -> bool:
+    """Whether `greedy()` is open for this thread or task."""
+    return active.current() is GREEDY

@@ -1,18 +1,23 @@
 """The words used inside a model: sample, add_cost, branch, align, StochasticNode."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from sfgrad.estimators.base import Estimator
 from sfgrad.estimators.score_function import PLAIN
-from sfgrad.graph import active_graph
-from sfgrad.record import Parents
+from sfgrad.graph import active_graph, is_greedy
+from sfgrad.greedy import likeliest
+from sfgrad.site import Parents, Request
 
 
 def sample(
-    dist: Distribution,
+    distribution: Distribution,
     estimator: Estimator = PLAIN,
     *,
+    mask: Tensor | None = None,
+    index: Tensor | None = None,
     context: Tensor | None = None,
     parents: Parents = None,
     name: str | None = None,
@@ -20,9 +25,17 @@ def sample(
     """Draw from a distribution inside the active graph; outside any graph it just draws.
 
     Args:
-        dist: over R rows: `batch_shape = [R, ...]`; log-probabilities are summed over everything
-            after the rows.
+        distribution: over R rows: `batch_shape = [R, ...]`; log-probabilities are summed over
+            everything after the rows.
         estimator: how the draw carries a gradient.
+        mask: boolean, True where the draw counts: `[R]`, or one for each element, in the batch
+            shape that the distribution has inside of any `Independent`. What does not count is
+            drawn, but never scored: weight 1, no derivative, whatever stands there; a replayed
+            value is not looked at there, and baselines do not see a row of which no element counts.
+        index: int64 `[N]`, for ragged rows (sequences laid end to end, graphs of different sizes):
+            the row to which each of N elements belongs; `batch_shape = [N, ...]`, and a mask is
+            `[N]`. The first record fixes the rows: the largest number plus 1. After a branch every
+            copy has its own N elements, laid out like the rows, and the index stays that of one.
         context: `[R, ...]`, what a `Learned` baseline may look at; must not depend on this draw.
         parents: the nodes (names or the tensors they returned) that may influence this one; None
             for all drawn before it.
@@ -30,29 +43,40 @@ def sample(
 
     Returns:
         `[copies · R, ...]`, a plain tensor, without gradient unless the estimator is pathwise.
-        Copies are 1 unless the estimator makes its own; newest copies are outermost.
+        Copies are 1 unless the estimator makes its own; newest copies are outermost. It may be
+        written to: the graph has kept a copy.
 
     Raises:
-        ValueError: the rows or the device do not fit the graph, the distribution does not fit the
-            estimator, a parent is not in the graph, or gradients were switched on or off since the
-            graph began.
+        ValueError: the rows, the mask, the index or the device do not fit the graph, the
+            distribution does not fit the estimator, a parent is not in the graph, or gradients were
+            switched on or off since the graph began.
+        RuntimeError: the graph belongs to another asyncio task.
 
-    Unbiased: as the estimator says.
+    Unbiased: as the estimator says, if what is masked influences no cost.
     """
     graph = active_graph()
-    if graph is None:
-        return estimator.plain(dist)
-    return graph.record_draw(dist, estimator, context, parents, name)
+    if graph is not None:
+        plain = mask is None and index is None and context is None and parents is None
+        request = None if plain else Request(mask, index, context, parents)
+        return graph.tape.record_draw(distribution, estimator, request, name)
+    if is_greedy():
+        return likeliest(distribution, name or "node")
+    return estimator.plain(distribution)
 
 
-def add_cost(value: Tensor, *, parents: Parents = None, name: str | None = None) -> None:
+def add_cost(
+    value: Tensor, *, index: Tensor | None = None, parents: Parents = None, name: str | None = None
+) -> None:
     """Add a cost to the active graph, credited to the draws made so far, row by row.
 
     Args:
-        value: `[R, ...]`, to be minimised, in any unit; summed over everything after the rows.
+        value: `[R, ...]`, to be minimised, in any unit; summed over everything after the rows. It
+            may be written to afterwards: the graph has kept a copy.
+        index: int64 `[N]`, for ragged rows: the row to which each of the N first entries belongs;
+            after a branch, of one copy.
         parents: the nodes (names or the tensors they returned) that may influence this cost; their
             own ancestors count too. None for all drawn before it.
-        name: for errors and reports.
+        name: for errors, `loss(costs=)` and reports.
 
     Raises:
         RuntimeError: there is no active graph.
@@ -62,9 +86,10 @@ def add_cost(value: Tensor, *, parents: Parents = None, name: str | None = None)
     Unbiased: yes, unless a draw made later influences this cost.
     """
     graph = active_graph()
-    if graph is None:
+    if graph is not None:
+        graph.tape.record_cost(value, index, parents, name)
+    elif not is_greedy():
         raise RuntimeError("add_cost() outside a graph: use StochasticGraph() or expectation()")
-    graph.record_cost(value, parents, name)
 
 
 def branch(tensor: Tensor, copies: int) -> Tensor:
@@ -87,9 +112,9 @@ def branch(tensor: Tensor, copies: int) -> Tensor:
     graph = active_graph()
     if graph is None:
         return tensor
-    graph.check_rows("branch", tensor.shape[0] if graph.batch_ndims and tensor.dim() else 1)
-    graph.record_branch("branch", copies)
-    return align(tensor)
+    graph.tape.rows.check("branch", tuple(tensor.shape[:1]) or (1,))
+    graph.tape.branch("branch", copies)
+    return graph.tape.rows.align(tensor)
 
 
 def align(tensor: Tensor) -> Tensor:
@@ -107,14 +132,7 @@ def align(tensor: Tensor) -> Tensor:
     Unbiased: yes.
     """
     graph = active_graph()
-    if graph is None or not graph.rows or not graph.batch_ndims:
-        return tensor
-    rows = tensor.shape[0] if tensor.dim() else 1
-    if rows not in graph.row_counts():
-        earlier = ", ".join(map(str, graph.row_counts()[1:])) or "no other number"
-        raise ValueError(f"align() got {rows} rows: the graph has {graph.rows} and had {earlier}")
-    copies = graph.rows // rows
-    return tensor if copies == 1 else tensor.repeat(copies, *[1] * (tensor.dim() - 1))
+    return tensor if graph is None else graph.tape.rows.align(tensor)
 
 
 class StochasticNode(nn.Module):
@@ -136,14 +154,63 @@ class StochasticNode(nn.Module):
 
     def __init__(self, estimator: Estimator = PLAIN, name: str | None = None):
         super().__init__()
-        self.estimator, self.name = estimator, name
-        self.baseline = estimator.baseline
+        self.name = name
+        self.estimator = estimator
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Set an attribute; with an estimator comes its baseline, whose state the node owns."""
+        if attribute == "baseline":
+            raise AttributeError(
+                "a node's baseline is that of its estimator: assign the estimator, "
+                "node.estimator = ScoreFunction(baseline)"
+            )
+        super().__setattr__(attribute, value)
+        if attribute == "estimator":
+            super().__setattr__("baseline", value.baseline)
 
     def forward(
-        self, dist: Distribution, context: Tensor | None = None, *, parents: Parents = None
+        self,
+        distribution: Distribution,
+        context: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        index: Tensor | None = None,
+        parents: Parents = None,
     ) -> Tensor:
         """Draw; arguments and result as in `sample`. May be called many times in one forward."""
-        return sample(dist, self.estimator, context=context, parents=parents, name=self.name)
+        if self.estimator.baseline is not self.baseline:
+            raise ValueError(
+                f"node {self.name!r}: the baseline of its estimator was replaced after the node "
+                "took it over, so it would not be saved or trained: assign node.estimator again"
+            )
+        return sample(
+            distribution,
+            self.estimator,
+            mask=mask,
+            index=index,
+            context=context,
+            parents=parents,
+            name=self.name,
+        )
+
+    def mode(self, distribution: Distribution) -> Tensor:
+        """The likeliest value of every row, without gradient, to act by at inference.
+
+        Args:
+            distribution: any with a `mode`, or with a finite support.
+
+        Returns:
+            `[*batch_shape, *event_shape]`, element by element.
+
+        Raises:
+            ValueError: a graph is open, where a node draws; or the mode is not known.
+        """
+        if active_graph() is not None:
+            raise ValueError(
+                f"mode() of node {self.name!r} inside of a graph: there a node draws, so leave the "
+                "graph to act by its likeliest values"
+            )
+        return likeliest(distribution, self.name or "node")
 
     def extra_repr(self) -> str:
         """The estimator and the name."""

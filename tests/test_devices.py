@@ -38,7 +38,7 @@ class Everything(nn.Module):
             dist = Bernoulli(logits=z, validate_args=False)
             drawn = node(Independent(dist, 1, validate_args=False), x)
             z = z + drawn
-            sf.add_cost(z.square(), parents=[drawn] if self.narrowed else None)
+            sf.add_cost(z.square().sum(1), parents=[drawn] if self.narrowed else None)
         e = self.enumerated(Categorical(logits=z, validate_args=False))
         return sf.align(z).sum(1) * e
 

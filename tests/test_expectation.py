@@ -17,10 +17,12 @@ def one_draw(x):
 
 def test_costs_may_be_returned_registered_or_both():
     def both(x):
+        sf.sample(Bernoulli(logits=x))
         sf.add_cost(x)
         return 2 * x
 
     def registered(x):
+        sf.sample(Bernoulli(logits=x))
         sf.add_cost(3 * x)
 
     x = torch.tensor([1.0, 2.0])
@@ -28,7 +30,11 @@ def test_costs_may_be_returned_registered_or_both():
 
 
 def test_has_aux():
-    loss, aux = sf.expectation(lambda x: (x, "seen"), has_aux=True)(torch.ones(2))
+    def fn(x):
+        sf.sample(Bernoulli(logits=x))
+        return x, "seen"
+
+    loss, aux = sf.expectation(fn, has_aux=True)(torch.ones(2))
     assert (loss.item(), aux) == (1.0, "seen")
 
 
@@ -37,6 +43,7 @@ def test_samples_repeat_nested_inputs_along_in_dims():
 
     def fn(x, nest, fixed, *, extra):
         seen.update(x=x, nest=nest, fixed=fixed, extra=extra)
+        sf.sample(Bernoulli(logits=x[0]))
         return x[0]
 
     x = torch.arange(6.0).reshape(2, 3)  # rows along dimension 1
@@ -56,7 +63,11 @@ def test_named_tuples_are_repeated():
         x: torch.Tensor
         label: str
 
-    loss = sf.expectation(lambda pair: pair.x, samples=3)(Pair(torch.ones(2), "kept"))
+    def fn(pair):
+        sf.sample(Bernoulli(logits=pair.x))
+        return pair.x
+
+    loss = sf.expectation(fn, samples=3)(Pair(torch.ones(2), "kept"))
     assert loss.item() == 1
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck
 
 import sfgrad as sf
-from sfgrad.returns import linear_recurrence
+from sfgrad.recurrence import linear_recurrence
 
 
 def test_score_function_loss_by_hand():

@@ -240,6 +240,7 @@ def test_one_copy_of_a_single_row_is_the_row():
         assert sf.branch(x, 1) is x
 
 
+@pytest.mark.filterwarnings("ignore:cost 'cost' has shape")  # what it is about
 def test_trailing_dimensions_are_summed():
     loc = torch.zeros(2, 3, requires_grad=True)
     with sf.StochasticGraph() as graph:

@@ -14,7 +14,7 @@ from torch.distributions import (
     Normal,
     Poisson,
 )
-from torch.utils.checkpoint import CheckpointError, checkpoint
+from torch.utils.checkpoint import checkpoint
 
 import sfgrad as sf
 
@@ -30,8 +30,8 @@ def graph():
 
 
 def test_batch_ndims():
-    with pytest.raises(ValueError, match="batch_ndims is 2: it must be 1"):
-        sf.StochasticGraph(batch_ndims=2)
+    with pytest.raises(ValueError, match="batch_ndims is -1: it must be 1"):
+        sf.StochasticGraph(batch_ndims=-1)
 
 
 def test_a_scalar_cost_where_rows_exist(graph):
@@ -197,6 +197,7 @@ def test_loss_without_cost(graph):
 
 
 def test_loss_twice(graph):
+    sf.sample(bernoulli())
     sf.add_cost(torch.ones(4))
     graph.loss()
     with pytest.raises(ValueError, match=r"loss\(\) was called twice"):
@@ -204,6 +205,7 @@ def test_loss_twice(graph):
 
 
 def test_a_record_after_the_loss(graph):
+    sf.sample(bernoulli())
     sf.add_cost(torch.ones(4))
     graph.loss()
     with pytest.raises(ValueError, match=r"node 'late' comes after loss\(\)"):
@@ -274,12 +276,13 @@ def test_a_node_inside_of_checkpointing_is_never_silently_wrong(use_reentrant):
             lambda x: sf.sample(Bernoulli(logits=x)) * x, logits, use_reentrant=use_reentrant
         )
 
-    if use_reentrant:
-        with pytest.raises(ValueError, match=r"draw outside of no_grad\(\) and checkpoint\(\)"):
-            sf.expectation(fn)()
-    else:
-        with pytest.raises(CheckpointError, match="different number of tensors"):
-            sf.expectation(fn)().backward()
+    message = (
+        r"node 'node' .*draw outside of no_grad\(\) and checkpoint\(\)"
+        if use_reentrant
+        else r"node 'node' is drawn inside of checkpoint\(\), which would draw it again"
+    )
+    with pytest.raises(ValueError, match=message):
+        sf.expectation(fn)()
 
 
 def test_another_device(graph):

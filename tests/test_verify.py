@@ -466,14 +466,12 @@ class WrongSign(sf.Estimator):
 
 
 class EarlyCost(Walk):
-    """A buffer that is recorded as a cost before the draw that fills it, as an emulator might."""
+    """A cost credited as one that was recorded before the draw it depends on would be."""
 
     def forward(self, x):
         h = self.linear(x)
-        early = torch.empty(len(x), dtype=x.dtype)
-        sf.add_cost(early, name="too early")
         a = sf.sample(Bernoulli(logits=h[:, 0]), name="step")
-        early.copy_((a - 0.3) ** 2 * (1 + x[:, 0]))
+        sf.add_cost((a - 0.3) ** 2 * (1 + x[:, 0]), parents=[], name="too early")
         sf.add_cost(0.1 * a)
 
 

@@ -49,9 +49,11 @@ class Both(sf.Baseline):
         assert prediction is not None
         return prediction + self.others.read(cost_to_go - prediction, None)
 
-    def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
+    def update(
+        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor | None:
         """The prediction's squared error."""
-        return self.learned.update(cost_to_go, prediction)
+        return self.learned.update(cost_to_go, prediction, mask)
 
 
 class Watched(sf.Baseline):
@@ -84,9 +86,11 @@ class Watched(sf.Baseline):
             self.residual += (cost_to_go - value.detach()).var(correction=0)
         return value
 
-    def update(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor | None:
+    def update(
+        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor | None:
         """The baseline's."""
-        return self.baseline.update(cost_to_go, prediction)
+        return self.baseline.update(cost_to_go, prediction, mask)
 
     def take_fit(self) -> float:
         """The share of the cost's variance that the baseline explained since the last call."""

@@ -125,9 +125,8 @@ class GlimpseModel(nn.Module):
         centre = (planned + self.locate(state).to(looking.dtype)).tanh()
         if mean:
             return centre
-        centre = torch.where(looking[:, None] > 0, centre, centre.detach())  # moot: no score
-        place = Normal(centre, self.noise, validate_args=False)
-        return self.place(Independent(place, 1, validate_args=False), context=known)
+        place = Independent(Normal(centre, self.noise, validate_args=False), 1, validate_args=False)
+        return self.place(place, context=known, mask=self.counted(looking))
 
     def go_on(
         self, hidden: Tensor, error: Tensor | None, price: Tensor, looking: Tensor, mean: bool
@@ -137,9 +136,13 @@ class GlimpseModel(nn.Module):
         logits = 3 - self.weary(state)[:, 0].to(looking.dtype)  # at first it mostly goes on
         if mean:
             return (logits > 0).to(looking.dtype)
-        logits = torch.where(looking > 0, logits, logits.detach())
         known = None if error is None else torch.cat((state, error.detach()[:, None]), 1)
-        return self.stop(Bernoulli(logits=logits, validate_args=False), context=known)
+        go_on = Bernoulli(logits=logits, validate_args=False)
+        return self.stop(go_on, context=known, mask=self.counted(looking))
+
+    def counted(self, looking: Tensor) -> Tensor | None:
+        """The rows whose draws count, boolean `[R]`; None for all, where looking never stops."""
+        return None if self.stop_price is None else looking > 0
 
     def prices(self, rows: int, price: Tensor | float | None = None) -> Tensor | None:
         """Of a glimpse, `[R]`, nats: as given, or the highest; None where looking never stops."""
@@ -152,8 +155,15 @@ class GlimpseModel(nn.Module):
         """Whether the gradient flows through the locations."""
         return hasattr(self, "place") and isinstance(self.place.estimator, sf.Pathwise)
 
-    def forward(self, table: Tensor, labels: Tensor, price: Tensor | float | None = None) -> None:
-        """Look, and record the costs: cross-entropy after each glimpse, nats, and prices.
+    @property
+    def draws(self) -> bool:
+        """Whether it has a node that samples."""
+        return any(isinstance(module, sf.StochasticNode) for module in self.modules())
+
+    def costs(
+        self, table: Tensor, labels: Tensor, price: Tensor | float | None = None
+    ) -> Iterator[Tensor]:
+        """Look, and tell the costs `[R]` as they arise: cross-entropy, nats, and prices.
 
         Args:
             table: `[R, H + 1, W + 1]`, `integral` of the images.
@@ -162,10 +172,22 @@ class GlimpseModel(nn.Module):
         """
         price = self.prices(len(labels), price)
         for glimpse in self.look(table, labels=labels, price=price):
+            assert glimpse.error is not None
             due = glimpse.last + self.every * (glimpse.looking - glimpse.last)
-            sf.add_cost(due * glimpse.error)
+            yield due * glimpse.error
             if price is not None:
-                sf.add_cost(price * (glimpse.looking - glimpse.last))
+                yield price * (glimpse.looking - glimpse.last)
+
+    def forward(self, table: Tensor, labels: Tensor, price: Tensor | float | None = None) -> None:
+        """Look, and record the costs; arguments as for `costs`."""
+        for cost in self.costs(table, labels, price):
+            sf.add_cost(cost)
+
+    def plain_loss(
+        self, table: Tensor, labels: Tensor, price: Tensor | float | None = None
+    ) -> Tensor:
+        """The mean total cost, of a model that samples nothing and so needs no graph."""
+        return torch.stack(list(self.costs(table, labels, price))).sum(0).mean()
 
 
 class Core(nn.Module):

@@ -151,7 +151,8 @@ class Trainer:
             if isinstance(self.model, ConvNet):
                 return F.cross_entropy(self.model(scenes), labels)
             price = draw_prices(self.config, len(labels), self.scenes.generator)
-            return self.objective(integral(scenes), labels, price)
+            loss = self.objective if self.model.draws else self.model.plain_loss
+            return loss(integral(scenes), labels, price)
 
     def autocast(self) -> torch.autocast:
         """The precision of the matrix products."""

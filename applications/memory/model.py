@@ -90,8 +90,7 @@ class MemoryModel(nn.Module):
             logits, state = chosen.logits, chosen.state
             if (allowed := machine.allowed()) is not None:
                 logits = logits.masked_fill(~allowed, -1e9)
-            logits = logits.where(alive[:, None], logits.detach())  # moot: no score
-            law = Categorical(logits=logits, validate_args=False)
+            moves = Categorical(logits=logits, validate_args=False)
             wanted = machine.wanted()
             if greedy:
                 action = logits.argmax(1)
@@ -100,12 +99,12 @@ class MemoryModel(nn.Module):
                 to_come = torch.stack((due - machine.given, limit - t), 1) / SCALE
                 worth = (alive * survives.detach())[:, None]
                 known = torch.cat((chosen.hidden.detach(), to_come, worth), 1)
-                action = self.act(law, context=known)
+                action = self.act(moves, context=known, mask=alive)
                 right = chosen.says.gather(1, wanted[:, None])[:, 0] * survives
             gives = machine.step(action, alive, chosen.shifts, chosen.sharpness)
             if self.config.strict and not greedy:
                 survives = right.where(gives, survives)
-            yield Step(action, right * gives, law.entropy() * alive, alive)
+            yield Step(action, right * gives, moves.entropy().where(alive, 0), alive)
             before = choices[action]
 
     def forward(self, *rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

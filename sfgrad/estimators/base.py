@@ -7,16 +7,15 @@ One condition makes an estimator valid: for every f, the mean over copies of `ω
 expectation E_p[f]; if its derivatives agree up to order k, gradients are right up to order k.
 """
 
+import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, TransformedDistribution
 
 from sfgrad.baselines import Baseline
-
-Recorded = Tensor | tuple[Tensor, Tensor | None]
-"""A draw to be replayed: its value, or that and the log-density it was drawn at."""
+from sfgrad.masks import Masked, base_distribution
 
 
 class Draw(NamedTuple):
@@ -26,21 +25,55 @@ class Draw(NamedTuple):
         value: `[copies · R, ...]`, the drawn values, newest copies outermost.
         log_prob: `[copies · R]`, nats: log p(z), or whatever has the derivatives that the weight
             should have; None means ω = 1 without derivative (the gradient flows through `value`).
-        log_density: `[copies · R]`, nats, without gradient: log q(z); None with `log_prob`.
+        log_density: `[copies · R]`, nats: log q(z); None with `log_prob`. No gradient flows into
+            it; give `log_prob` itself where z was drawn from p.
         copies: how many rows each row became.
+        record: a copy of `value` that the user cannot write to; the graph makes one if None.
     """
 
     value: Tensor
     log_prob: Tensor | None = None
     log_density: Tensor | None = None
     copies: int = 1
+    record: Tensor | None = None
 
-    @property
-    def weight(self) -> Tensor | None:
-        """`[copies · R]`, ω."""
+    def check(self, name: str, estimator: str, row_shape: tuple[int, ...]) -> None:
+        """Refuse what does not fit together, or not the rows.
+
+        Args:
+            name: the node, for errors.
+            estimator: what made the draw, for errors.
+            row_shape: the rows that it was made for.
+
+        Raises:
+            ValueError: one logarithm is missing, or something has another shape.
+        """
+        if (self.log_prob is None) != (self.log_density is None):
+            given = "log_density" if self.log_prob is None else "log_prob"
+            raise ValueError(
+                f"node {name!r} has a Draw with {given} alone: give both, or neither ({estimator} "
+                "made it)"
+            )
+
+        # A single row has no dimension of its own, so nothing can be said of its value.
+        shape = (self.copies * row_shape[0], *row_shape[1:]) if row_shape else ()
+        if self.value.shape[: len(shape)] != shape:
+            raise ValueError(
+                f"node {name!r}: {estimator} returned a Draw whose value has shape "
+                f"{list(self.value.shape)} for {self.copies} copies of rows {list(row_shape)}: its "
+                f"first dimensions must be {list(shape)}"
+            )
         if self.log_prob is None or self.log_density is None:
-            return None
-        return (self.log_prob - self.log_density).exp()
+            return
+
+        count = (math.prod(shape) if shape else self.copies,)
+        if self.log_prob.shape != count or self.log_density.shape != count:
+            raise ValueError(
+                f"node {name!r}: {estimator} returned a Draw whose log_prob has shape "
+                f"{list(self.log_prob.shape)} and whose log_density has "
+                f"{list(self.log_density.shape)}: both must be {list(count)}, one number for every "
+                "copy of every row, as row_log_prob() returns it"
+            )
 
 
 class Estimator(ABC):
@@ -52,22 +85,45 @@ class Estimator(ABC):
     independent: bool = False
     """Whether the copies are independent draws, which leave-one-out may compare."""
 
+    samples: int = 1
+    """How many independent draws it makes for every row."""
+
+    takes_masks: bool = False
+    """Whether a mask of single elements reaches all its logarithms: they are taken of the
+    distribution that `draw` is given. Whole rows may be masked with every estimator."""
+
+    max_copies: int | None = None
+    """How many copies of a row it may make, together with all others that do not draw
+    independently; None for any number."""
+
     @abstractmethod
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw one value, or `copies` values, for every row.
 
+        Where gradients are off the graph calls `plain` instead.
+
         Args:
             distribution: over R rows: `batch_shape = [R, ...]` (any shape when `batch_ndims` is 0).
-            batch_ndims: number of leading dimensions that are rows, 0 or 1.
+            batch_ndims: number of leading dimensions that are rows. Copies go into the first one.
         """
 
     def plain(self, distribution: Distribution) -> Tensor:
-        """One value per row, for use outside any graph."""
+        """One value per row, for use outside any graph, and where gradients are off."""
         return distribution.sample()
+
+    def __repr__(self) -> str:
+        settings = ", ".join(
+            f"{name.lstrip('_')}={value!r}"
+            for name, value in vars(self).items()
+            if not name.startswith("_")
+        )
+        return f"{type(self).__name__}({settings})"
 
 
 def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
     """Log-probability of `value`, summed over everything after the first `ndims` dimensions.
+
+    It is taken at a private copy, so that writing to `value` afterwards changes nothing.
 
     Args:
         distribution: over R rows.
@@ -77,37 +133,31 @@ def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tenso
     Returns:
         `[copies · R]` (`[1]` when `ndims` is 0), nats.
     """
+    return summed_log_prob(distribution, private(distribution, value), ndims)
+
+
+def summed_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
+    """As `row_log_prob`, of a value that nobody will write to."""
     log_prob = distribution.log_prob(value)
     if log_prob.dim() == ndims == 1:
         return log_prob
     return log_prob.reshape(log_prob.shape[:ndims].numel(), -1).sum(1)
 
 
-def replay(name: str, distribution: Distribution, given: Recorded, batch_ndims: int) -> Draw:
-    """Score a given value with the present parameters instead of drawing one.
+def private(distribution: Distribution, value: Tensor) -> Tensor:
+    """A copy of a drawn value, to be scored.
 
-    The weight is 1, or the importance ratio to the density that the value was recorded at.
-
-    Args:
-        name: the node, for errors.
-        distribution: over R rows.
-        given: the value `[copies · R, ...]`, whose rows tell the number of copies; and with it
-            log q `[copies · R]`, nats, unless it was drawn from the present parameters.
-        batch_ndims: as in `Estimator.draw`.
-
-    Raises:
-        ValueError: the value has another shape than the distribution, or log q than the rows.
+    Where a transform caches, the value itself: the transform knows it by identity, and its score
+    keeps only what it was transformed from.
     """
-    value, log_density = given if isinstance(given, tuple) else (given, None)
-    wanted = distribution.batch_shape + distribution.event_shape
-    copies, rest = divmod(value.numel(), wanted.numel())
-    if value.shape[batch_ndims:] != wanted[batch_ndims:] or rest or not copies:
-        shapes = f"{list(value.shape)} but the distribution draws {list(wanted)}"
-        raise ValueError(f"node {name!r}: the replayed value has shape {shapes}")
-    value = value.detach()
-    log_prob = row_log_prob(distribution, value.reshape(-1, *wanted), batch_ndims + 1)
-    log_density = log_prob if log_density is None else log_density
-    if log_density.numel() != log_prob.numel():
-        shapes = f"{list(log_density.shape)}: give one number for each of the {len(log_prob)} rows"
-        raise ValueError(f"node {name!r}: the replayed log-probability has shape {shapes}")
-    return Draw(value, log_prob, log_density.detach().reshape(-1), copies)
+    if isinstance(distribution, Independent | Masked | TransformedDistribution):
+        base = base_distribution(distribution)
+        if isinstance(base, TransformedDistribution) and any(map(_caches, base.transforms)):
+            return value
+    return value.clone()
+
+
+def _caches(transform: Any) -> bool:
+    """Whether a transform, or one that it is made of, remembers its last value."""
+    parts = [*getattr(transform, "parts", ()), getattr(transform, "base_transform", None)]
+    return transform._cache_size > 0 or any(_caches(part) for part in parts if part is not None)

@@ -4,18 +4,21 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw, Estimator, row_log_prob
+from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
+from sfgrad.masks import Masked, base_distribution
 
 
 class Enumerate(Estimator):
     """Visit every value: M copies of each row, one per value, weighed `ω = M · p(z)`.
 
-    The mean over the copies is the exact sum `Σ_z p(z) · f(z)`; nothing is random.
+    The mean over the copies is the exact sum `Σ_z p(z) · f(z)`; nothing is random. An element that
+    is masked counts as uniform: each of its m values has 1/m. Where gradients are off it draws.
 
     Args:
-        max_size: refuse supports of more values than this.
+        max_size: refuse supports of more values than this, and more copies of a row than this by
+            all nodes that enumerate together.
 
     Raises:
         ValueError: the support is infinite, unknown, or larger than `max_size`.
@@ -26,15 +29,33 @@ class Enumerate(Estimator):
     Gradient Estimation in Machine Learning, section 7.
     """
 
+    takes_masks = True
+
     def __init__(self, max_size: int = 4096):
         self.max_size = max_size
+
+    @property
+    def max_copies(self) -> int | None:  # type: ignore[override]
+        """As many as values of one support."""
+        return self.max_size
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Make one copy of every row for each value of the support."""
         value = product_support(distribution, batch_ndims, self.max_size)
-        log_prob = row_log_prob(distribution, value, batch_ndims + 1)
+        log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
+        if isinstance(distribution, Masked):
+            log_prob = log_prob + _uniform(distribution, batch_ndims).repeat(len(value))
         log_density = torch.full_like(log_prob, -math.log(len(value)))
-        return Draw(value.flatten(0, batch_ndims), log_prob, log_density, len(value))
+        copies = value.flatten(0, 1) if batch_ndims else value
+        return Draw(copies, log_prob, log_density.detach(), len(value))
+
+
+def _uniform(distribution: Masked, batch_ndims: int) -> Tensor:
+    """Log-probability of the masked elements of every row, each uniform over its values: `[R]`."""
+    base = base_distribution(distribution)
+    size = len(base.enumerate_support(expand=False))
+    masked = (~distribution.mask).reshape(distribution.mask.shape[:batch_ndims].numel(), -1).sum(1)
+    return -math.log(size) * masked
 
 
 def product_support(distribution: Distribution, batch_ndims: int, max_size: int) -> Tensor:
@@ -46,18 +67,18 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
     Raises:
         ValueError: the support is infinite, unknown, or of more than `max_size` values.
     """
-    base = distribution
-    while isinstance(base, Independent):
-        base = base.base_dist
+    base = base_distribution(distribution)
     shape = base.batch_shape
     try:
         support = base.enumerate_support(expand=False).flatten(0, len(shape))  # [m, *event]
     except NotImplementedError as error:
         reason = str(error) or "it has no finite support"
         raise ValueError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
+
     elements = shape[batch_ndims:].numel()
     if len(support) ** elements > max_size:
         raise ValueError(f"{len(support) ** elements} values are more than {max_size}")
+
     digits = torch.arange(len(support), device=support.device)
     values = support[torch.cartesian_prod(*[digits] * elements)]  # [M, (elements,) *event]
     values = values.reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)

@@ -19,6 +19,8 @@ class Pathwise(Estimator):
     Source: Kingma & Welling (2014), Auto-Encoding Variational Bayes, section 2.4.
     """
 
+    takes_masks = True
+
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw one reparametrised value for every row."""
         return Draw(self.plain(distribution))

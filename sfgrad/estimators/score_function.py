@@ -4,7 +4,7 @@ import torch
 from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
-from sfgrad.estimators.base import Draw, Estimator, row_log_prob
+from sfgrad.estimators.base import Draw, Estimator, private, summed_log_prob
 
 
 class ScoreFunction(Estimator):
@@ -32,21 +32,37 @@ class ScoreFunction(Estimator):
     """
 
     independent = True
+    takes_masks = True
 
     def __init__(self, baseline: Baseline | None = None, samples: int = 1):
         if samples < 1:
             raise ValueError(f"samples is {samples}: draw at least one")
-        self.baseline, self.samples = baseline, samples
-        self._shape = torch.Size([samples] if samples > 1 else [])
+        self._baseline, self.samples = baseline, samples
+        self._sample_shape = torch.Size([samples] if samples > 1 else [])
+
+    @property
+    def baseline(self) -> Baseline | None:  # type: ignore[override]
+        """What the cost to go is compared with; fixed, since a `StochasticNode` owns it too."""
+        return self._baseline
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw `samples` values for every row."""
-        value = distribution.sample(self._shape)
+        value = distribution.sample(self._sample_shape)
         if value.requires_grad:  # else the same tensor, which a cached transform knows
             value = value.detach()
-        log_prob = row_log_prob(distribution, value, batch_ndims + len(self._shape))
-        value = value.flatten(0, batch_ndims) if self._shape else value
-        return Draw(value, log_prob, log_prob.detach(), self.samples)
+
+        # The score keeps the value that it was taken at, and the user may write to theirs.
+        scored = private(distribution, value)
+        log_prob = summed_log_prob(distribution, scored, batch_ndims + len(self._sample_shape))
+        record = None if scored is value else scored
+
+        if self._sample_shape and batch_ndims:
+            value = value.flatten(0, 1)
+            record = None if record is None else record.flatten(0, 1)
+        return Draw(value, log_prob, log_prob, self.samples, record)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(baseline={self.baseline!r}, samples={self.samples})"
 
 
 PLAIN = ScoreFunction()

@@ -7,9 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sfgrad.functional import check_mask
+
 
 def clipped_surrogate(
-    log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    clip: float,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Loss that lets the same draws be used for several updates, while the policy stays near.
 
@@ -24,12 +30,14 @@ def clipped_surrogate(
         old_log_prob: `[R]`, nats: the same under the parameters that made the draws.
         advantage: `[R]`, in the unit of the return; no gradient flows into it.
         clip: largest |ratio − 1| that is still rewarded, above 0; 0.2 is usual.
+        mask: `[R]`, boolean: True where a draw counts; the mean is over these. None for all.
 
     Returns:
         `[]`, to be minimised.
 
     Raises:
-        ValueError: the shapes differ (nothing is broadcast), or `clip` is not above 0.
+        ValueError: the shapes differ (nothing is broadcast), `clip` is not above 0, or the mask is
+            not boolean.
 
     Unbiased: at ratio 1, where its gradient is that of `score_function_loss`; away from it no.
 
@@ -42,13 +50,22 @@ def clipped_surrogate(
     """
     for name, tensor in (("old_log_prob", old_log_prob), ("advantage", advantage)):
         if tensor.shape != log_prob.shape:
-            shapes = f"{list(tensor.shape)} but log_prob has {list(log_prob.shape)}"
-            raise ValueError(f"{name} has shape {shapes}: give one per draw")
+            raise ValueError(
+                f"{name} has shape {list(tensor.shape)} but log_prob has {list(log_prob.shape)}: "
+                "give one per draw"
+            )
     if not clip > 0:
         raise ValueError(f"clip is {clip}: it must be above 0")
-    ratio = (log_prob - old_log_prob.detach()).exp()
     advantage = advantage.detach()
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+    # What does not count is replaced, so that neither its value nor its derivative can be NaN.
+    if mask is not None:
+        check_mask(mask, log_prob)
+        log_prob, old_log_prob = log_prob.where(mask, 0), old_log_prob.where(mask, 0)
+        advantage = advantage.where(mask, 0)
+    ratio = (log_prob - old_log_prob.detach()).exp()
+    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    return -(gain.mean() if mask is None else gain.sum() / mask.sum().clamp(min=1))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -21,10 +22,7 @@ Moments = tuple[Tensor, Tensor, Tensor]
 
 
 class _Trials:
-    """Runs of a double-precision copy of a model, each giving value and gradient as one `[P]`.
-
-    `only` is the node that is tested alone, "" for none and None for all.
-    """
+    """Runs of a double-precision copy of a model, each giving value and gradient as one `[P]`."""
 
     def __init__(self, objective: Expectation, inputs: Any, wrt: Sequence[Tensor] | None):
         names, originals = zip(*oracle.targets(objective, wrt), strict=True)
@@ -40,38 +38,46 @@ class _Trials:
         self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
         self.nodes: dict[str, None] = {}  # all that were met, in order
 
-    def run(self, only: str | None, rest: Estimator, script: trial.Script) -> tuple[Tensor, float]:
+    def run(
+        self, substitution: trial.Substitution | None, script: trial.Script | None
+    ) -> tuple[Tensor, float]:
         """The loss and its gradient `[P]`, and the probability of the scripted draws."""
         with torch.enable_grad(), oracle.restored(self.model):
-            graph = trial.Trial(self.model.batch_ndims, only, rest, script)
+            source = trial.Trial(script, substitution)
+            graph = trial.start_trial(self.model.batch_ndims, source)
             self.model.record(graph, *self.inputs)
             self.nodes.update(dict.fromkeys(graph.nodes))
-            probability = math.exp(sum(mass.sum().item() for mass in graph.log_mass))
+            probability = math.exp(sum(mass.sum().item() for mass in source.log_mass))
             if not probability:  # as of a masked value, whose log-probability no loss takes
                 return torch.zeros(sum(self.sizes), dtype=torch.float64), 0.0
-            baselines = [node.estimator.baseline for node in graph.nodes.values()]
+            if substitution is not None:
+                trial.credit_everything(graph, substitution.kept)
+            baselines = [node.baseline for node in graph.nodes.values()]
             with oracle.restored(*[baseline for baseline in baselines if baseline is not None]):
                 found = oracle.value_and_gradients(graph.loss(), self.wrt)
         return _flat(found), probability
 
-    def enumerated(self, only: str | None, outcomes: trial.Outcomes) -> Moments:
+    def enumerated(
+        self, substitution: trial.Substitution | None, outcomes: trial.Outcomes
+    ) -> Moments:
         """Exactly, from all outcomes of the estimators' draws."""
         mean = magnitude = torch.zeros(())
-        state, script = torch.get_rng_state(), (outcomes, outcomes.one_for_each)
+        state = torch.get_rng_state()
+        script = trial.Script(outcomes, outcomes.one_for_each, joint=True)
         for count in outcomes:
-            found, probability = self.run(only, PLAIN, script)
+            found, probability = self.run(substitution, script)
             if count == 0:
                 outcomes.rewind()
-                if not torch.allclose(found, self.run(only, PLAIN, script)[0], equal_nan=True):
+                if not torch.allclose(found, self.run(substitution, script)[0], equal_nan=True):
                     raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
             if not torch.equal(state, torch.get_rng_state()):  # results may agree by chance
                 raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
             mean, magnitude = mean + probability * found, magnitude + probability * found.abs()
         return mean, torch.zeros_like(mean), magnitude
 
-    def sampled(self, only: str | None, repeats: int, rest: Estimator = PLAIN) -> Moments:
+    def sampled(self, substitution: trial.Substitution | None, repeats: int) -> Moments:
         """From independent runs."""
-        runs = torch.stack([self.run(only, rest, None)[0] for _ in range(repeats)])
+        runs = torch.stack([self.run(substitution, None)[0] for _ in range(repeats)])
         return runs.mean(0), runs.var(0) / repeats, runs.abs().mean(0)
 
 
@@ -143,44 +149,82 @@ def check_unbiased(
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}: a standard error needs at least two")
     trials = _Trials(oracle.as_objective(fn, batch_ndims, samples), inputs, wrt)
+    test = _Test(trials, rtol, error_rate, repeats, max_outcomes, quadrature)
 
-    def compared(mode: str, wanted: Tensor, variance: Tensor) -> BiasReport:
-        def compare(only: str | None) -> list[Comparison]:
-            exact, outcomes = mode == "exact", trial.Outcomes(max_outcomes, quadrature)
-            found = trials.enumerated(only, outcomes) if exact else trials.sampled(only, repeats)
-            mean, square_error, magnitude = found
-            tests = len(mean) * (1 if only is None else 1 + len(trials.nodes))
-            z = NormalDist().inv_cdf(1 - error_rate / (2 * tests))
-            z += (z**3 + z) / (4 * (repeats - 1))  # Student's t with as many degrees of freedom
-            scale = [part.max().expand(len(part)) for part in magnitude.split(trials.sizes)]
-            rounding = rtol * torch.cat(scale) + 1e-14 * magnitude.max()
-            allowed = z * (square_error + variance).sqrt() + rounding
-            parts = [tensor.split(trials.sizes) for tensor in (mean, wanted, allowed)]
-            return [Comparison.worst(*named) for named in zip(trials.labels, *parts, strict=True)]
-
-        report = BiasReport(mode, compare(None), {})
-        for name in [] if report else list(trials.nodes):
-            if biases := [c.bias for c in compare(name) if c.biased]:
-                report.nodes[name] = max(biases)
-        return report
-
+    # The exact gradient is what to compare with, unless there is none or another is asked for.
     truth, variance = None, torch.zeros(())
     try:
         if mode != "monte_carlo" or reference is None:
-            limits: Any = {"max_trajectories": max_outcomes, "quadrature": quadrature}
-            found = oracle.exact_gradient(trials.model, *trials.inputs, wrt=trials.wrt, **limits)
-            truth = _flat([found[0], *found[1]])
-            if mode != "monte_carlo":
-                return compared("exact", truth, variance)
+            truth = test.truth()
+        if mode != "monte_carlo" and truth is not None:
+            return test.report("exact", truth, variance)
     except trial.IntractableError:
         if mode == "exact":
             raise
+
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        if truth is None or reference is not None:
-            truth, variance, _ = trials.sampled("", repeats, reference or PLAIN)
-        return compared("monte_carlo", truth, variance)
+        if truth is None:
+            substitution = trial.Substitution(reference or PLAIN, kept=None)
+            truth, variance, _ = trials.sampled(substitution, repeats)
+        return test.report("monte_carlo", truth, variance)
+
+
+@dataclass
+class _Test:
+    """What decides whether a distance is a bias, with the settings of `check_unbiased`."""
+
+    trials: _Trials
+    rtol: float
+    error_rate: float
+    repeats: int
+    max_outcomes: int
+    quadrature: trial.Quadrature
+
+    def truth(self) -> Tensor:
+        """The exact value and gradient, `[P]`."""
+        trials = self.trials
+        value, gradients = oracle.exact_gradient(
+            trials.model,
+            *trials.inputs,
+            wrt=trials.wrt,
+            max_trajectories=self.max_outcomes,
+            quadrature=self.quadrature,
+        )
+        return _flat([value, *gradients])
+
+    def report(self, mode: str, wanted: Tensor, variance: Tensor) -> BiasReport:
+        """All nodes together and, if there is a bias, each of them alone."""
+        report = BiasReport(mode, self.compare(mode, None, wanted, variance), {})
+        for name in [] if report else list(self.trials.nodes):
+            alone = trial.Substitution(PLAIN, kept=name)
+            comparisons = self.compare(mode, alone, wanted, variance)
+            if biases := [c.bias for c in comparisons if c.biased]:
+                report.nodes[name] = max(biases)
+        return report
+
+    def compare(
+        self, mode: str, substitution: trial.Substitution | None, wanted: Tensor, variance: Tensor
+    ) -> list[Comparison]:
+        """The worst coordinate of the value and of every parameter."""
+        trials = self.trials
+        if mode == "exact":
+            outcomes = trial.Outcomes(self.max_outcomes, self.quadrature)
+            mean, square_error, magnitude = trials.enumerated(substitution, outcomes)
+        else:
+            mean, square_error, magnitude = trials.sampled(substitution, self.repeats)
+
+        # Bonferroni over all coordinates, and all nodes where each is tested alone.
+        tests = len(mean) * (1 if substitution is None else 1 + len(trials.nodes))
+        z = NormalDist().inv_cdf(1 - self.error_rate / (2 * tests))
+        z += (z**3 + z) / (4 * (self.repeats - 1))  # Student's t with as many degrees of freedom
+
+        scale = [part.max().expand(len(part)) for part in magnitude.split(trials.sizes)]
+        rounding = self.rtol * torch.cat(scale) + 1e-14 * magnitude.max()
+        allowed = z * (square_error + variance).sqrt() + rounding
+        parts = [tensor.split(trials.sizes) for tensor in (mean, wanted, allowed)]
+        return [Comparison.worst(*named) for named in zip(trials.labels, *parts, strict=True)]
 
 
 def _double(tensor: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
-from sfgrad.verify.trial import HIDDEN_RANDOMNESS, Outcomes, Pick, Quadrature, Trial
+from sfgrad.graph import StochasticGraph
+from sfgrad.verify.trial import (
+    HIDDEN_RANDOMNESS,
+    Outcomes,
+    Pick,
+    Quadrature,
+    Script,
+    Substitution,
+    Trial,
+    start_trial,
+)
 
 
 def exact_gradient(
@@ -65,10 +75,11 @@ def exact_gradient(
     tensors = [tensor for _, tensor in targets(model, wrt)]
     outcomes = Outcomes(max_trajectories, quadrature)
 
-    def replay(pick: Pick) -> Trial:
-        graph = Trial(model.batch_ndims, "", PLAIN, (outcomes, pick))
+    def replay(pick: Pick) -> Replayed:
+        trial = Trial(Script(outcomes, pick), Substitution(PLAIN, kept=None))
+        graph = start_trial(model.batch_ndims, trial)
         model.record(graph, *inputs)
-        return graph
+        return Replayed(graph, trial.log_mass)
 
     totals = [torch.zeros(()), *map(torch.zeros_like, tensors)]
     with restored(model), torch.enable_grad():
@@ -84,10 +95,18 @@ def exact_gradient(
     return totals[0], totals[1:]
 
 
-def _outcome(graph: Trial) -> Tensor:
+class Replayed(NamedTuple):
+    """The model along a trajectory, and the log-mass of every draw in it, `[R]`."""
+
+    graph: StochasticGraph
+    log_mass: list[Tensor]
+
+
+def _outcome(replayed: Replayed) -> Tensor:
     """Probability and total cost of the trajectory in each row: `[2, R]`."""
-    cost = graph.stacked_costs().sum(0)
-    log_mass = sum(map(graph.tile, graph.log_mass), torch.zeros_like(cost))
+    tape = replayed.graph.tape
+    cost = tape.stacked_costs().sum(0)
+    log_mass = sum(map(tape.rows.tile, replayed.log_mass), torch.zeros_like(cost))
     return torch.stack([log_mass.exp(), cost])
 
 
@@ -103,15 +122,15 @@ def _pattern(start: int, step: int, changed: str = "", changed_row: int = 0) -> 
     return pick
 
 
-def _check_rows_and_randomness(replay: Callable[[Pick], Trial]) -> None:
+def _check_rows_and_randomness(replay: Callable[[Pick], Replayed]) -> None:
     """Replay a few trajectories again, and with one row's draw changed; refuse what moves."""
     for start, step in ((0, 0), (-1, 0), (0, 1)):  # all first values, all last, rows differ
-        graph = replay(_pattern(start, step))
-        before = _outcome(graph)
+        base = replay(_pattern(start, step))
+        before = _outcome(base)
         for _ in range(5):  # a hidden draw may repeat by chance
             if not _same(before, _outcome(replay(_pattern(start, step)))):
                 raise ValueError(HIDDEN_RANDOMNESS)
-        for name, log_mass in zip(graph.nodes, graph.log_mass, strict=True):
+        for name, log_mass in zip(base.graph.nodes, base.log_mass, strict=True):
             rows = len(log_mass)
             for row in {0, rows - 1} if rows > 1 else ():
                 after = _outcome(replay(_pattern(start, step, name, row)))

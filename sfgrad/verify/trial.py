@@ -1,19 +1,23 @@
-"""All outcomes of all draws of a model, the walk over them, and a graph that follows it."""
+"""All outcomes of all draws of a model, the walk over them, and who draws along it."""
 
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, MultivariateNormal, Normal
 
-from sfgrad.credit import Narrowed, Ordered
+from sfgrad.ancestry import Ancestry, Members
+from sfgrad.draws import Live
 from sfgrad.estimators.base import Draw, Estimator, row_log_prob
 from sfgrad.estimators.enumerate import product_support
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.graph import StochasticGraph
-from sfgrad.record import Node
+from sfgrad.masks import Masked, base_distribution
+from sfgrad.site import Site
 
 Gaussian = Normal | MultivariateNormal
 Quadrature = int | dict[str, int] | None
@@ -97,9 +101,7 @@ class Outcomes:
             IntractableError: the support is infinite and there is no quadrature order for it.
         """
         order = self.quadrature.get(name) if isinstance(self.quadrature, dict) else self.quadrature
-        base = dist
-        while isinstance(base, Independent):
-            base = base.base_dist
+        base = base_distribution(dist)
         if not isinstance(base, Gaussian):
             try:
                 values = product_support(dist, batch_ndims, self.limit)
@@ -137,59 +139,132 @@ def _gauss_hermite(base: Gaussian, batch_ndims: int, order: int) -> tuple[Tensor
     return base.loc + (base.scale_tril @ noise.unsqueeze(-1)).squeeze(-1), log_weights
 
 
-Script = tuple[Outcomes, Pick] | None
+class Script(NamedTuple):
+    """Which of the finite outcomes every draw takes."""
+
+    outcomes: Outcomes
+    pick: Pick
+    joint: bool = False
+    """Whether it picks for all rows, and all elements of ragged rows, one by one; else all rows
+    take the same outcomes."""
 
 
-class Trial(StochasticGraph):
-    """One run of the estimators: baselines do not learn, draws may be scripted.
+class Substitution(NamedTuple):
+    """Estimators that take the place of the model's own.
 
     Args:
-        batch_ndims: as in `StochasticGraph`.
-        only: the one node that uses its own estimator and credit ("" for no node, None for all);
-            all others are credited with every cost, unbiased whatever the order of recording.
-        rest: the estimator of those others.
-        script: the finite outcomes, and which of them every draw takes; None leaves draws random.
+        rest: the estimator of every node but one.
+        kept: the node that keeps its own; None for no node.
     """
 
-    updates_baselines = False
+    rest: Estimator
+    kept: str | None
 
-    def __init__(self, batch_ndims: int, only: str | None, rest: Estimator, script: Script):
-        super().__init__(batch_ndims)
-        self.log_mass: list[Tensor] = []  # of every scripted draw, [draws · R], nats
-        self._only, self._rest, self._script = only, rest, script
 
-    def visit(self, name: str, dist: Distribution, estimator: Estimator) -> tuple[Estimator, Draw]:
-        """Let the estimator, or the one that takes its place, draw what is chosen for it."""
-        if self._only not in (None, name):
-            copies = getattr(estimator, "samples", 1)
-            keep = self._only and copies > 1  # the one node may compare them
-            estimator = ScoreFunction(samples=copies) if keep else self._rest
-        if self._script is not None:
-            dist = self._steer(name, dist, *self._script)
-        return super().visit(name, dist, estimator)
+class Trial(Live):
+    """The source of draws of one run: they may be scripted, and estimators substituted.
 
-    def credit(self, nodes: list[Node]) -> Ordered | Narrowed:
-        """Every node with every cost, except where the one node keeps its own credit."""
-        if self._only is not None:
-            others = [node.position for name, node in self.nodes.items() if name != self._only]
-            nodes = [node._replace(ancestors=frozenset(others)) for node in nodes]
-            for name, cost in self.costs.items():
-                self.costs[name] = cost._replace(ancestors=frozenset([*others, *cost.ancestors]))
-        return super().credit(nodes)
+    Baselines do not learn from it.
 
-    def _steer(self, name: str, dist: Distribution, outcomes: Outcomes, pick: Pick) -> Distribution:
-        """A copy of the distribution whose `sample` and `rsample` follow the script."""
-        values, log_mass = outcomes.support(name, dist, self.batch_ndims)
-        values = values if self.batch_ndims else values.unsqueeze(1)
+    Args:
+        script: the outcomes that draws take; None leaves them random.
+        substitution: what is put in the place of estimators; None leaves all in place.
+    """
+
+    learns = False
+
+    def __init__(self, script: Script | None, substitution: Substitution | None):
+        self.script, self.substitution = script, substitution
+        self.log_mass: list[Tensor] = []
+        """Of every scripted draw, `[draws · R]`, nats."""
+
+    def estimator(self, name: str, estimator: Estimator) -> Estimator:
+        """The estimator of a node, or the one in its place."""
+        if self.substitution is None or self.substitution.kept == name:
+            return estimator
+        rest, kept = self.substitution
+        compared = kept is not None and estimator.samples > 1  # by the node that is kept
+        return ScoreFunction(samples=estimator.samples) if compared else rest
+
+    def draw(self, site: Site, estimator: Estimator) -> Draw:
+        """The estimator's draw, from outcomes that are picked for it where there is a script."""
+        # In the place of the model's estimators come plain ones, which no mask leads astray.
+        substituted = self.substitution is not None and self.substitution.kept != site.name
+        if substituted and isinstance(site.distribution, Masked):
+            site = replace(site, distribution=site.distribution.original, counted=None)
+        if self.script is not None:
+            site = replace(site, distribution=self._scripted(site, self.script))
+        return super().draw(site, estimator)
+
+    def _scripted(self, site: Site, script: Script) -> Distribution:
+        """A copy of the distribution whose `sample` and `rsample` follow the script.
+
+        Draws that are masked have their probability as well: the truth knows of no mask.
+        """
+        masked = site.distribution
+        distribution = masked.original if isinstance(masked, Masked) else masked
+        n = site.batch_ndims
+        values, log_mass = script.outcomes.support(site.name, distribution, n)
         size, rows = log_mass.shape
+        values = values.flatten(1, n) if n else values.unsqueeze(1)  # [M, R, ...]
 
         def rsample(sample_shape: Sequence[int] = ()) -> Tensor:
             row = torch.arange(rows, device=values.device).repeat(math.prod(sample_shape))
-            index = pick(name, size, len(row)).to(values.device)
-            self.log_mass.append(log_mass[index, row])
-            return values[index, row].reshape(*sample_shape, *dist.batch_shape, *dist.event_shape)
+            if site.index is None or script.joint:
+                index = script.pick(site.name, size, len(row)).to(values.device)
+                self.log_mass.append(log_mass[index, row])
+            else:
+                index, absent = _pick_ragged(site, script.pick, size)
+                self.log_mass.append(
+                    site.fold(log_mass[index, row], 1) - math.log(size) * absent.to(log_mass.dtype)
+                )
+            shape = (*sample_shape, *distribution.batch_shape, *distribution.event_shape)
+            return values[index, row].reshape(shape)
 
-        scripted = copy.copy(dist)
+        scripted = copy.copy(distribution)
         scripted.rsample = rsample
         scripted.sample = lambda sample_shape=(): rsample(sample_shape).detach()
-        return scripted
+        return Masked(scripted, masked.mask) if isinstance(masked, Masked) else scripted
+
+
+def _pick_ragged(site: Site, pick: Pick, size: int) -> tuple[Tensor, Tensor]:
+    """One pick for the first element of every row, one for the second, and so on.
+
+    Returns:
+        The pick of every element `[N]`, and how many picks every row has no element for `[R]`:
+        all of their values stand for the same outcome.
+    """
+    assert site.index is not None
+    counts = site.index.bincount(minlength=site.rows)
+    order = site.index.argsort(stable=True)
+    starts = counts.cumsum(0) - counts
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device) - starts[site.index[order]]
+
+    longest = int(counts.max()) if len(order) else 0
+    picks = [pick(site.name, size, site.rows).to(order.device) for _ in range(longest)]
+    index = torch.stack(picks)[rank, site.index] if picks else order
+    return index, longest - counts
+
+
+def start_trial(batch_ndims: int, trial: Trial) -> StochasticGraph:
+    """A graph whose draws come from the trial."""
+    graph = StochasticGraph(batch_ndims)
+    graph.tape.source = trial
+    return graph
+
+
+def credit_everything(graph: StochasticGraph, kept: str | None) -> None:
+    """Credit every node but one with every cost: unbiased whatever the order of recording.
+
+    Args:
+        graph: recorded, before its loss.
+        kept: the node that keeps the costs it is credited with; None for no node.
+    """
+    tape = graph.tape
+    others = sum(1 << node.position for name, node in tape.nodes.items() if name != kept)
+    for name, cost in tape.costs.items():
+        bits = others | tape.ancestry.bits(cost.ancestors)
+        tape.costs[name] = cost._replace(ancestors=Members(bits))
+    tape.ancestry = Ancestry()
+    tape.ancestry.events = [Members(others)] * len(tape.nodes)

@@ -194,7 +194,7 @@ def trained(config, steps=150):
         if isinstance(model, ConvNet):
             loss = F.cross_entropy(model(digits), labels)
         else:
-            loss = objective(integral(digits), labels)
+            loss = (objective if model.draws else model.plain_loss)(integral(digits), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

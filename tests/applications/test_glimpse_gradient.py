@@ -72,8 +72,8 @@ def make(kind=GlimpseModel, estimator=None, noise=0.5, **options):
 class OnGrid(sf.StochasticNode):
     """The node of the locations, which are now few."""
 
-    def forward(self, dist, context=None):
-        choice = super().forward(Categorical(logits=log_masses(dist, GRID)), context)
+    def forward(self, dist, context=None, *, mask=None):
+        choice = super().forward(Categorical(logits=log_masses(dist, GRID)), context, mask=mask)
         return GRID[choice.long()]
 
 
@@ -107,7 +107,7 @@ class Told(nn.Module):
         self.values, self.choices, self.log_mass = values, iter(choices), log_mass
         self.total = 0.0
 
-    def forward(self, dist, context):
+    def forward(self, dist, context, mask=None):
         choice = next(self.choices)
         self.total = self.total + self.log_mass(dist, self.values, choice)
         return self.values[choice]
@@ -154,6 +154,11 @@ def gradients(value, named):
 # ---------------------------------------------------------------- the estimator, enumerated
 
 
+def on_values(dist, values):
+    """The distribution of the draws: of the values' numbers, where there is a grid of them."""
+    return Categorical(logits=log_masses(dist, values)) if values is GRID else dist
+
+
 def mean_gradient(model, node, values, table, labels, *price, samples=1):
     """By name, the mean over all draws of all rows of the score-function gradient."""
     objective, named = sf.expectation(model, samples), learnable(model)
@@ -164,8 +169,15 @@ def mean_gradient(model, node, values, table, labels, *price, samples=1):
     for choices in itertools.product(range(len(values)), repeat=shape[0] * shape[1]):
         draws = torch.tensor(choices, dtype=torch.float64).view(shape)
         graph = sf.StochasticGraph(draws=dict(zip(names, draws, strict=True)))
+        drawn_from = []  # also what a mask leaves out has its probability
+        hook = getattr(model, node).register_forward_pre_hook(
+            lambda _, inputs, made=drawn_from: made.append(inputs[0])
+        )
         objective.record(graph, table, labels, *price)
-        probability = sum(log_mass.sum() for _, log_mass in graph.draws.values()).exp()
+        hook.remove()
+        pairs = zip(drawn_from, graph.draws.values(), strict=True)
+        scored = [on_values(dist, values).log_prob(value).detach() for dist, (value, _) in pairs]
+        probability = sum(log_mass.sum() for log_mass in scored).exp()
         for total, part in zip(totals, gradients(graph.loss(), named), strict=True):
             total += probability * part
         mass += probability
@@ -408,13 +420,13 @@ class OwnIncluded(sf.Baseline):
 
 
 class TooEarly(GlimpseModel):
-    """Records what all glimpses will cost before it looks."""
+    """Credits what all glimpses cost as if it were recorded before it looks."""
 
     def forward(self, table, labels, price=None):
         due = table.new_zeros(len(table))
-        sf.add_cost(due)
         for look in self.look(table):
-            due += F.cross_entropy(look.logits, labels, reduction="none")
+            due = due + F.cross_entropy(look.logits, labels, reduction="none")
+        sf.add_cost(due, parents=[])
         sf.add_cost(0 * due)  # the library refuses a last draw without a cost
 
 

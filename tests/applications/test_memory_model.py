@@ -128,10 +128,11 @@ class Told(nn.Module):
         super().__init__()
         self.course, self.total, self.contexts = iter(sequences.T), 0.0, []
 
-    def forward(self, law, context):
+    def forward(self, law, context, mask=None):
         action = next(self.course)
         self.contexts.append(context)
-        self.total = self.total + law.log_prob(action)
+        log_prob = law.log_prob(action)
+        self.total = self.total + log_prob.where(mask, log_prob.detach())
         return action
 
 
@@ -244,7 +245,7 @@ def test_the_call_returns_what_the_steps_add_up_to(mode):
     assert torch.allclose(entropy, sum(step.entropy for step in steps))
     assert torch.equal(right, sum(step.right for step in steps))
     assert torch.equal(taken, sum(step.alive for step in steps).float())
-    assert torch.equal(graph.stacked_costs().sum(0), -right)
+    assert torch.equal(sum(cost.value for cost in graph.costs.values()), -right)
     assert right.max() > 0
 
 
@@ -306,10 +307,17 @@ def mean_gradient(made, steps=STEPS, samples=1):
     draws = sequences.permute(2, 1, 0).reshape(steps, -1)
     graph = sf.StochasticGraph(draws=dict(zip(names, draws, strict=True)))
     objective = sf.expectation(made, samples, has_aux=True)
-    hook = made.controller.out.register_forward_hook(weigh)
+    drawn_from = []  # also what a mask leaves out has its probability
+    hooks = [
+        made.controller.out.register_forward_hook(weigh),
+        made.act.register_forward_pre_hook(lambda _, inputs: drawn_from.append(inputs[0])),
+    ]
     objective.record(graph, *instance(made, count), limits(steps, count))
-    hook.remove()
-    log_chance = sum(density for _, density in graph.draws.values()).view(samples, count).sum(0)
+    for hook in hooks:
+        hook.remove()
+    pairs = zip(drawn_from, graph.draws.values(), strict=True)
+    log_chance = sum(law.log_prob(value).detach() for law, (value, _) in pairs)
+    log_chance = log_chance.view(samples, count).sum(0)
     assert log_chance.exp().sum().item() == pytest.approx(1, rel=1e-12)
     weight.append(count * log_chance.exp().repeat(samples)[:, None])  # the loss is a mean
     return gradients(graph.loss(), made)

@@ -1,0 +1,234 @@
+"""Who makes a draw: the estimator, live; or the recording that is replayed.
+
+A graph asks its source for every draw. The oracle and the checks bring sources of their own.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import TransformedDistribution
+
+from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
+from sfgrad.masks import Masked, base_distribution
+from sfgrad.site import Site
+
+Recorded = Tensor | tuple[Tensor, Tensor | None]
+"""A draw to be replayed: its value, or that and the log-density it was drawn at."""
+
+
+SQUASHED = (
+    " (a transform cannot be undone where it saturates: draw before squashing, squash outside)"
+)
+
+
+class Live:
+    """Every draw is the estimator's own."""
+
+    learns: bool = True
+    """Whether baselines learn from the costs of its draws."""
+
+    def estimator(self, name: str, estimator: Estimator) -> Estimator:
+        """The estimator of a node, or what takes its place."""
+        return estimator
+
+    def draw(self, site: Site, estimator: Estimator) -> Draw:
+        """The draw at a site, logarithms by rows."""
+        # Where there is no gradient, one plain value is all that is needed.
+        distribution = site.distribution
+        if not torch.is_grad_enabled():
+            value = estimator.plain(distribution)
+            # The same tensor where it can be: a transform that caches knows it by identity.
+            draw = Draw(value.detach() if value.requires_grad else value)
+        elif isinstance(distribution, Masked) and not estimator.takes_masks:
+            draw = estimator.draw(distribution.distribution, site.batch_ndims)
+        else:
+            draw = estimator.draw(distribution, site.batch_ndims)
+        log_prob = draw.log_prob
+        if (
+            log_prob is None
+            or log_prob is not draw.log_density
+            or site.index is not None
+            or log_prob.shape != (draw.copies * site.rows,)
+        ):
+            draw.check(site.name, type(estimator).__name__, site.row_shape)
+        if site.index is None and site.counted is None:
+            return draw
+        return _by_rows(site, draw, estimator)
+
+    def advice(self, name: str) -> str:
+        """What to do where the log-probability of a node is not finite, to end a message with."""
+        return ""
+
+
+def _by_rows(site: Site, draw: Draw, estimator: Estimator) -> Draw:
+    """A live draw whose logarithms are those of ragged rows, and of the rows that count."""
+    log_prob, log_density = draw.log_prob, draw.log_density
+    if log_prob is None or log_density is None:
+        return draw
+    if site.index is not None:
+        if draw.copies > 1 and not estimator.independent:
+            raise ValueError(
+                f"node {site.name!r}: {type(estimator).__name__} makes copies that are not "
+                "independent, and does not take index=: ragged rows have no common number of values"
+            )
+        log_prob = site.fold(log_prob, draw.copies)
+        log_density = site.fold(log_density, draw.copies)
+    if site.counted is not None and not estimator.takes_masks:
+        counted = site.counted.repeat(draw.copies)
+        log_prob, log_density = log_prob.where(counted, 0), log_density.where(counted, 0)
+    return draw._replace(log_prob=log_prob, log_density=log_density)
+
+
+class Replay(Live):
+    """Draws that were recorded are scored with the present parameters; others are live.
+
+    The weight is 1, or the importance ratio to the density that the value was recorded at.
+
+    Args:
+        recorded: by node: the value `[copies · R, ...]`, whose rows tell the number of copies; and
+            with it log q, nats, unless it was drawn from the present parameters: `[copies · R]`, or
+            one number per element, which is summed.
+        max_ratio: largest importance ratio of a row at a node; larger ones count as this. None for
+            no limit.
+
+    Unbiased: without `max_ratio`.
+    """
+
+    def __init__(self, recorded: Mapping[str, Recorded], max_ratio: float | None = None):
+        self.recorded, self.max_ratio = dict(recorded), max_ratio
+        self._transformed: set[str] = set()
+
+    def draw(self, site: Site, estimator: Estimator) -> Draw:
+        """Replay what was recorded for the site, else draw."""
+        if site.name not in self.recorded:
+            return super().draw(site, estimator)
+        given = self.recorded[site.name]
+        value, recorded = given if isinstance(given, tuple) else (given, None)
+        value, copies = _fitting(site, value)
+        if squashed(site):
+            self._transformed.add(site.name)
+
+        # Copies: what is scored nobody else can write to, and what was recorded stays as it is.
+        # They are made of tensors of inference mode, too, which autograd would refuse.
+        wanted = site.distribution.batch_shape + site.distribution.event_shape
+        scored = _scorable(site, value.reshape(-1, *wanted))
+        log_prob = site.fold(_log_prob(site, scored), copies)
+        log_density = log_prob.detach()
+        if recorded is not None:
+            log_density = self._limited(_log_density(site, recorded, copies), log_density)
+        return Draw(value.clone(), log_prob, log_density, copies, value)
+
+    def advice(self, name: str) -> str:
+        """As in `Live`."""
+        return SQUASHED if name in self._transformed else ""
+
+    def _limited(self, log_density: Tensor, log_prob: Tensor) -> Tensor:
+        """The log-density, raised where the ratio would be above the limit."""
+        if self.max_ratio is None:
+            return log_density
+        return torch.maximum(log_density, log_prob - torch.tensor(self.max_ratio).log().item())
+
+
+def _fitting(site: Site, value: Tensor) -> tuple[Tensor, int]:
+    """A private copy of the replayed value, and the number of copies that it holds."""
+    wanted = site.distribution.batch_shape + site.distribution.event_shape
+    n = min(site.batch_ndims, 1)
+    copies, rest = divmod(value.numel(), wanted.numel()) if wanted.numel() else (0, 0)
+    if value.shape[n:] != wanted[n:] or rest or not copies:
+        raise ValueError(
+            f"node {site.name!r}: the replayed value has shape {list(value.shape)} but the "
+            f"distribution draws {list(wanted)}"
+        )
+    return value.detach().clone(), copies
+
+
+def _scorable(site: Site, value: Tensor) -> Tensor:
+    """The replayed values, with a draw in place of those that do not count, which may be padding.
+
+    Args:
+        site: with or without a mask.
+        value: `[copies, *batch_shape, *event_shape]`.
+    """
+    distribution = site.distribution
+    if not isinstance(distribution, Masked):
+        return value
+    if torch.compiler.is_compiling():
+        drawn = distribution.sample()
+    else:
+        devices = [value.device] if value.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # the generator stays where it was
+            drawn = distribution.sample()
+    return torch.where(distribution.value_mask(), value, drawn.detach().to(value.dtype))
+
+
+def _log_prob(site: Site, value: Tensor) -> Tensor:
+    """Log-probability of `[copies, *batch_shape, *event_shape]`, or an error with the node."""
+    try:
+        return summed_log_prob(site.distribution, value, site.batch_ndims + 1)
+    except (ValueError, NotImplementedError) as error:
+        advice = SQUASHED if squashed(site) else ""
+        raise ValueError(
+            f"node {site.name!r}: the distribution refuses the replayed value{advice}: "
+            f"{str(error) or 'it has no log_prob'}"
+        ) from error
+
+
+def squashed(site: Site) -> bool:
+    """Whether draws are transformed, and the way back may be lost."""
+    return isinstance(base_distribution(site.distribution), TransformedDistribution)
+
+
+def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
+    """The recorded log q of every row, `[copies · R]`.
+
+    Raises:
+        ValueError: it has neither one number per row nor one per element, or is not finite.
+    """
+    recorded = recorded.detach().clone()
+    base = base_distribution(site.distribution)
+    elements = torch.Size((copies * base.batch_shape[:1].numel(), *base.batch_shape[1:]))
+    rows = copies * site.rows
+
+    # One number per element is masked and summed as the present ones are.
+    if recorded.numel() == rows and recorded.shape != elements:
+        result = recorded.reshape(-1)
+    elif recorded.shape == elements:
+        result = recorded.reshape(copies, *base.batch_shape)
+        if isinstance(site.distribution, Masked):
+            result = result.where(site.distribution.mask, 0)
+        kept = result.shape[: site.batch_ndims + 1].numel()
+        result = site.fold(result.reshape(kept, -1).sum(1), copies)
+    else:
+        raise ValueError(
+            f"node {site.name!r}: the replayed log-probability has shape {list(recorded.shape)}: "
+            f"give one number for each of the {rows} rows, or one for each element, "
+            f"{list(elements)}"
+        )
+
+    if site.counted is not None:
+        result = result.where(site.counted.repeat(copies), 0)
+    if torch.compiler.is_compiling() or result.is_meta:
+        return result
+    if not torch.isfinite(result).all():
+        advice = SQUASHED if squashed(site) else ""
+        raise ValueError(
+            f"node {site.name!r}: the recorded log-probability is NaN or infinite, so the draw "
+            f"cannot be replayed{advice}; draws of an estimator that has none, and of "
+            "distributions without log_prob, cannot be either"
+        )
+    return result
+
+
+def density(site: Site, draw: Draw) -> Tensor:
+    """Log q of a draw that carries no weight, should it be replayed: `[R]`, NaN where it has none.
+
+    It is taken at the draw, since parameters may change before the replay. Nothing is refused
+    here: most such draws are never replayed.
+    """
+    with torch.no_grad():
+        try:
+            log_prob = summed_log_prob(site.distribution, draw.value, site.batch_ndims)
+        except Exception:
+            return draw.value.new_full((site.rows,), torch.nan, dtype=torch.get_default_dtype())
+        return site.fold(log_prob, 1)

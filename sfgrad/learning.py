@@ -1,0 +1,102 @@
+"""The baselines of one loss: all are read before any is updated."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sfgrad.baselines import Baseline
+from sfgrad.records import Node
+from sfgrad.tape import Tape
+
+
+class Learning:
+    """Reads every baseline, and afterwards lets those learn that are in training.
+
+    Args:
+        tape: what was recorded.
+        nodes: those with a weight, W of them.
+        credited: of each, whether one of the costs is credited to it; others' baselines are left
+            alone.
+        costs_to_go: `[W, R]`, without gradient.
+    """
+
+    def __init__(self, tape: Tape, nodes: list[Node], credited: list[bool], costs_to_go: Tensor):
+        self.tape = tape
+        self.updates: list[tuple[Baseline, Tensor, Tensor | None, Tensor | None]] = []
+        zero = torch.zeros_like(costs_to_go[0])
+        self.baselines = torch.stack(
+            [
+                self._read(node, cost_to_go) if node.baseline is not None and has_cost else zero
+                for node, has_cost, cost_to_go in zip(nodes, credited, costs_to_go, strict=True)
+            ]
+        )
+        """`[W, R]`, without gradient; 0 for nodes without a baseline."""
+
+    def _read(self, node: Node, cost_to_go: Tensor) -> Tensor:
+        """The baseline of a node, in every present row, `[R]`."""
+        baseline, prediction, counted = node.baseline, node.prediction, node.counted
+        assert baseline is not None
+
+        # Later copies of a row are averaged: they share this draw.
+        cost_to_go = cost_to_go.view(-1, *node.layout).mean(0)
+        if prediction is not None:
+            prediction = prediction.repeat(node.draw.copies).view(node.layout)
+        if counted is not None:
+            counted = counted.view(node.layout)
+        if self.tape.source.learns and self.tape.grad and baseline.training:
+            self.updates.append((baseline, cost_to_go, prediction, counted))
+
+        if self.tape.groups is not None and baseline.compares:
+            flat = cost_to_go.reshape(len(self.tape.groups.ids), -1)
+            value = baseline.read_groups(flat, self.tape.groups.ids).reshape(node.layout)
+        else:
+            value = baseline.read(cost_to_go, prediction)
+        value = value.detach().to(cost_to_go.dtype).expand(node.layout)
+
+        # Where a draw does not count its weight is 1, and so its baseline moot: also a NaN.
+        if counted is not None:
+            value = value.where(counted, 0)
+        return self.tape.rows.tile(value.reshape(-1))
+
+    def update(self, served: set[int]) -> Iterator[Tensor]:
+        """Let the baselines learn: their errors, to be minimised.
+
+        Args:
+            served: by id, the baselines with a state that have learned from another loss of the
+                graph; added to.
+
+        Raises:
+            ValueError: one would learn from two losses.
+        """
+        for baseline, *_ in self.updates:
+            stateful = type(baseline).update is not Baseline.update
+            if stateful and id(baseline) in served:
+                raise ValueError(
+                    f"a {type(baseline).__name__} baseline would learn from two losses of one "
+                    "graph: give the nodes of each loss a baseline of their own, or one without a "
+                    "state to those that share (Constant, LeaveOneOut)"
+                )
+        served.update(id(baseline) for baseline, *_ in self.updates)
+
+        for baseline, cost_to_go, prediction, counted in self.updates:
+            mask = () if counted is None else (counted,)
+            error = baseline.update(cost_to_go, prediction, *mask)
+            if error is not None:
+                yield error
+        self._join_other_processes()
+
+    def _join_other_processes(self) -> None:
+        """Update collective baselines as often as the process that updates them most often."""
+        distributed = torch.distributed
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        collective = {id(b): b for b, *_ in self.updates if b.collective}
+        for key, baseline in collective.items():
+            times = sum(id(b) == key for b, *_ in self.updates)
+            device = next((t.device for t in baseline.buffers()), torch.device("cpu"))
+            most = torch.tensor(times, device=device)
+            distributed.all_reduce(most, distributed.ReduceOp.MAX)
+            nothing = torch.zeros(1, 1, 1, device=device)
+            for _ in range(int(most) - times):
+                baseline.update(nothing, None, torch.zeros_like(nothing, dtype=torch.bool))

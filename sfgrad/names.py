@@ -1,0 +1,19 @@
+"""Names of records: repeated ones get numbers."""
+
+from collections import defaultdict
+from collections.abc import Container
+
+
+class Names:
+    """Makes names unique: `name`, then `name.1`, `name.2`, and so on."""
+
+    def __init__(self):
+        self._repeats: defaultdict[str, int] = defaultdict(int)
+
+    def unique(self, name: str, taken: Container[str]) -> str:
+        """`name`, with a number if it is taken."""
+        unique = name
+        while unique in taken:
+            self._repeats[name] += 1
+            unique = f"{name}.{self._repeats[name]}"
+        return unique

@@ -1,0 +1,165 @@
+"""Where a draw is made: the distribution, which rows and elements count, what is known there."""
+
+import inspect
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.baselines import Baseline
+from sfgrad.estimators.base import Estimator
+from sfgrad.masks import Masked, element_mask
+from sfgrad.rows import Rows, row_index
+
+Parents = Iterable[str | Tensor] | None
+
+
+@dataclass(slots=True)
+class Request:
+    """What a model asks for at a node besides a value: arguments of `sample`."""
+
+    mask: Tensor | None = None
+    index: Tensor | None = None
+    context: Tensor | None = None
+    parents: Parents = None
+
+
+@dataclass(slots=True)
+class Site:
+    """Where a draw is made.
+
+    Args:
+        name: of the node.
+        distribution: over R rows; `Masked` where some elements do not count.
+        batch_ndims: leading dimensions of it that are rows.
+        index: int64 `[N]`, where rows are ragged: to which row each of the N first entries
+            belongs. Logarithms of the entries are then summed into rows.
+        rows: R, the rows of the graph.
+        counted: boolean `[R]`, the rows that count; None for all.
+    """
+
+    name: str
+    distribution: Distribution
+    batch_ndims: int
+    index: Tensor | None
+    rows: int
+    counted: Tensor | None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The dimensions of the distribution that are rows, or entries of ragged ones."""
+        return self.distribution.batch_shape[: self.batch_ndims]
+
+    def fold(self, logarithm: Tensor, copies: int) -> Tensor:
+        """Sum the logarithms of ragged rows: `[copies · N]` to `[copies · R]`."""
+        if self.index is None:
+            return logarithm
+        offsets = self.rows * torch.arange(copies, device=self.index.device)
+        index = (offsets.unsqueeze(1) + self.index).flatten()
+        return logarithm.new_zeros(copies * self.rows).index_add(0, index, logarithm)
+
+
+def make_site(
+    name: str, distribution: Distribution, estimator: Estimator, request: Request, rows: Rows
+) -> Site:
+    """The site of a node; fixes the rows, or checks that they fit.
+
+    Raises:
+        ValueError: the rows, the index or the mask do not fit the graph, the distribution or the
+            estimator.
+    """
+    what = f"node {name!r}"
+    n, shape = rows.batch_ndims, distribution.batch_shape
+    if len(shape) < n:
+        kind = f"batch shape {list(shape)}" if shape else "no batch shape"
+        raise ValueError(
+            f"{what} has {kind}: give one entry per row or batch_ndims=0 (rows are the first {n} "
+            "dimension(s))"
+        )
+    index = None
+    if request.index is None:
+        rows.check(what, shape[:n])
+    else:
+        index = row_index(what, request.index, shape[0] if shape else 1, rows)
+    if request.mask is None:
+        return Site(name, distribution, n, index, rows.count, None)
+
+    # The mask of ragged rows may be that of one copy, as their index is.
+    mask = request.mask
+    if index is not None and torch.is_tensor(mask) and mask.shape[:1] != shape[:1]:
+        mask = mask.repeat(rows.copies, *[1] * (mask.dim() - 1))
+    single = index is not None or not torch.is_tensor(mask) or mask.shape != shape[:n]
+    mask = element_mask(name, mask, distribution, tuple(shape[:n]))
+    if single and not estimator.takes_masks:
+        raise ValueError(
+            f"{what}: {type(estimator).__name__} does not take a mask of single elements: give one "
+            "boolean per row, or set its takes_masks where all its logarithms are of the "
+            "distribution that draw() gets"
+        )
+    counted = _counted_rows(mask, index, rows.count)
+    return Site(name, Masked(distribution, mask), n, index, rows.count, counted)
+
+
+def _counted_rows(mask: Tensor, index: Tensor | None, rows: int) -> Tensor:
+    """The rows of which an element counts, boolean `[R]`."""
+    counted = mask.reshape(rows if index is None else len(index), -1).any(1)
+    if index is None:
+        return counted
+    numbers = counted.new_zeros(rows, dtype=torch.int64).index_add(0, index, counted.long())
+    return numbers > 0
+
+
+def predict(
+    site: Site,
+    baseline: Baseline,
+    context: Tensor | None,
+    row_shape: tuple[int, ...],
+    comparable: int,
+) -> Tensor | None:
+    """What a baseline says at the draw, `[R]`, or None.
+
+    Args:
+        site: of the draw.
+        baseline: of its estimator.
+        context: `[R, ...]`, what the user gave it to look at.
+        row_shape: the rows before the draw.
+        comparable: how many independent draws there are to compare.
+
+    Raises:
+        ValueError: the baseline takes no mask where there is one, or its prediction or the context
+            has other rows; and what the baseline refuses.
+    """
+    kind = type(baseline).__name__
+    if site.counted is not None and not takes_mask(baseline):
+        raise ValueError(
+            f"node {site.name!r} has a mask, but {kind}.update takes none: let it take mask=None "
+            "as a third argument, the rows that count"
+        )
+    prediction = baseline.at_draw(site.name, context, comparable)
+    if prediction is None:
+        return None
+
+    count = math.prod(row_shape)
+    if prediction.shape in (row_shape, (*row_shape, 1), (count,), (count, 1)):
+        return prediction.reshape(-1)
+    if context is not None and context.shape[: len(row_shape)] != row_shape:
+        raise ValueError(
+            f"node {site.name!r} has {len(context)} rows of context but {row_shape[0]} of its "
+            "distribution: pass the context through align()"
+        )
+    raise ValueError(
+        f"node {site.name!r}: {kind} returned shape {list(prediction.shape)} for {count} rows of "
+        "context, not [R] or [R, 1]"
+    )
+
+
+def takes_mask(baseline: Baseline) -> bool:
+    """Whether its `update` has a third argument."""
+    try:
+        inspect.signature(baseline.update).bind(None, None, None)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,270 @@
+"""What is recorded: draws, costs and branches in order, checked, and kept as copies."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.ancestry import Ancestors, Ancestry
+from sfgrad.baselines import Baseline
+from sfgrad.draws import Live
+from sfgrad.estimators.base import Estimator
+from sfgrad.names import Names
+from sfgrad.records import Cost, Node, make_node
+from sfgrad.rows import Groups, Rows, row_index
+from sfgrad.site import Parents, Request, Site, make_site, predict
+from sfgrad.warn import warn_user
+
+
+class Tape:
+    """Keeps the events of a graph and its rows, and refuses what does not fit.
+
+    Args:
+        batch_ndims: leading dimensions that are independent rows, or 0 for a single row.
+        source: who makes the draws.
+        groups: rows that are compared, or None.
+    """
+
+    def __init__(self, batch_ndims: int, source: Live, groups: Groups | None = None):
+        self.rows = Rows(batch_ndims)
+        self.source, self.groups = source, groups
+        self.nodes: dict[str, Node] = {}
+        self.costs: dict[str, Cost] = {}
+        self.ancestry = Ancestry()
+        """The ancestors of every node."""
+        self.closed = False
+        """Whether a loss was taken, after which nothing may be recorded."""
+        self.grad = torch.is_grad_enabled()
+        self.device: torch.device | None = None
+        self._node_names, self._cost_names = Names(), Names()
+        self._order: list[Node] = []
+        self._indexed = 0
+        self._positions: dict[int, int] = {}  # of nodes, by the id of the tensor handed out
+        self._enumerated: dict[str, int] = {}  # copies that are not independent, by node
+        self._trailing: set[torch.Size] = set()  # batch dimensions of nodes after the rows
+        self._warned = False
+
+    # ------------------------------------------------------------ draws
+
+    def record_draw(
+        self,
+        distribution: Distribution,
+        estimator: Estimator,
+        request: Request | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        """Draw and remember it; what `sample` calls inside the graph."""
+        name = self._node_names.unique(name or "node", self.nodes)
+        if self.closed or torch.is_grad_enabled() != self.grad:
+            self._refuse_draw(f"node {name!r}")
+        estimator, rows = self.source.estimator(name, estimator), self.rows
+
+        # Most draws ask for nothing more than a value of every row, and there are many of them.
+        ancestors: Ancestors = len(self._order)
+        if request is None and distribution.batch_shape == rows.shape:
+            site = Site(name, distribution, rows.batch_ndims, None, rows.count, None)
+        else:
+            request = request or Request()
+            site = make_site(name, distribution, estimator, request, rows)
+            ancestors = self._find_ancestors(f"node {name!r}", request.parents)
+            self._trailing.add(distribution.batch_shape[rows.batch_ndims :])
+        if self.groups is not None:
+            self._check_groups(f"node {name!r}", self.groups)
+
+        row_shape = rows.shape
+        draw = self.source.draw(site, estimator)
+        if draw.value.device != self.device:
+            self._check_device(f"node {name!r}", draw.value)
+        if draw.copies > 1:
+            self._check_copies(name, draw.copies, estimator)
+            self.branch(f"node {name!r}", draw.copies, estimator.independent)
+
+        node = make_node(site, draw, len(self._order), ancestors)
+        if self.grad and estimator.baseline is not None:  # else it has nothing to do
+            context = None if request is None else request.context
+            node = self._ask_baseline(node, estimator.baseline, site, context, row_shape)
+        self.nodes[name] = node
+        self._order.append(node)
+        self.ancestry.events.append(ancestors)
+        return draw.value
+
+    def _ask_baseline(
+        self,
+        node: Node,
+        baseline: Baseline,
+        site: Site,
+        context: Tensor | None,
+        row_shape: tuple[int, ...],
+    ) -> Node:
+        """The node with its baseline, and what that says before the draw has consequences."""
+        comparable = self._comparable(site.name, baseline)
+        prediction = predict(site, baseline, context, row_shape, comparable)
+        return node._replace(baseline=baseline, prediction=prediction, layout=self.rows.layout())
+
+    def _refuse_draw(self, what: str) -> None:
+        """Refuse a draw after the loss, or under another gradient mode than the graph's."""
+        self._check_open(what)
+        raise ValueError(
+            f"{what} is sampled with gradients {'off' if self.grad else 'on'}, the graph began "
+            "otherwise: draw outside of no_grad() and checkpoint()"
+        )
+
+    def _check_copies(self, name: str, copies: int, estimator: Estimator) -> None:
+        """Refuse nodes that enumerate too many copies of a row together."""
+        if estimator.independent:
+            return
+        self._enumerated[name] = copies
+        total, limit = math.prod(self._enumerated.values()), estimator.max_copies
+        if limit is not None and total > limit:
+            sizes = ", ".join(f"{node}: {size}" for node, size in self._enumerated.items())
+            raise ValueError(
+                f"node {name!r}: the nodes that enumerate make {total} copies of every row "
+                f"together ({sizes}), more than max_size={limit}: sample some of them, or raise "
+                "max_size"
+            )
+
+    # ------------------------------------------------------------ costs
+
+    def record_cost(
+        self,
+        value: Tensor,
+        index: Tensor | None = None,
+        parents: Parents = None,
+        name: str | None = None,
+    ) -> None:
+        """Remember a cost per row; what `add_cost` calls."""
+        name = self._cost_names.unique(name or "cost", self.costs)
+        rows = self.rows
+        if not torch.is_tensor(value):
+            raise TypeError(
+                f"cost {name!r} is a {type(value).__name__}: give a tensor, one cost per row"
+            )
+        if self.closed or index is not None or value.shape != rows.shape:
+            index = self._fit_cost(f"cost {name!r}", value, index)
+        if self.groups is not None:
+            self._check_groups(f"cost {name!r}", self.groups)
+        if value.device != self.device:
+            self._check_device(f"cost {name!r}", value)
+
+        # A simulator may use its buffer again, so what is kept is a copy.
+        if not value.is_floating_point():
+            value = value.to(torch.get_default_dtype())
+        entries = rows.count if index is None else len(index)
+        copied = value.clone() if value.shape == (entries,) else value.reshape(entries, -1).sum(1)
+        if index is not None:
+            copied = copied.new_zeros(rows.count).index_add(0, index, copied)
+        ancestors: Ancestors = len(self._order)
+        if parents is not None:
+            ancestors = self._find_ancestors(f"cost {name!r}", parents)
+        self.costs[name] = Cost(copied, ancestors)
+
+    def _fit_cost(self, what: str, value: Tensor, index: Tensor | None) -> Tensor | None:
+        """The row of every entry of a cost, or None; fixes the rows, or checks that they fit."""
+        self._check_open(what)
+        n, rows = self.rows.batch_ndims, self.rows
+        if value.dim() < n:
+            raise ValueError(
+                f"{what} has shape {list(value.shape)} but the graph has {rows.count or 'several'} "
+                "rows: keep one cost per row, reduction='none', or batch_ndims=0 (rows are the "
+                f"first {n} dimension(s))"
+            )
+        if index is not None:
+            return row_index(what, index, len(value) if value.dim() else 1, rows)
+        rows.check(what, value.shape[:n])
+        if value.dim() > n:
+            self._warn_of_sum(what, value)
+        return None
+
+    def stacked_costs(self, names: Iterable[str] | None = None) -> Tensor:
+        """Costs in every present row, `[C, R]`: all, or those of the names."""
+        if not self.costs:
+            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+        names = self.costs if names is None else names
+        return self.stacked(self.costs[name].value for name in names)
+
+    def stacked(self, recorded: Iterable[Tensor | None]) -> Tensor:
+        """What was recorded by rows, in every present row, `[N, R]`; None is left out."""
+        return torch.stack([self.rows.tile(rows) for rows in recorded if rows is not None])
+
+    def _comparable(self, name: str, baseline: Baseline) -> int:
+        """How many independent draws a baseline has to compare."""
+        if self.groups is None or not baseline.compares:
+            return self.rows.layout()[1]
+        self.groups.check_comparable(name)
+        return int(self.groups.sizes.min())
+
+    def _warn_of_sum(self, what: str, value: Tensor) -> None:
+        """Warn, once, where a cost is summed over what may have been meant as rows."""
+        n = self.rows.batch_ndims
+        trailing = value.shape[n:]
+        if self._warned or not n or trailing.numel() == 1 or trailing not in self._trailing:
+            return
+        self._warned = True
+        warn_user(
+            f"{what} has shape {list(value.shape)} and is summed over the last "
+            f"{value.dim() - n}: every element of a draw of this shape is credited with the whole "
+            f"sum. If each cost belongs to its own draw, say batch_ndims={value.dim()}; if the sum "
+            "is meant, give the sum"
+        )
+
+    # ------------------------------------------------------------ branches, and what both need
+
+    def branch(self, what: str, copies: int, independent: bool = True) -> None:
+        """Let every row be `copies` rows from here on."""
+        if copies > 1 and self.groups is not None:
+            raise ValueError(
+                f"{what} makes {copies} copies of every row, but groups= says already which rows "
+                "are draws from the same start: use one of the two"
+            )
+        self.rows.branch(what, copies, independent)
+
+    def _find_ancestors(self, what: str, parents: Parents) -> Ancestors:
+        """The parents and everything that may influence them; all nodes so far for None."""
+        if parents is None:
+            return len(self.nodes)
+        if isinstance(parents, str | Tensor):
+            raise ValueError(
+                f"{what}: parents is a {type(parents).__name__}: give a list of names or tensors, "
+                "as in parents=['move']"
+            )
+        return self.ancestry.union([self._position(what, parent) for parent in parents])
+
+    def _position(self, what: str, parent: str | Tensor) -> int:
+        """Where a parent was recorded."""
+        if isinstance(parent, str):
+            if parent in self.nodes:
+                return self.nodes[parent].position
+        else:
+            for node in self._order[self._indexed :]:
+                self._positions[id(node.handed)] = node.position
+            self._indexed = len(self._order)
+            position = self._positions.get(id(parent))
+            if position is not None and self._order[position].handed is parent:
+                return position
+        asked = repr(parent) if isinstance(parent, str) else "a tensor no node returned"
+        known = ", ".join(self.nodes) or "no node"
+        raise ValueError(f"{what}: parent {asked} is not in the graph, which has {known}")
+
+    def _check_open(self, what: str) -> None:
+        """Refuse a record after the loss."""
+        if self.closed:
+            raise ValueError(f"{what} comes after loss(): record everything before taking the loss")
+
+    def _check_groups(self, what: str, groups: Groups) -> None:
+        """Refuse groups of another number of rows."""
+        if len(groups.ids) != self.rows.first:
+            raise ValueError(
+                f"{what} has {self.rows.first} rows but groups= names the group of "
+                f"{len(groups.ids)}: give one number for each row"
+            )
+
+    def _check_device(self, what: str, value: Tensor) -> None:
+        """Refuse another device than that of the first record, which fixes it."""
+        self.device = self.device or value.device
+        if value.device != self.device:
+            raise ValueError(
+                f"{what} is on {value.device} but the graph began on {self.device}: nothing is "
+                "moved silently, move it yourself"
+            )
