@@ -9,6 +9,9 @@ from sfgrad.baselines import Baseline
 from sfgrad.records import Node
 from sfgrad.tape import Tape
 
+Update = tuple[Baseline, Tensor, Tensor | None, Tensor | None]
+"""What a baseline learns from: its cost to go, its prediction, the rows that count."""
+
 
 class Learning:
     """Reads every baseline, and afterwards lets those learn that are in training.
@@ -23,7 +26,7 @@ class Learning:
 
     def __init__(self, tape: Tape, nodes: list[Node], credited: list[bool], costs_to_go: Tensor):
         self.tape = tape
-        self.updates: list[tuple[Baseline, Tensor, Tensor | None, Tensor | None]] = []
+        self.updates: list[Update] = []
         zero = torch.zeros_like(costs_to_go[0])
         self.baselines = torch.stack(
             [
@@ -79,24 +82,27 @@ class Learning:
                 )
         served.update(id(baseline) for baseline, *_ in self.updates)
 
-        for baseline, cost_to_go, prediction, counted in self.updates:
+        for baseline, cost_to_go, prediction, counted in self._in_step():
             mask = () if counted is None else (counted,)
             error = baseline.update(cost_to_go, prediction, *mask)
             if error is not None:
                 yield error
-        self._join_other_processes()
 
-    def _join_other_processes(self) -> None:
-        """Update collective baselines as often as the process that updates them most often."""
+    def _in_step(self) -> list[Update]:
+        """The updates, as many of every collective baseline as in the process with the most."""
         distributed = torch.distributed
         if not (distributed.is_available() and distributed.is_initialized()):
-            return
-        collective = {id(b): b for b, *_ in self.updates if b.collective}
-        for key, baseline in collective.items():
-            times = sum(id(b) == key for b, *_ in self.updates)
-            device = next((t.device for t in baseline.buffers()), torch.device("cpu"))
-            most = torch.tensor(times, device=device)
+            return self.updates
+        result = [update for update in self.updates if not update[0].collective]
+        for baseline in dict.fromkeys(b for b, *_ in self.updates if b.collective):
+            own = [update for update in self.updates if update[0] is baseline]
+            device = own[0][1].device
+            most = torch.tensor(len(own), device=device)
             distributed.all_reduce(most, distributed.ReduceOp.MAX)
-            nothing = torch.zeros(1, 1, 1, device=device)
-            for _ in range(int(most) - times):
-                baseline.update(nothing, None, torch.zeros_like(nothing, dtype=torch.bool))
+
+            # Where a process has fewer, no row of it counts.
+            cost_to_go = torch.zeros(1, 1, 1, device=device)
+            nothing = torch.zeros_like(cost_to_go, dtype=torch.bool)
+            missing = int(most) - len(own)
+            result += [*own, *[(baseline, cost_to_go, None, nothing)] * missing]
+        return result

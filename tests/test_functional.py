@@ -5,6 +5,7 @@ import torch
 from torch.autograd import gradcheck
 
 import sfgrad as sf
+from sfgrad.optim import clipped_surrogate
 from sfgrad.recurrence import linear_recurrence
 
 
@@ -126,9 +127,119 @@ def test_generalized_advantage_with_full_trace_is_return_minus_value():
     torch.testing.assert_close(found, sf.discounted_return(reward, 0.9) - value)
 
 
+def test_a_discount_for_each_step():
+    torch.manual_seed(0)
+    reward = torch.randn(50, 3, dtype=torch.float64)
+    value, last = torch.randn(50, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    discount, done = torch.rand(50, 3, dtype=torch.float64), torch.rand(50, 3) < 0.2
+    returns = sf.discounted_return(reward, discount, done, last_value=last)
+    advantages = sf.generalized_advantage(reward, value, last, discount, 0.8, done)
+    following, running, following_value = last, torch.zeros(3, dtype=torch.float64), last
+    for t in reversed(range(50)):
+        carry = discount[t] * ~done[t]
+        following = reward[t] + carry * following
+        running = reward[t] + carry * (following_value + 0.8 * running) - value[t]
+        following_value = value[t]
+        torch.testing.assert_close(returns[t], following)
+        torch.testing.assert_close(advantages[t], running)
+
+
+def test_a_roll_out_cut_in_the_middle_is_the_whole_up_to_the_last_value():
+    reward = torch.randn(40, 2, dtype=torch.float64)
+    whole = sf.discounted_return(reward, 0.9)
+    part = sf.discounted_return(reward[:25].T, 0.9, dim=1, last_value=whole[25])
+    torch.testing.assert_close(part.T, whole[:25])
+
+
+def test_a_time_limit_is_not_an_end():
+    """Two episodes of a state worth 10 that are cut off: nothing is gained or lost there."""
+    reward, value = torch.ones(6), torch.full((6,), 10.0)
+    done = torch.tensor([0, 0, 1, 0, 0, 1])
+    final = torch.tensor([0.0, 0, 10, 0, 0, 10])
+    last = torch.tensor(7.0)
+    found = sf.generalized_advantage(reward, value, last, 0.9, 0.95, done, final_value=final)
+    torch.testing.assert_close(found, torch.zeros(6), atol=1e-6, rtol=0)
+    ended = sf.generalized_advantage(reward, value, last, 0.9, 0.95, done)
+    assert (ended < -1).all()
+
+
+@pytest.mark.parametrize("length", [5, 60])
+def test_what_is_masked_counts_for_nothing(length):
+    torch.manual_seed(0)
+    log_prob = torch.randn(3, length, requires_grad=True)
+    advantage, mask = torch.randn(3, length), torch.rand(3, length) < 0.6
+    bad = torch.where(mask, advantage, torch.nan)
+    found = sf.score_function_loss(log_prob.where(mask, -torch.inf), bad, mask)
+    wanted = sf.score_function_loss(log_prob[mask], advantage[mask])
+    torch.testing.assert_close(found, wanted)
+    found, wanted = (torch.autograd.grad(x, log_prob)[0] for x in (found, wanted))
+    torch.testing.assert_close(found, wanted)
+    assert sf.score_function_loss(log_prob, bad, torch.zeros_like(mask)).item() == 0
+
+    standard = sf.standardize(bad, mask=mask)
+    torch.testing.assert_close(standard[mask], sf.standardize(advantage[mask]))
+    assert not standard[~mask].any()
+    by_row = sf.standardize(bad, dim=1, mask=mask)
+    for row in range(3):
+        kept = mask[row]
+        torch.testing.assert_close(by_row[row][kept], sf.standardize(advantage[row][kept]))
+
+
+def test_standardize_along_one_dimension():
+    x = torch.randn(4, 6)
+    columns = torch.stack([sf.standardize(column) for column in x.T], 1)
+    torch.testing.assert_close(sf.standardize(x, dim=0), columns)
+    with pytest.raises(ValueError, match="standardize got 1 element"):
+        sf.standardize(x[:1], dim=0)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_leave_one_out_within_groups_by_loop(dim):
+    torch.manual_seed(0)
+    cost, groups = torch.randn(6, 3), torch.tensor([2, 0, 2, 0, 2, 0])
+    found = sf.leave_one_out(cost.movedim(0, dim), dim, groups).movedim(dim, 0)
+    for k in range(6):
+        others = [cost[j] for j in range(6) if j != k and groups[j] == groups[k]]
+        torch.testing.assert_close(found[k], torch.stack(others).mean(0))
+    with pytest.raises(ValueError, match="over a group of 1 sample"):
+        sf.leave_one_out(cost, 0, torch.tensor([0, 0, 1, 2, 2, 2]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, mask: sf.score_function_loss(x, x, mask),
+        lambda x, mask: sf.standardize(x, mask=mask),
+        lambda x, mask: clipped_surrogate(x, x, x, 0.2, mask),
+    ],
+)
+@pytest.mark.parametrize("mask", [torch.ones(4), torch.ones(3, dtype=torch.bool)])
+def test_a_mask_is_of_booleans_and_of_the_same_shape(call, mask):
+    with pytest.raises(ValueError, match=r"the mask has shape .* give booleans of shape \[4\]"):
+        call(torch.ones(4), mask)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda r: sf.discounted_return(r, 2 * torch.ones(3, 2)), "discount has entries outside"),
+        (lambda r: sf.discounted_return(r, torch.ones(2)), r"discount has shape \[2\]: reward has"),
+        (
+            lambda r: sf.discounted_return(r, 0.5, last_value=torch.ones(3)),
+            r"last_value has shape \[3\]: one step of reward has \[2\]",
+        ),
+        (
+            lambda r: sf.generalized_advantage(r, r, r[0], 0.5, 1.0, final_value=r),
+            "final_value is not 0 at a step where done is",
+        ),
+        (
+            lambda r: sf.generalized_advantage(r, r, r[0], 0.5, 1.0, 1 - r, final_value=r),
+            "final_value is not 0 at a step where done is",
+        ),
+        (
+            lambda r: sf.generalized_advantage(r, r, r[0], 0.5, 1.0, final_value=r[:1]),
+            r"final_value has shape \[1, 2\]",
+        ),
         (lambda r: sf.discounted_return(r, 1.5), "discount is 1.5"),
         (
             lambda r: sf.discounted_return(r, 0.5, done=r[:2]),

@@ -75,6 +75,19 @@ def test_clipped_surrogate_passes_gradcheck_and_leaves_the_rest_alone():
     assert advantage.grad is None
 
 
+def test_clipped_surrogate_of_the_draws_that_count():
+    torch.manual_seed(0)
+    log_prob, old, advantage = torch.randn(3, 20)
+    log_prob.requires_grad_()
+    mask = torch.rand(20) < 0.5
+    bad = advantage.where(mask, torch.nan)
+    found = optim.clipped_surrogate(log_prob, old.where(mask, torch.nan), bad, 0.2, mask)
+    wanted = optim.clipped_surrogate(log_prob[mask], old[mask], advantage[mask], 0.2)
+    torch.testing.assert_close(found, wanted)
+    found, wanted = (torch.autograd.grad(x, log_prob)[0] for x in (found, wanted))
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize(
     ("old", "advantage", "clip", "message"),
     [
