@@ -53,7 +53,7 @@ class Masked(Distribution):
     def value_mask(self) -> Tensor:
         """The mask, in the shape of a value: `[*batch_shape, *event_shape]` of the base, or 1s."""
         ones = [1] * len(base_distribution(self.distribution).event_shape)
-        return self.mask.view(*self.mask.shape, *ones)
+        return self.mask.view((*self.mask.shape, *ones))
 
 
 def base_distribution(distribution: Distribution) -> Distribution:
@@ -80,7 +80,7 @@ def guarded(distribution: Distribution, mask: Tensor) -> Distribution:
             continue
         has_gradient = torch.is_tensor(value) and value.requires_grad
         if has_gradient and value.shape[: mask.dim()] == mask.shape:
-            shown = mask.view(*mask.shape, *[1] * (value.dim() - mask.dim()))
+            shown = mask.view((*mask.shape, *[1] * (value.dim() - mask.dim())))
             setattr(result, name, torch.where(shown, value, value.detach()))
     return result
 
@@ -113,4 +113,4 @@ def element_mask(
             f"{list(row_shape)} and the distribution inside of any Independent has batch shape "
             f"{list(shape)}: give one of the two"
         )
-    return mask.view(*mask.shape, *[1] * (len(shape) - mask.dim())).expand(shape)
+    return mask.view((*mask.shape, *[1] * (len(shape) - mask.dim()))).expand(shape)

@@ -134,3 +134,126 @@ def test_state_is_saved_and_loaded():
     other = sf.expectation(Offset(sf.MovingAverage()))
     other.load_state_dict(objective.state_dict())
     assert other.fn.node.baseline.average.item() == objective.fn.node.baseline.average.item() != 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_moving_average_is_kept_in_single_precision(dtype):
+    """In bfloat16 it stops at 12.25 on the way to 13."""
+    node = sf.StochasticNode(sf.ScoreFunction(sf.MovingAverage(0.99))).to(dtype)
+    average = node.baseline
+    assert average.average.dtype == average.mass.dtype == torch.float32
+    for _ in range(2000):
+        average.update(torch.full((1, 1, 4), 13.0, dtype=dtype), None)
+    assert average.read(torch.zeros(1, 1, 4, dtype=dtype), None).item() == pytest.approx(13)
+    assert node.double().baseline.average.dtype == torch.float64
+    assert node.to(dtype).baseline.average.dtype == torch.float32
+    assert node.baseline.average.item() == pytest.approx(13, rel=1e-3)
+
+
+def test_costs_of_half_precision_meet_an_average_of_single_precision():
+    logits = torch.zeros(4, dtype=torch.bfloat16, requires_grad=True)
+    with sf.StochasticGraph() as graph:
+        z = sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(sf.MovingAverage()))
+        sf.add_cost(z + 1)
+    graph.loss().backward()
+    assert logits.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25])
+@pytest.mark.parametrize("detach", [True, False])
+def test_a_trunk_may_learn_from_the_error_of_the_baseline(detach, weight):
+    torch.manual_seed(0)
+    trunk = nn.Linear(1, 2)
+    learned = sf.Learned(nn.Linear(2, 1), detach=detach, weight=weight)
+    x = torch.randn(8, 1)
+    with sf.StochasticGraph() as graph:
+        h = trunk(x)
+        z = sf.sample(Bernoulli(logits=torch.zeros(8)), sf.ScoreFunction(learned), context=h)
+        sf.add_cost(z + 1)
+    loss = graph.loss()
+    assert loss.item() == pytest.approx((z + 1).mean().item())
+    loss.backward()
+    error = (learned.module(trunk(x))[:, 0] - (z + 1)).square().mean() * weight
+    parts = [learned.module.weight, trunk.weight]
+    wanted, of_trunk = torch.autograd.grad(error, parts)
+    torch.testing.assert_close(learned.module.weight.grad, wanted)
+    if detach:
+        assert trunk.weight.grad is None
+    else:
+        torch.testing.assert_close(trunk.weight.grad, of_trunk)
+
+
+# ---------------------------------------------------------------- one owner
+
+
+def test_a_node_takes_over_the_baseline_of_an_estimator_that_is_assigned():
+    node = sf.StochasticNode(name="gate")
+    assert node.baseline is None
+    assert not node.state_dict()
+    learned = sf.Learned(nn.Linear(2, 1))
+    node.estimator = sf.ScoreFunction(learned)
+    assert node.baseline is node.estimator.baseline is learned
+    assert sorted(node.state_dict()) == ["baseline.module.bias", "baseline.module.weight"]
+    assert len(list(node.parameters())) == 2
+    node.estimator = sf.ScoreFunction()
+    assert node.baseline is None
+    assert not list(node.parameters())
+
+
+def test_the_two_names_of_a_baseline_cannot_part():
+    class Own(sf.Estimator):
+        def __init__(self):
+            self.baseline = sf.Constant(1.0)
+
+        def draw(self, distribution, batch_ndims):
+            return sf.ScoreFunction().draw(distribution, batch_ndims)
+
+    node = sf.StochasticNode(sf.ScoreFunction(sf.Constant(1.0)), name="gate")
+    with pytest.raises(AttributeError, match="node.estimator = ScoreFunction"):
+        node.baseline = sf.Constant(2.0)
+    with pytest.raises(AttributeError, match="no setter"):
+        node.estimator.baseline = sf.Constant(2.0)
+    node.estimator = Own()
+    node.estimator.baseline = sf.Constant(3.0)
+    with pytest.raises(ValueError, match="node 'gate': the baseline of its estimator was replaced"):
+        node(Bernoulli(logits=torch.zeros(2)))
+
+
+# ---------------------------------------------------------------- one look
+
+
+def test_finiteness_is_asked_once(monkeypatch):
+    """Each time waits for the device."""
+    asked = []
+    isfinite = torch.isfinite
+    monkeypatch.setattr(torch, "isfinite", lambda x: asked.append(x) or isfinite(x))
+    sf.expectation(Offset(sf.MovingAverage()))(torch.ones(4, 1))
+    assert len(asked) == 1
+
+
+# [group-normalised advantages]
+class GroupNormalized(sf.Baseline):
+    """Divides by the deviation of the copies: the baseline that leaves their standardised cost."""
+
+    compares = True
+
+    def read(self, cost_to_go, prediction):
+        return cost_to_go - sf.standardize(cost_to_go, eps=1e-4, dim=1)
+
+
+# [/group-normalised advantages]
+
+
+@pytest.mark.parametrize("mode", ["exact", "monte_carlo"])
+def test_group_normalised_advantages_are_biased_and_the_check_finds_it(mode):
+    eta = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+
+    def fn(baseline):
+        estimator = sf.ScoreFunction(baseline, samples=3)
+        return (sf.sample(Bernoulli(logits=eta), estimator, name="z") - 0.2) ** 2
+
+    settings = {"wrt": [eta], "mode": mode, "repeats": 2000, "seed": 0}
+    report = sf.check_unbiased(lambda: fn(GroupNormalized()), **settings)
+    assert not report
+    assert set(report.nodes) == {"z"}
+    assert sf.check_unbiased(lambda: fn(sf.LeaveOneOut()), **settings)

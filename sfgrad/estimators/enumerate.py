@@ -44,18 +44,20 @@ class Enumerate(Estimator):
         value = product_support(distribution, batch_ndims, self.max_size)
         log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
         if isinstance(distribution, Masked):
-            log_prob = log_prob + _uniform(distribution, batch_ndims).repeat(len(value))
+            log_prob = log_prob + _uniform(distribution, batch_ndims, log_prob.dtype).repeat(
+                len(value)
+            )
         log_density = torch.full_like(log_prob, -math.log(len(value)))
         copies = value.flatten(0, 1) if batch_ndims else value
         return Draw(copies, log_prob, log_density.detach(), len(value))
 
 
-def _uniform(distribution: Masked, batch_ndims: int) -> Tensor:
+def _uniform(distribution: Masked, batch_ndims: int, dtype: torch.dtype) -> Tensor:
     """Log-probability of the masked elements of every row, each uniform over its values: `[R]`."""
     base = base_distribution(distribution)
     size = len(base.enumerate_support(expand=False))
     masked = (~distribution.mask).reshape(distribution.mask.shape[:batch_ndims].numel(), -1).sum(1)
-    return -math.log(size) * masked
+    return -math.log(size) * masked.to(dtype)
 
 
 def product_support(distribution: Distribution, batch_ndims: int, max_size: int) -> Tensor:
