@@ -55,6 +55,8 @@ class Baseline(nn.Module, ABC):
     def read_groups(self, cost_to_go: Tensor, groups: Tensor) -> Tensor:
         """As `read`, of a baseline that compares, where the graph has `groups=`.
 
+        This one calls `read` for one group after the other.
+
         Args:
             cost_to_go: `[B, ...]`, without gradient, rows along the first dimension.
             groups: int64 `[B]`, from 0 up.
@@ -62,7 +64,13 @@ class Baseline(nn.Module, ABC):
         Returns:
             `[B, ...]`.
         """
-        raise NotImplementedError
+        result = torch.empty_like(cost_to_go)
+        for group in groups.unique().tolist():
+            rows = (groups == group).nonzero().flatten()
+            costs = cost_to_go[rows].reshape(1, len(rows), -1)
+            value = self.read(costs, None).expand(costs.shape)
+            result[rows] = value.reshape(len(rows), *cost_to_go.shape[1:])
+        return result
 
     def update(
         self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
@@ -139,7 +147,7 @@ class MovingAverage(Baseline):
         if self.average.device != cost_to_go.device:
             raise ValueError(
                 f"the moving average is on {self.average.device} but the costs are on "
-                f"{cost_to_go.device}: own it in a StochasticNode"
+                f"{cost_to_go.device}: own it in a StochasticNode, and move the model with to()"
             )
         return torch.where(self.mass > 0, self.average / self.mass, self.average)
 
@@ -208,7 +216,7 @@ class LeaveOneOut(Baseline):
         if samples < 2:
             raise ValueError(
                 f"node {name!r}: leave-one-out has nothing to compare, every row is drawn once: "
-                "use samples=2 of expectation() or of the node, or branch()"
+                "set samples=2 in expectation() or in the node, call branch(), or give groups="
             )
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
@@ -249,6 +257,7 @@ class Learned(Baseline):
         """Predict, before anything written in place afterwards could leak the draw."""
         if context is None:
             raise ValueError(f"node {name!r} has a Learned baseline but no context: pass context=")
+        context = context.clone() if context.is_inference() else context  # autograd refuses it
         return self.module(context.detach() if self.detach else context)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:

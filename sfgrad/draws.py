@@ -3,7 +3,9 @@
 A graph asks its source for every draw. The oracle and the checks bring sources of their own.
 """
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch.distributions import TransformedDistribution
 from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.site import Site
+from sfgrad.tracing import is_readable
 
 Recorded = Tensor | tuple[Tensor, Tensor | None]
 """A draw to be replayed: its value, or that and the log-density it was drawn at."""
@@ -103,8 +106,7 @@ class Replay(Live):
         """Replay what was recorded for the site, else draw."""
         if site.name not in self.recorded:
             return super().draw(site, estimator)
-        given = self.recorded[site.name]
-        value, recorded = given if isinstance(given, tuple) else (given, None)
+        value, recorded = _given(site.name, self.recorded[site.name])
         value, copies = _fitting(site, value)
         if squashed(site):
             self._transformed.add(site.name)
@@ -116,29 +118,33 @@ class Replay(Live):
         log_prob = site.fold(_log_prob(site, scored), copies)
         log_density = log_prob.detach()
         if recorded is not None:
-            log_density = self._limited(_log_density(site, recorded, copies), log_density)
+            log_density = _log_density(site, recorded, copies)
+            log_prob = self._limited(site, log_prob, log_density)
         return Draw(value.clone(), log_prob, log_density, copies, value)
 
     def advice(self, name: str) -> str:
         """As in `Live`."""
         return SQUASHED if name in self._transformed else ""
 
-    def _limited(self, log_density: Tensor, log_prob: Tensor) -> Tensor:
-        """The log-density, raised where the ratio would be above the limit."""
+    def _limited(self, site: Site, log_prob: Tensor, log_density: Tensor) -> Tensor:
+        """The log-probability, lowered where the ratio would be above the limit."""
         if self.max_ratio is None:
-            return log_density
-        return torch.maximum(log_density, log_prob - torch.tensor(self.max_ratio).log().item())
+            return log_prob
+        excess = (log_prob.detach() - log_density - math.log(self.max_ratio)).clamp(min=0)
+        if site.counted is not None:  # the others have weight 1
+            excess = excess.where(site.counted.repeat(len(excess) // site.rows), 0)
+        return log_prob - excess
 
 
 def _fitting(site: Site, value: Tensor) -> tuple[Tensor, int]:
     """A private copy of the replayed value, and the number of copies that it holds."""
     wanted = site.distribution.batch_shape + site.distribution.event_shape
     n = min(site.batch_ndims, 1)
-    copies, rest = divmod(value.numel(), wanted.numel()) if wanted.numel() else (0, 0)
-    if value.shape[n:] != wanted[n:] or rest or not copies:
+    copies = value.numel() // wanted.numel() if wanted.numel() else 1
+    if value.shape[n:] != wanted[n:] or value.numel() != copies * wanted.numel() or not copies:
         raise ValueError(
             f"node {site.name!r}: the replayed value has shape {list(value.shape)} but the "
-            f"distribution draws {list(wanted)}"
+            f"distribution draws {list(wanted)}: give that shape, or whole copies of it as rows"
         )
     return value.detach().clone(), copies
 
@@ -166,7 +172,7 @@ def _log_prob(site: Site, value: Tensor) -> Tensor:
     """Log-probability of `[copies, *batch_shape, *event_shape]`, or an error with the node."""
     try:
         return summed_log_prob(site.distribution, value, site.batch_ndims + 1)
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
         advice = SQUASHED if squashed(site) else ""
         raise ValueError(
             f"node {site.name!r}: the distribution refuses the replayed value{advice}: "
@@ -179,6 +185,27 @@ def squashed(site: Site) -> bool:
     return isinstance(base_distribution(site.distribution), TransformedDistribution)
 
 
+def _given(name: str, given: Any) -> tuple[Tensor, Tensor | None]:
+    """The value and the log-probability that were given for a node."""
+    pair = given if isinstance(given, tuple | list) else (given, None)
+    if (
+        len(pair) == 2
+        and torch.is_tensor(pair[0])
+        and (pair[1] is None or torch.is_tensor(pair[1]))
+    ):
+        return pair[0], pair[1]
+    kinds = ", ".join(type(part).__name__ for part in pair)
+    raise ValueError(
+        f"node {name!r}: draws= gives {kinds}: give a tensor, or a pair of tensors, "
+        "(value, log_prob)"
+    )
+
+
+def _copied(shape: tuple[int, ...], copies: int) -> tuple[int, ...]:
+    """The dimensions of rows after they became copies."""
+    return (copies * shape[0], *shape[1:]) if shape else ()
+
+
 def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
     """The recorded log q of every row, `[copies · R]`.
 
@@ -188,10 +215,11 @@ def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
     recorded = recorded.detach().clone()
     base = base_distribution(site.distribution)
     elements = torch.Size((copies * base.batch_shape[:1].numel(), *base.batch_shape[1:]))
-    rows = copies * site.rows
+    rows, shape = copies * site.rows, site.row_shape
+    by_rows = [(rows,)] if site.index is not None else [(rows,), _copied(shape, copies)]
 
     # One number per element is masked and summed as the present ones are.
-    if recorded.numel() == rows and recorded.shape != elements:
+    if recorded.shape in by_rows and (recorded.shape != elements or site.index is not None):
         result = recorded.reshape(-1)
     elif recorded.shape == elements:
         result = recorded.reshape(copies, *base.batch_shape)
@@ -208,14 +236,12 @@ def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
 
     if site.counted is not None:
         result = result.where(site.counted.repeat(copies), 0)
-    if torch.compiler.is_compiling() or result.is_meta:
-        return result
-    if not torch.isfinite(result).all():
+    if is_readable(result) and not torch.isfinite(result).all():
         advice = SQUASHED if squashed(site) else ""
         raise ValueError(
             f"node {site.name!r}: the recorded log-probability is NaN or infinite, so the draw "
             f"cannot be replayed{advice}; draws of an estimator that has none, and of "
-            "distributions without log_prob, cannot be either"
+            "distributions without log_prob, cannot be either: leave the node out of draws="
         )
     return result
 

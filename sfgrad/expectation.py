@@ -37,8 +37,8 @@ class Expectation(nn.Module):
         loss's value is the estimate of the expected cost (mean over rows), its gradient unbiased.
 
     Raises:
-        ValueError: `samples` is below 1, or above 1 with nothing to repeat; and whatever the graph
-            refuses.
+        ValueError: `samples` is below 1, or above 1 with nothing to repeat; `reduction` is neither
+            of the two; and whatever the graph refuses.
 
     Unbiased: as the estimators of the nodes say.
 
@@ -65,6 +65,8 @@ class Expectation(nn.Module):
         super().__init__()
         if samples < 1:
             raise ValueError(f"samples is {samples}: draw at least one")
+        if reduction not in ("mean", "none"):
+            raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
         if samples > 1 and not batch_ndims:
             raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
         self.fn, self.samples, self.in_dims = fn, samples, in_dims

@@ -4,7 +4,7 @@ The formula is in `objective`, what is recorded in `tape`, who makes a draw in `
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from sfgrad.objective import row_loss
 from sfgrad.records import Cost, Node
 from sfgrad.rows import Groups
 from sfgrad.tape import Tape
+from sfgrad.tracing import is_readable
 from sfgrad.warn import warn_user
 
 Reduction = Literal["mean", "none"]
@@ -33,7 +34,8 @@ class StochasticGraph:
         draws: `{name: value}` or `{name: (value, log_prob)}` replays these nodes: the given values
             are scored with the present parameters instead of drawn, at weight 1 or at the
             importance ratio to the recorded log-probability, nats: one number for each row, or one
-            for each element, summed like the present ones. The `draws` of another graph fit. Nodes
+            for each element, summed like the present ones (ragged rows with as many elements as
+            rows are taken to have one for each row). The `draws` of another graph fit. Nodes
             that are not named draw as usual.
         groups: int64 `[R]`: rows of equal number are independent draws from the same start, which
             `LeaveOneOut` compares; in any order, two at least. For completions that something else
@@ -71,7 +73,9 @@ class StochasticGraph:
         if max_ratio is not None and not max_ratio > 0:
             raise ValueError(f"max_ratio is {max_ratio}: it must be above 0")
         if groups is not None and not batch_ndims:
-            raise ValueError("groups= compares rows, but batch_ndims=0 means a single row")
+            raise ValueError(
+                "groups= compares rows, and batch_ndims=0 means a single row: use batch_ndims=1"
+            )
         source = Replay(draws, max_ratio) if draws else Live()
         self.tape = Tape(batch_ndims, source, None if groups is None else Groups(groups))
         self._chosen: set[str] = set()  # costs that a loss was taken of
@@ -80,7 +84,7 @@ class StochasticGraph:
     def __enter__(self) -> Self:
         """Start recording in this thread, or task."""
         if active.current() is GREEDY:
-            raise RuntimeError("a graph under greedy(): the likeliest values have no gradient")
+            raise RuntimeError("a graph under greedy() has no draws to score: leave greedy() first")
         active.enter(self)
         return self
 
@@ -141,17 +145,17 @@ class StochasticGraph:
             raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
         chosen = self._choose(costs)
         self._check_complete()
-        self.tape.closed = True
-
         total, learning = self._row_loss(chosen)
         loss = total.mean()
-        if not self._is_finite(loss):
+        if is_readable(loss) and not torch.isfinite(loss):
             self._refuse_what_is_not_finite(chosen)
 
         # Only what was found finite teaches the baselines.
         result = loss if reduction == "mean" else total.reshape(self.tape.rows.shape)
         for error in learning.update(self._served) if learning else ():
             result = result + (error - error.detach())
+        self._chosen.update(chosen)
+        self.tape.closed = True
         return result
 
     def _row_loss(self, chosen: dict[str, Cost]) -> tuple[Tensor, Learning | None]:
@@ -183,7 +187,7 @@ class StochasticGraph:
         if not self.costs:
             raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
         if names is None and self._chosen:
-            raise ValueError("loss() was called twice: it updates baselines, so keep its result")
+            raise ValueError("loss() was called twice: keep its result, or name other costs=")
         if isinstance(names, str):
             raise ValueError(f"costs is the string {names!r}: give a list, costs=[{names!r}]")
 
@@ -200,7 +204,6 @@ class StochasticGraph:
             )
         if not names:
             raise ValueError("loss(costs=[]) has no cost: name some, or leave it out for all")
-        self._chosen.update(names)
         return {name: self.costs[name] for name in names}
 
     def _check_complete(self) -> None:
@@ -224,15 +227,6 @@ class StochasticGraph:
                     f"node {name!r} is credited with no cost and would get no gradient: add its "
                     "costs after it is drawn, or draw it elsewhere"
                 )
-
-    def _is_finite(self, loss: Tensor) -> bool:
-        """Whether it is, where that can be asked without leaving a trace."""
-        if torch.compiler.is_compiling() or loss.is_meta:
-            return True
-        transforms: Any = torch._C._functorch  # pyright: ignore
-        if transforms.peek_interpreter_stack() is not None:
-            return True
-        return bool(torch.isfinite(loss))
 
     def _refuse_what_is_not_finite(self, chosen: dict[str, Cost]) -> None:
         """Name what is NaN or infinite."""

@@ -25,7 +25,7 @@ def greedy() -> Generator[None]:
         ValueError: a graph is open, in which a value that is not drawn would have no gradient; or
             a distribution of the model has no mode.
 
-    Unbiased: no: it is not the policy that is trained, but what is mostly wanted of it at the end.
+    Unbiased: no. This is not the policy that is trained, but usually the one that is put to use.
 
     Examples:
         >>> from torch.distributions import Bernoulli
@@ -62,7 +62,9 @@ def likeliest(distribution: Distribution, name: str = "node") -> Tensor:
         # torch has NaN for a Bernoulli of probability one half.
         if isinstance(base, Bernoulli):
             return (base.probs > 0.5).to(base.probs.dtype).detach()
-        return base.mode.detach()
+        mode = base.mode.detach()
+        if torch.compiler.is_compiling() or not mode.isnan().any():
+            return mode
     except NotImplementedError:
         pass
 

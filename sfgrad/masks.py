@@ -111,6 +111,6 @@ def element_mask(
         raise ValueError(
             f"node {name!r}: the mask has shape {list(mask.shape)}, but the rows have shape "
             f"{list(row_shape)} and the distribution inside of any Independent has batch shape "
-            f"{list(shape)}: give one of the two"
+            f"{list(shape)}: give one of the two (align() repeats what is older)"
         )
     return mask.view((*mask.shape, *[1] * (len(shape) - mask.dim()))).expand(shape)

@@ -9,6 +9,7 @@ from sfgrad.estimators.base import Estimator
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.greedy import likeliest
+from sfgrad.rows import row_index
 from sfgrad.site import Parents, Request
 
 
@@ -31,7 +32,7 @@ def sample(
         mask: boolean, True where the draw counts: `[R]`, or one for each element, in the batch
             shape that the distribution has inside of any `Independent`. What does not count is
             drawn, but never scored: weight 1, no derivative, whatever stands there; a replayed
-            value is not looked at there, and baselines do not see a row of which no element counts.
+            value is not looked at there, and no baseline learns from a row where no element counts.
         index: int64 `[N]`, for ragged rows (sequences laid end to end, graphs of different sizes):
             the row to which each of N elements belongs; `batch_shape = [N, ...]`, and a mask is
             `[N]`. The first record fixes the rows: the largest number plus 1. After a branch every
@@ -92,12 +93,13 @@ def add_cost(
         raise RuntimeError("add_cost() outside a graph: use StochasticGraph() or expectation()")
 
 
-def branch(tensor: Tensor, copies: int) -> Tensor:
+def branch(tensor: Tensor, copies: int, *, index: Tensor | None = None) -> Tensor:
     """Start `copies` copies of every row from here on; outside any graph, return the tensor.
 
     Args:
-        tensor: `[R, ...]`.
+        tensor: `[R, ...]`; or `[N, ...]`, the elements of ragged rows.
         copies: at least 1.
+        index: int64 `[N]`, for ragged rows: the row of each of the N elements.
 
     Returns:
         `[copies · R, ...]`, newest copies outermost. Older tensors follow through `align`.
@@ -112,16 +114,22 @@ def branch(tensor: Tensor, copies: int) -> Tensor:
     graph = active_graph()
     if graph is None:
         return tensor
-    graph.tape.rows.check("branch", tuple(tensor.shape[:1]) or (1,))
+    rows = graph.tape.rows
+    if index is not None:
+        row_index("branch", index, len(tensor), rows)
+    else:
+        rows.guessed = rows.guessed or rows.first is None
+        rows.check("branch", tuple(tensor.shape[:1]) or (1,))
     graph.tape.branch("branch", copies)
-    return graph.tape.rows.align(tensor)
+    return rows.align(tensor, index)
 
 
-def align(tensor: Tensor) -> Tensor:
+def align(tensor: Tensor, *, index: Tensor | None = None) -> Tensor:
     """Repeat an older tensor to the present number of rows; outside any graph, return it.
 
     Args:
-        tensor: `[R_old, ...]`, with as many rows as the graph had at some time.
+        tensor: `[R_old, ...]`, with as many rows as the graph had at some time; or elements.
+        index: int64 `[N]`, for the elements of ragged rows: those of one copy.
 
     Returns:
         `[R, ...]`.
@@ -132,7 +140,7 @@ def align(tensor: Tensor) -> Tensor:
     Unbiased: yes.
     """
     graph = active_graph()
-    return tensor if graph is None else graph.tape.rows.align(tensor)
+    return tensor if graph is None else graph.tape.rows.align(tensor, index)
 
 
 class StochasticNode(nn.Module):

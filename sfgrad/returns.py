@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from sfgrad.recurrence import linear_recurrence
+from sfgrad.tracing import is_readable
 
 Discount = float | Tensor
 
@@ -119,8 +120,7 @@ def _carry(reward: Tensor, discount: Discount, done: Tensor | None, dim: int) ->
     """How much of the next step counts for each: `[T, ...]`."""
     if isinstance(discount, Tensor):
         carry = _same_shape("discount", discount, reward, dim)
-        checked = not torch.compiler.is_compiling() and not carry.is_meta
-        if checked and not ((carry >= 0) & (carry <= 1)).all():
+        if is_readable(carry) and not ((carry >= 0) & (carry <= 1)).all():
             raise ValueError("discount has entries outside [0, 1]: give one factor in it per step")
     else:
         _check_fraction("discount", discount)
@@ -130,14 +130,14 @@ def _carry(reward: Tensor, discount: Discount, done: Tensor | None, dim: int) ->
 
 def _check_final(final_value: Tensor, done: Tensor | None, reward: Tensor, dim: int) -> None:
     """Refuse the value of a final state in the middle of an episode."""
-    if torch.compiler.is_compiling() or final_value.is_meta:
+    if not is_readable(final_value):
         return
     going_on = final_value != 0
     if done is not None:
         going_on = going_on & (_same_shape("done", done, reward, dim) == 0)
     if going_on.any():
         raise ValueError(
-            "final_value is not 0 at a step where done is: give the value of the last state where "
+            "final_value is not 0 at a step where done is 0: give the value of the last state if "
             "a time limit cut an episode off, with done = 1, and 0 elsewhere"
         )
 
@@ -163,6 +163,6 @@ def _same_shape(name: str, tensor: Tensor, reward: Tensor, dim: int) -> Tensor:
     if tensor.dim() != reward.dim() or tensor.movedim(dim, 0).shape != reward.shape:
         raise ValueError(
             f"{name} has shape {list(tensor.shape)}: reward has "
-            f"{list(reward.movedim(0, dim).shape)}"
+            f"{list(reward.movedim(0, dim).shape)}: give it the same shape, nothing is broadcast"
         )
     return tensor.movedim(dim, 0).to(reward.dtype)

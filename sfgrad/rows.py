@@ -34,16 +34,16 @@ class Rows:
         """The other dimensions of the rows; None until the first record."""
         self.count = 0 if batch_ndims else 1
         """Number of rows, copies included; 0 until the first record."""
-        self.shape: tuple[int, ...] = (0,) * batch_ndims
-        """The dimensions of the rows, copies included: what is flattened to `[count]`."""
+        self.shape: tuple[int, ...] = (-1,) * batch_ndims
+        """The dimensions of the rows, copies included, what is flattened to `[count]`; −1 until
+        all are known."""
         self.branches: list[Branch] = []
+        self.copies = 1
+        """How many rows every original row has become."""
+        self.guessed = False
+        """Whether only `branch` has said how many rows there are."""
         self.repeated = False
         """Whether `expectation(samples=)` has repeated the inputs."""
-
-    @property
-    def copies(self) -> int:
-        """How many rows every original row has become."""
-        return math.prod(branch.copies for branch in self.branches)
 
     def check(self, what: str, shape: tuple[int, ...]) -> None:
         """Refuse other rows than the present ones; the first record fixes them.
@@ -55,7 +55,7 @@ class Rows:
         if not self.batch_ndims:
             return
         if self.first is None or self.rest is None:
-            self._fix(shape)
+            self._fix(what, shape)
         if shape[0] == self.first and shape[1:] == (self.rest or ())[: len(shape) - 1]:
             return
         if self.batch_ndims == 1:
@@ -69,8 +69,10 @@ class Rows:
             "older"
         )
 
-    def _fix(self, shape: tuple[int, ...]) -> None:
+    def _fix(self, what: str, shape: tuple[int, ...]) -> None:
         """Take what the first records say of the rows."""
+        if 0 in shape:
+            raise ValueError(f"{what} has no rows: the batch is empty, so leave it out")
         self.first = shape[0] if self.first is None else self.first
         if self.rest is None and len(shape) == self.batch_ndims:
             self.rest = shape[1:]
@@ -78,8 +80,9 @@ class Rows:
 
     def _measure(self) -> None:
         """Shape and number of the rows that are known."""
-        self.shape = (self.first or 0, *(self.rest or ())) if self.batch_ndims else ()
-        self.count = math.prod(self.shape)
+        if self.first is not None and self.rest is not None and self.batch_ndims:
+            self.shape = (self.first, *self.rest)
+            self.count = math.prod(self.shape)
 
     def branch(self, what: str, copies: int, independent: bool) -> None:
         """Let every row be `copies` rows from here on."""
@@ -92,21 +95,25 @@ class Rows:
             )
         first = self.first or 0
         self.branches.append(Branch(first, copies, independent))
-        self.first = first * copies
+        self.first, self.copies = first * copies, self.copies * copies
         self._measure()
 
-    def align(self, tensor: Tensor) -> Tensor:
-        """Repeat an older tensor along its first dimension to the present rows."""
+    def align(self, tensor: Tensor, index: Tensor | None = None) -> Tensor:
+        """Repeat an older tensor along its first dimension to the present rows, or elements."""
         if not self.batch_ndims or not self.first:
             return tensor
         length = tensor.shape[0] if tensor.dim() else 1
         earlier = [branch.first for branch in reversed(self.branches)]
-        if length not in (self.first, *earlier):
+        if index is not None:
+            earlier = [first * self.copies // self.first * len(index) for first in earlier]
+        present = self.first if index is None else self.copies * len(index)
+        if length not in (present, *earlier):
             counts = ", ".join(map(str, earlier)) or "no other number"
             raise ValueError(
-                f"align() got {length} rows: the graph has {self.first} and had {counts}"
+                f"align() got {length} rows: the graph has {present} and had {counts}; elements of "
+                "ragged rows need index="
             )
-        copies = self.first // length
+        copies = present // length if length else 1
         return tensor if copies == 1 else tensor.repeat(copies, *[1] * (tensor.dim() - 1))
 
     def tile(self, rows: Tensor) -> Tensor:
@@ -141,6 +148,45 @@ def row_index(what: str, index: Tensor, elements: int, rows: Rows) -> Tensor:
     Raises:
         ValueError: the index has another shape or type, or names a row that the graph has not.
     """
+    _check_index(what, index, rows)
+
+    # The elements of a copy are laid out like its rows: one copy after the other.
+    copies = rows.copies
+    if elements != copies * len(index):
+        each = f" for each of {copies} copies" if copies > 1 else ""
+        raise ValueError(
+            f"{what} has {elements} elements but its index names {len(index)}{each}: give the row "
+            "of every element of one copy"
+        )
+
+    if not len(index) and rows.first is None:
+        raise ValueError(
+            f"{what} has an empty index as the first record, which tells no number of rows: record "
+            "a cost of every row first"
+        )
+    low, high = (int(index.min()), int(index.max())) if len(index) else (0, -1)
+    if rows.first is None:
+        rows.check(what, (high + 1,))
+    count = (rows.first or 0) // copies
+    if rows.guessed and high + 1 != count:
+        raise ValueError(
+            f"{what}: its index names {high + 1} rows, but branch() was given {count}: branch "
+            "elements by branch(elements, copies, index=index)"
+        )
+    if low < 0 or high >= count:
+        raise ValueError(
+            f"{what}: its index names row {low if low < 0 else high}, but the graph has {count} "
+            "rows, numbered from 0: the first record fixes how many (record a cost of every "
+            "row first where the last rows have no element)"
+        )
+    if copies == 1:
+        return index
+    offsets = count * torch.arange(copies, device=index.device)
+    return (offsets.unsqueeze(1) + index).flatten()
+
+
+def _check_index(what: str, index: Tensor, rows: Rows) -> None:
+    """Refuse an index of another shape or type, or where rows cannot be ragged."""
     if rows.repeated:
         raise ValueError(
             f"{what} has index= under expectation(samples=): the elements of ragged rows cannot be "
@@ -155,30 +201,11 @@ def row_index(what: str, index: Tensor, elements: int, rows: Rows) -> Tensor:
         kind = f"{index.dtype} {list(index.shape)}" if torch.is_tensor(index) else type(index)
         raise ValueError(f"{what}: the index is {kind}: give int64 [N], the row of each element")
 
-    # The elements of a copy are laid out like its rows: one copy after the other.
-    copies = rows.copies
-    if elements != copies * len(index):
-        each = f" for each of {copies} copies" if copies > 1 else ""
-        raise ValueError(
-            f"{what} has {elements} elements but its index names {len(index)}{each}: give the row "
-            "of every element of one copy"
-        )
 
-    # What an empty index names fixes nothing.
-    low, high = (int(index.min()), int(index.max())) if len(index) else (0, -1)
-    if rows.first is None:
-        rows.check(what, (high + 1,))
-    count = (rows.first or 0) // copies
-    if low < 0 or high >= count:
-        raise ValueError(
-            f"{what}: its index names row {low if low < 0 else high}, but the graph has {count} "
-            "rows, 0 to the number less one: the first record fixes them (record a cost of every "
-            "row first where the last rows have no element)"
-        )
-    if copies == 1:
-        return index
-    offsets = count * torch.arange(copies, device=index.device)
-    return (offsets.unsqueeze(1) + index).flatten()
+def sum_rows(elements: Tensor, index: Tensor, rows: int) -> Tensor:
+    """Sum elements `[N]` into rows `[R]`, in single precision at least."""
+    wide = elements.float() if elements.dtype.itemsize < 4 else elements
+    return wide.new_zeros(rows).index_add(0, index, wide).to(elements.dtype)
 
 
 class Groups:

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.base import Estimator
 from sfgrad.masks import Masked, element_mask
-from sfgrad.rows import Rows, row_index
+from sfgrad.rows import Rows, row_index, sum_rows
 
 Parents = Iterable[str | Tensor] | None
 
@@ -59,7 +59,7 @@ class Site:
             return logarithm
         offsets = self.rows * torch.arange(copies, device=self.index.device)
         index = (offsets.unsqueeze(1) + self.index).flatten()
-        return logarithm.new_zeros(copies * self.rows).index_add(0, index, logarithm)
+        return sum_rows(logarithm, index, copies * self.rows)
 
 
 def make_site(
@@ -87,8 +87,8 @@ def make_site(
     if request.mask is None:
         return Site(name, distribution, n, index, rows.count, None)
 
-    # The mask of ragged rows may be that of one copy, as their index is.
-    mask = request.mask
+    # The mask of ragged rows may be that of one copy, as their index is. It is kept as a copy.
+    mask = request.mask.clone() if torch.is_tensor(request.mask) else request.mask
     if index is not None and torch.is_tensor(mask) and mask.shape[:1] != shape[:1]:
         mask = mask.repeat(rows.copies, *[1] * (mask.dim() - 1))
     single = index is not None or not torch.is_tensor(mask) or mask.shape != shape[:n]
@@ -105,19 +105,15 @@ def make_site(
 
 def _counted_rows(mask: Tensor, index: Tensor | None, rows: int) -> Tensor:
     """The rows of which an element counts, boolean `[R]`."""
-    counted = mask.reshape(rows if index is None else len(index), -1).any(1)
     if index is None:
-        return counted
+        return mask.reshape(rows, -1).any(1)
+    counted = mask.flatten(1).any(1) if mask.dim() > 1 else mask
     numbers = counted.new_zeros(rows, dtype=torch.int64).index_add(0, index, counted.long())
     return numbers > 0
 
 
 def predict(
-    site: Site,
-    baseline: Baseline,
-    context: Tensor | None,
-    row_shape: tuple[int, ...],
-    comparable: int,
+    site: Site, baseline: Baseline, context: Tensor | None, comparable: int
 ) -> Tensor | None:
     """What a baseline says at the draw, `[R]`, or None.
 
@@ -125,7 +121,6 @@ def predict(
         site: of the draw.
         baseline: of its estimator.
         context: `[R, ...]`, what the user gave it to look at.
-        row_shape: the rows before the draw.
         comparable: how many independent draws there are to compare.
 
     Raises:
@@ -133,12 +128,24 @@ def predict(
             has other rows; and what the baseline refuses.
     """
     kind = type(baseline).__name__
+    row_shape = site.row_shape if site.index is None else (site.rows,)
     if site.counted is not None and not takes_mask(baseline):
         raise ValueError(
             f"node {site.name!r} has a mask, but {kind}.update takes none: let it take mask=None "
             "as a third argument, the rows that count"
         )
+    if site.counted is not None and context is not None:
+        # What stands in rows that do not count must not reach the module, not even as 0 · NaN.
+        seen = site.counted.view(*row_shape, *[1] * (context.dim() - len(row_shape)))
+        context = (
+            context.where(seen, 0) if context.shape[: len(row_shape)] == row_shape else context
+        )
     prediction = baseline.at_draw(site.name, context, comparable)
+    if baseline.compares and comparable < 2:
+        raise ValueError(
+            f"node {site.name!r}: {kind} has nothing to compare, every row is drawn once: set "
+            "samples=2 in expectation() or in the node, call branch(), or give groups="
+        )
     if prediction is None:
         return None
 
@@ -147,13 +154,19 @@ def predict(
         return prediction.reshape(-1)
     if context is not None and context.shape[: len(row_shape)] != row_shape:
         raise ValueError(
-            f"node {site.name!r} has {len(context)} rows of context but {row_shape[0]} of its "
-            "distribution: pass the context through align()"
+            f"node {site.name!r} has {_rows(context.shape, row_shape)} rows of context but "
+            f"{_rows(row_shape, row_shape)} of its distribution: pass the context through align()"
         )
     raise ValueError(
         f"node {site.name!r}: {kind} returned shape {list(prediction.shape)} for {count} rows of "
-        "context, not [R] or [R, 1]"
+        "context: return one number per row, [R] or [R, 1]"
     )
+
+
+def _rows(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> str:
+    """The rows among the dimensions of a tensor, as errors tell them."""
+    rows = list(shape[: len(row_shape)])
+    return str(rows[0] if len(rows) == 1 else rows)
 
 
 def takes_mask(baseline: Baseline) -> bool:

@@ -13,7 +13,7 @@ from sfgrad.draws import Live
 from sfgrad.estimators.base import Estimator
 from sfgrad.names import Names
 from sfgrad.records import Cost, Node, make_node
-from sfgrad.rows import Groups, Rows, row_index
+from sfgrad.rows import Groups, Rows, row_index, sum_rows
 from sfgrad.site import Parents, Request, Site, make_site, predict
 from sfgrad.warn import warn_user
 
@@ -73,7 +73,6 @@ class Tape:
         if self.groups is not None:
             self._check_groups(f"node {name!r}", self.groups)
 
-        row_shape = rows.shape
         draw = self.source.draw(site, estimator)
         if draw.value.device != self.device:
             self._check_device(f"node {name!r}", draw.value)
@@ -84,23 +83,19 @@ class Tape:
         node = make_node(site, draw, len(self._order), ancestors)
         if self.grad and estimator.baseline is not None:  # else it has nothing to do
             context = None if request is None else request.context
-            node = self._ask_baseline(node, estimator.baseline, site, context, row_shape)
+            node = self._ask_baseline(node, estimator.baseline, site, context)
+        rows.guessed = False
         self.nodes[name] = node
         self._order.append(node)
         self.ancestry.events.append(ancestors)
         return draw.value
 
     def _ask_baseline(
-        self,
-        node: Node,
-        baseline: Baseline,
-        site: Site,
-        context: Tensor | None,
-        row_shape: tuple[int, ...],
+        self, node: Node, baseline: Baseline, site: Site, context: Tensor | None
     ) -> Node:
         """The node with its baseline, and what that says before the draw has consequences."""
         comparable = self._comparable(site.name, baseline)
-        prediction = predict(site, baseline, context, row_shape, comparable)
+        prediction = predict(site, baseline, context, comparable)
         return node._replace(baseline=baseline, prediction=prediction, layout=self.rows.layout())
 
     def _refuse_draw(self, what: str) -> None:
@@ -108,7 +103,7 @@ class Tape:
         self._check_open(what)
         raise ValueError(
             f"{what} is sampled with gradients {'off' if self.grad else 'on'}, the graph began "
-            "otherwise: draw outside of no_grad() and checkpoint()"
+            "otherwise: use one mode for both, or draw outside of no_grad() and checkpoint()"
         )
 
     def _check_copies(self, name: str, copies: int, estimator: Estimator) -> None:
@@ -154,7 +149,7 @@ class Tape:
         entries = rows.count if index is None else len(index)
         copied = value.clone() if value.shape == (entries,) else value.reshape(entries, -1).sum(1)
         if index is not None:
-            copied = copied.new_zeros(rows.count).index_add(0, index, copied)
+            copied = sum_rows(copied, index, rows.count)
         ancestors: Ancestors = len(self._order)
         if parents is not None:
             ancestors = self._find_ancestors(f"cost {name!r}", parents)

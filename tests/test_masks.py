@@ -403,6 +403,30 @@ def test_groups_compare_position_by_position():
     torch.testing.assert_close(logits.grad, 0.5 * (costs - costs.flip(0)) / 6)
 
 
+class MeanOfOthers(sf.Baseline):
+    """Leave-one-out written anew, without a thought of groups."""
+
+    compares = True
+
+    def read(self, cost_to_go, prediction):
+        return sf.leave_one_out(cost_to_go, dim=1)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3)])
+def test_a_baseline_that_compares_is_read_group_by_group(shape):
+    torch.manual_seed(0)
+    groups, costs = torch.tensor([7, -1, 7, 7, -1]), torch.randn(shape)
+    found = []
+    for baseline in (MeanOfOthers(), sf.LeaveOneOut()):
+        logits = torch.zeros(shape, requires_grad=True)
+        recorded = {"z": torch.ones(shape)}
+        with sf.StochasticGraph(len(shape), groups=groups, draws=recorded) as graph:
+            sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(baseline), name="z")
+            sf.add_cost(costs)
+        found.append(torch.autograd.grad(graph.loss(), logits)[0])
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("baseline", [sf.Constant(1.0), sf.MovingAverage(), None])
 def test_other_baselines_do_not_mind_groups(baseline):
     with sf.StochasticGraph(groups=torch.tensor([0, 1, 1])) as graph:

@@ -89,6 +89,18 @@ def test_an_expectation_replays_too():
     assert loss.tolist() == (z + 1).tolist()
 
 
+@pytest.mark.parametrize("check", [sf.exact_gradient, sf.check_unbiased])
+def test_an_objective_that_replays_is_not_checked(check):
+    objective = sf.expectation(lambda x: x, draws={"z": torch.ones(2)})
+    with pytest.raises(ValueError, match="the objective replays z, but here all draws are made"):
+        check(objective, torch.ones(2), wrt=[torch.ones(2)])
+
+
+def test_an_expectation_of_another_reduction_is_refused():
+    with pytest.raises(ValueError, match="reduction is 'sum': it must be"):
+        sf.expectation(lambda x: x, reduction="sum")
+
+
 # ---------------------------------------------------------------- without gradient
 
 

@@ -17,6 +17,9 @@ from torch.distributions import Distribution, Independent, TransformedDistributi
 from sfgrad.baselines import Baseline
 from sfgrad.masks import Masked, base_distribution
 
+WRAPPERS = (Independent, Masked, TransformedDistribution)
+"""What may hold a transform that caches."""
+
 
 class Draw(NamedTuple):
     """What an estimator hands to the graph.
@@ -150,7 +153,7 @@ def private(distribution: Distribution, value: Tensor) -> Tensor:
     Where a transform caches, the value itself: the transform knows it by identity, and its score
     keeps only what it was transformed from.
     """
-    if isinstance(distribution, Independent | Masked | TransformedDistribution):
+    if isinstance(distribution, WRAPPERS):
         base = base_distribution(distribution)
         if isinstance(base, TransformedDistribution) and any(map(_caches, base.transforms)):
             return value

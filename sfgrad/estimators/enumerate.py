@@ -43,11 +43,10 @@ class Enumerate(Estimator):
         """Make one copy of every row for each value of the support."""
         value = product_support(distribution, batch_ndims, self.max_size)
         log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
-        if isinstance(distribution, Masked):
-            log_prob = log_prob + _uniform(distribution, batch_ndims, log_prob.dtype).repeat(
-                len(value)
-            )
         log_density = torch.full_like(log_prob, -math.log(len(value)))
+        if isinstance(distribution, Masked):
+            uniform = _uniform(distribution, batch_ndims, log_prob.dtype)
+            log_density = log_density - uniform.repeat(len(value))
         copies = value.flatten(0, 1) if batch_ndims else value
         return Draw(copies, log_prob, log_density.detach(), len(value))
 

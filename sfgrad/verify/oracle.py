@@ -156,6 +156,11 @@ def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
 
 def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> Expectation:
     """`fn` as an `Expectation`, which keeps its own settings if it is one."""
+    if isinstance(fn, Expectation) and fn.draws:
+        raise ValueError(
+            f"the objective replays {', '.join(fn.draws)}, but here all draws are made anew: leave "
+            "out draws= to check the model that made them"
+        )
     return fn if isinstance(fn, Expectation) else Expectation(fn, samples, batch_ndims=batch_ndims)
 
 
