@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -21,6 +23,17 @@ from torch.distributions import (
 )
 
 import sfgrad as sf
+
+
+def in_a_thread(test):
+    """Run a test in a thread of its own: another test may have left an event loop running here."""
+
+    @functools.wraps(test)
+    def run():
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test).result()
+
+    return run
 
 
 def record(scale):
@@ -43,6 +56,7 @@ async def step(scale):
     record(scale)
 
 
+@in_a_thread
 def test_tasks_take_turns_and_record_each_into_its_own():
     losses = {}
 
@@ -53,6 +67,7 @@ def test_tasks_take_turns_and_record_each_into_its_own():
     assert losses == {1: 6, 10: 60, 100: 600}
 
 
+@in_a_thread
 def test_a_task_started_inside_of_another_tasks_graph_is_refused():
     async def child():
         sf.sample(Bernoulli(logits=torch.zeros(3)))
@@ -69,6 +84,7 @@ def test_a_task_started_inside_of_another_tasks_graph_is_refused():
     assert sf.sample(Bernoulli(logits=torch.zeros(3))).shape == (3,)
 
 
+@in_a_thread
 def test_a_task_that_has_nothing_to_do_with_a_graph_just_draws():
     drawn = []
 
@@ -88,6 +104,7 @@ def test_a_task_that_has_nothing_to_do_with_a_graph_just_draws():
     assert [z.shape for z in drawn] == [(7,)] * 3
 
 
+@in_a_thread
 def test_a_graph_outside_of_tasks_is_open_for_those_inside():
     with sf.StochasticGraph() as graph:
         asyncio.run(step(1))
