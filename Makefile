@@ -28,14 +28,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 	$(OTHER_KERNELS) $(BIN)/pytest -n 2 -m training
 	$(MAKE) docs
 
