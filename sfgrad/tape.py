@@ -238,9 +238,9 @@ class Tape:
             position = self._positions.get(id(parent))
             if position is not None and self._order[position].handed is parent:
                 return position
-        asked = repr(parent) if isinstance(parent, str) else "a tensor no node returned"
-        known = ", ".join(self.nodes) or "no node"
-        raise ValueError(f"{what}: parent {asked} is not in the graph, which has {known}")
+        label = repr(parent) if isinstance(parent, str) else "a tensor no node returned"
+        names = ", ".join(self.nodes) or "no node"
+        raise ValueError(f"{what}: parent {label} is not in the graph, which has {names}")
 
     def _check_open(self, what: str) -> None:
         """Refuse a record after the loss."""

@@ -32,8 +32,10 @@ class _Trials:
         self.wrt: list[Tensor] = [copies.get(id(tensor), tensor) for tensor in originals]
         pairs = zip(names, self.wrt, strict=True)
         if single := [name for name, tensor in pairs if tensor.dtype != torch.float64]:
-            found = f"{', '.join(single)}: no float64 and no parameter of fn, which would be copied"
-            raise ValueError(f"{found} to double precision: make it float64")
+            raise ValueError(
+                f"{', '.join(single)}: no float64 and no parameter of fn, which would be copied to "
+                "double precision: make it float64"
+            )
         self.labels = ["the objective's value", *names]
         self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
         self.nodes: dict[str, None] = {}  # all that were met, in order
@@ -54,8 +56,8 @@ class _Trials:
                 trial.credit_everything(graph, substitution.kept)
             baselines = [node.baseline for node in graph.nodes.values()]
             with oracle.restored(*[baseline for baseline in baselines if baseline is not None]):
-                found = oracle.value_and_gradients(graph.loss(), self.wrt)
-        return _flat(found), probability
+                estimate = oracle.value_and_gradients(graph.loss(), self.wrt)
+        return _flat(estimate), probability
 
     def enumerated(
         self, substitution: trial.Substitution | None, outcomes: trial.Outcomes
@@ -65,14 +67,15 @@ class _Trials:
         state = torch.get_rng_state()
         script = trial.Script(outcomes, outcomes.one_for_each, joint=True)
         for count in outcomes:
-            found, probability = self.run(substitution, script)
+            estimate, probability = self.run(substitution, script)
             if count == 0:
                 outcomes.rewind()
-                if not torch.allclose(found, self.run(substitution, script)[0], equal_nan=True):
+                if not torch.allclose(estimate, self.run(substitution, script)[0], equal_nan=True):
                     raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
             if not torch.equal(state, torch.get_rng_state()):  # results may agree by chance
                 raise trial.IntractableError(trial.HIDDEN_RANDOMNESS)
-            mean, magnitude = mean + probability * found, magnitude + probability * found.abs()
+            mean = mean + probability * estimate
+            magnitude = magnitude + probability * estimate.abs()
         return mean, torch.zeros_like(mean), magnitude
 
     def sampled(self, substitution: trial.Substitution | None, repeats: int) -> Moments:

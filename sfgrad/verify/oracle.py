@@ -90,8 +90,8 @@ def exact_gradient(
             part = (probability * cost).mean()
             if not torch.isfinite(part):
                 raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
-            found = value_and_gradients(part, tensors)
-            totals = [total + one for total, one in zip(totals, found, strict=True)]
+            parts = value_and_gradients(part, tensors)
+            totals = [total + part for total, part in zip(totals, parts, strict=True)]
     return totals[0], totals[1:]
 
 
@@ -136,9 +136,11 @@ def _check_rows_and_randomness(replay: Callable[[Pick], Replayed]) -> None:
                 after = _outcome(replay(_pattern(start, step, name, row)))
                 others = torch.arange(before.shape[1]) % rows != row  # later copies are outermost
                 if not _same(before, after, others):
-                    found = f"rows interact: changing the draw of node {name!r} in row {row} moves"
-                    reason = "batch norm in training mode and branches on a whole batch do that"
-                    raise ValueError(f"{found} another row's cost or probability; {reason}")
+                    raise ValueError(
+                        f"rows interact: changing the draw of node {name!r} in row {row} moves "
+                        "another row's cost or probability; batch norm in training mode and "
+                        "branches on a whole batch do that"
+                    )
 
 
 def _same(before: Tensor, after: Tensor, rows: Tensor | slice = slice(None)) -> bool:
@@ -148,10 +150,10 @@ def _same(before: Tensor, after: Tensor, rows: Tensor | slice = slice(None)) -> 
 
 def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
     """The detached loss, then its gradient by each tensor, zeros where it does not depend on it."""
-    found: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in wrt]
+    gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in wrt]
     if loss.requires_grad:
-        found = torch.autograd.grad(loss, wrt, allow_unused=True, materialize_grads=True)
-    return [loss.detach(), *found]
+        gradients = torch.autograd.grad(loss, wrt, allow_unused=True, materialize_grads=True)
+    return [loss.detach(), *gradients]
 
 
 def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> Expectation:

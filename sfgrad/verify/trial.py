@@ -90,7 +90,9 @@ class Outcomes:
         """A choice for every row: `[rows]`."""
         return torch.tensor([self.choose(name, size) for _ in range(rows)])
 
-    def support(self, name: str, dist: Distribution, batch_ndims: int) -> tuple[Tensor, Tensor]:
+    def support(
+        self, name: str, distribution: Distribution, batch_ndims: int
+    ) -> tuple[Tensor, Tensor]:
         """Values and log-masses with `E[f] = Σ_i exp(log_mass[i]) · f(value[i])`, row by row.
 
         Returns:
@@ -101,24 +103,32 @@ class Outcomes:
             IntractableError: the support is infinite and there is no quadrature order for it.
         """
         order = self.quadrature.get(name) if isinstance(self.quadrature, dict) else self.quadrature
-        base = base_distribution(dist)
+        base = base_distribution(distribution)
         if not isinstance(base, Gaussian):
             try:
-                values = product_support(dist, batch_ndims, self.limit)
+                values = product_support(distribution, batch_ndims, self.limit)
             except ValueError as error:
                 raise IntractableError(f"node {name!r}: {error}") from error
-            return values, row_log_prob(dist, values, batch_ndims + 1).reshape(len(values), -1)
+            return values, row_log_prob(distribution, values, batch_ndims + 1).reshape(
+                len(values), -1
+            )
         if order is None:
-            found = f"node {name!r} is continuous ({type(base).__name__})"
-            raise IntractableError(f"{found}: give it an order, quadrature={{{name!r}: 8}}")
+            raise IntractableError(
+                f"node {name!r} is continuous ({type(base).__name__}): give it an order, "
+                f"quadrature={{{name!r}: 8}}"
+            )
         values, log_weights = _gauss_hermite(base, batch_ndims, order)
-        score = row_log_prob(dist, values.detach(), batch_ndims + 1).reshape(len(values), -1)
+        score = row_log_prob(distribution, values.detach(), batch_ndims + 1).reshape(
+            len(values), -1
+        )
         return values, score - score.detach() + log_weights.unsqueeze(1)
 
     def _refuse(self, count: str) -> None:
         sizes = ", ".join(f"node {name!r}: {size}" for name, size, _ in self._path[:8])
-        found = f"there are {count} trajectories ({sizes}, …) but the limit is {self.limit}"
-        raise IntractableError(f"{found}: use fewer rows, steps or values, or raise the limit")
+        raise IntractableError(
+            f"there are {count} trajectories ({sizes}, …) but the limit is {self.limit}: use fewer "
+            "rows, steps or values, or raise the limit"
+        )
 
 
 def _gauss_hermite(base: Gaussian, batch_ndims: int, order: int) -> tuple[Tensor, Tensor]:
