@@ -61,7 +61,9 @@ def make_node(site: Site, draw: Draw, position: int, ancestors: Ancestors) -> No
 
 def _refuse_checkpoint(name: str) -> None:
     """Refuse a scored draw inside of `torch.utils.checkpoint`, which would draw it again."""
-    hooks: Any = torch._C._autograd._top_saved_tensors_default_hooks(True)  # pyright: ignore
+    innermost: Any = getattr(torch._C, "_autograd", None)  # pyright: ignore
+    innermost = getattr(innermost, "_top_saved_tensors_default_hooks", None)
+    hooks = None if innermost is None else innermost(True)  # not in every version of torch
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise ValueError(
             f"node {name!r} is drawn inside of checkpoint(), which would draw it again in the "
