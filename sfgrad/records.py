@@ -11,6 +11,10 @@ from sfgrad.draws import density
 from sfgrad.estimators.base import Draw
 from sfgrad.site import Site
 
+_autograd: Any = getattr(torch._C, "_autograd", None)  # pyright: ignore
+INNERMOST_HOOKS: Any = getattr(_autograd, "_top_saved_tensors_default_hooks", None)
+"""Tells which hooks save tensors now, in versions of torch that can."""
+
 
 class Node(NamedTuple):
     """A recorded draw."""
@@ -61,9 +65,7 @@ def make_node(site: Site, draw: Draw, position: int, ancestors: Ancestors) -> No
 
 def _refuse_checkpoint(name: str) -> None:
     """Refuse a scored draw inside of `torch.utils.checkpoint`, which would draw it again."""
-    innermost: Any = getattr(torch._C, "_autograd", None)  # pyright: ignore
-    innermost = getattr(innermost, "_top_saved_tensors_default_hooks", None)
-    hooks = None if innermost is None else innermost(True)  # not in every version of torch
+    hooks = None if INNERMOST_HOOKS is None else INNERMOST_HOOKS(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise ValueError(
             f"node {name!r} is drawn inside of checkpoint(), which would draw it again in the "
