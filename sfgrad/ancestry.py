@@ -1,6 +1,6 @@
 """Who may influence whom: the ancestors of draws and costs.
 
-There are three kinds, from cheap to dear: the first so many nodes (a number); a node and its
+There are three kinds, the cheapest first: the first n nodes (the number n); a node and its
 ancestors (`Path`), as a chain of `parents=` makes them; any other set (`Members`).
 """
 

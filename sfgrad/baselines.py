@@ -156,7 +156,7 @@ class MovingAverage(Baseline):
     ) -> Tensor | None:
         """Take the mean over the rows that count in; nothing where none does."""
         cost_to_go = cost_to_go.to(self.average.dtype)
-        if mask is None and not _distributed():
+        if mask is None and not is_distributed():
             self.average.lerp_(cost_to_go.mean(), 1 - self.decay)
             self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)
             return
@@ -164,7 +164,7 @@ class MovingAverage(Baseline):
         # The sum and the number of the rows that count, of all processes.
         mask = torch.ones_like(cost_to_go, dtype=torch.bool) if mask is None else mask
         total = torch.stack([torch.where(mask, cost_to_go, 0).sum(), mask.sum().to(cost_to_go)])
-        if _distributed():
+        if is_distributed():
             torch.distributed.all_reduce(total)
         mean = total[0] / total[1].clamp(min=1)
 
@@ -184,7 +184,7 @@ class MovingAverage(Baseline):
         return self
 
 
-def _distributed() -> bool:
+def is_distributed() -> bool:
     """Whether there are several processes."""
     distributed = torch.distributed
     return (

@@ -1,6 +1,6 @@
 """Credit: which weights multiply which cost, and the cost to go that a baseline is compared with.
 
-Where all ancestors are the first so many nodes, both are one recurrence along the nodes. Chains of
+Where all ancestors are the first n nodes, both are one recurrence along the nodes. Chains of
 `parents=` are followed node by node. Both grow like the number of events.
 """
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from sfgrad.draws import Recorded
-from sfgrad.graph import Reduction, StochasticGraph
+from sfgrad.graph import Reduction, StochasticGraph, check_reduction
 from sfgrad.node import StochasticNode
 
 InDims = int | None | tuple[int | None, ...]
@@ -65,8 +65,7 @@ class Expectation(nn.Module):
         super().__init__()
         if samples < 1:
             raise ValueError(f"samples is {samples}: draw at least one")
-        if reduction not in ("mean", "none"):
-            raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
+        check_reduction(reduction)
         if samples > 1 and not batch_ndims:
             raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
         self.fn, self.samples, self.in_dims = fn, samples, in_dims

@@ -141,8 +141,7 @@ class StochasticGraph:
                 with a state would learn from two losses; or something is NaN or infinite (named;
                 unchecked under `torch.compile` and `torch.func`).
         """
-        if reduction not in ("mean", "none"):
-            raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
+        check_reduction(reduction)
         chosen = self._choose(costs)
         self._check_complete()
         total, learning = self._row_loss(chosen)
@@ -184,8 +183,7 @@ class StochasticGraph:
 
     def _choose(self, names: Sequence[str] | None) -> dict[str, Cost]:
         """The costs of those names, which no loss was taken of."""
-        if not self.costs:
-            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+        self.tape.check_has_cost()
         if names is None and self._chosen:
             raise ValueError("loss() was called twice: keep its result, or name other costs=")
         if isinstance(names, str):
@@ -251,6 +249,12 @@ class StochasticGraph:
                     f"{bad[0]}{advice}"
                 )
         raise ValueError("the loss is NaN or infinite: a baseline or a product of weights is")
+
+
+def check_reduction(reduction: str) -> None:
+    """Refuse what is neither of the two ways to reduce over rows."""
+    if reduction not in ("mean", "none"):
+        raise ValueError(f"reduction is {reduction!r}: it must be 'mean' or 'none'")
 
 
 GREEDY = object()

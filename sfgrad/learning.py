@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sfgrad.baselines import Baseline
+from sfgrad.baselines import Baseline, is_distributed
 from sfgrad.records import Node
 from sfgrad.tape import Tape
 
@@ -90,15 +90,14 @@ class Learning:
 
     def _in_step(self) -> list[Update]:
         """The updates, as many of every collective baseline as in the process with the most."""
-        distributed = torch.distributed
-        if not (distributed.is_available() and distributed.is_initialized()):
+        if not is_distributed():
             return self.updates
         result = [update for update in self.updates if not update[0].collective]
         for baseline in dict.fromkeys(b for b, *_ in self.updates if b.collective):
             own = [update for update in self.updates if update[0] is baseline]
             device = own[0][1].device
             most = torch.tensor(len(own), device=device)
-            distributed.all_reduce(most, distributed.ReduceOp.MAX)
+            torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
 
             # Where a process has fewer, no row of it counts.
             cost_to_go = torch.zeros(1, 1, 1, device=device)

@@ -97,7 +97,7 @@ def element_mask(
         row_shape: the dimensions of the batch that are rows, or elements of ragged rows.
 
     Raises:
-        ValueError: it is not boolean, has another shape, or is on another device.
+        ValueError: it is not boolean, or has another shape.
     """
     shape = base_distribution(distribution).batch_shape
     if not torch.is_tensor(mask) or mask.dtype != torch.bool:

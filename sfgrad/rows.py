@@ -179,9 +179,14 @@ def row_index(what: str, index: Tensor, elements: int, rows: Rows) -> Tensor:
             "rows, numbered from 0: the first record fixes how many (record a cost of every "
             "row first where the last rows have no element)"
         )
+    return copied_index(index, copies, count)
+
+
+def copied_index(index: Tensor, copies: int, rows: int) -> Tensor:
+    """The rows of the elements of all copies, `[copies · N]`, each copy having `rows` rows."""
     if copies == 1:
         return index
-    offsets = count * torch.arange(copies, device=index.device)
+    offsets = rows * torch.arange(copies, device=index.device)
     return (offsets.unsqueeze(1) + index).flatten()
 
 

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.base import Estimator
 from sfgrad.masks import Masked, element_mask
-from sfgrad.rows import Rows, row_index, sum_rows
+from sfgrad.rows import Rows, copied_index, row_index, sum_rows
 
 Parents = Iterable[str | Tensor] | None
 
@@ -57,8 +57,7 @@ class Site:
         """Sum the logarithms of ragged rows: `[copies · N]` to `[copies · R]`."""
         if self.index is None:
             return logarithm
-        offsets = self.rows * torch.arange(copies, device=self.index.device)
-        index = (offsets.unsqueeze(1) + self.index).flatten()
+        index = copied_index(self.index, copies, self.rows)
         return sum_rows(logarithm, index, copies * self.rows)
 
 

@@ -172,10 +172,14 @@ class Tape:
             self._warn_of_sum(what, value)
         return None
 
-    def stacked_costs(self, names: Iterable[str] | None = None) -> Tensor:
-        """Costs in every present row, `[C, R]`: all, or those of the names."""
+    def check_has_cost(self) -> None:
+        """Refuse a graph without any cost."""
         if not self.costs:
             raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+
+    def stacked_costs(self, names: Iterable[str] | None = None) -> Tensor:
+        """Costs in every present row, `[C, R]`: all, or those of the names."""
+        self.check_has_cost()
         names = self.costs if names is None else names
         return self.stacked(self.costs[name].value for name in names)
 

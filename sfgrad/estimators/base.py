@@ -116,9 +116,7 @@ class Estimator(ABC):
 
     def __repr__(self) -> str:
         settings = ", ".join(
-            f"{name.lstrip('_')}={value!r}"
-            for name, value in vars(self).items()
-            if not name.startswith("_")
+            f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_")
         )
         return f"{type(self).__name__}({settings})"
 
