@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sfgrad.ancestry import Ancestors
 from sfgrad.baselines import Baseline
+from sfgrad.boundary import refuse_boundary
 from sfgrad.draws import density
 from sfgrad.estimators.base import Draw
 from sfgrad.site import Site
@@ -52,6 +53,7 @@ def make_node(site: Site, draw: Draw, position: int, ancestors: Ancestors) -> No
     log_prob, log_density = draw.log_prob, draw.log_density
     if log_prob is not None and not torch.compiler.is_compiling():
         _refuse_checkpoint(site.name)
+        refuse_boundary(site.name, site.distribution)
     record = draw.value.detach().clone() if draw.record is None else draw.record
     return Node(
         position,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from sfgrad.boundary import interior
 from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
 
@@ -41,6 +42,7 @@ class Enumerate(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Make one copy of every row for each value of the support."""
+        distribution = interior(distribution)
         value = product_support(distribution, batch_ndims, self.max_size)
         log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
         log_density = torch.full_like(log_prob, -math.log(len(value)))

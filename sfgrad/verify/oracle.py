@@ -1,8 +1,7 @@
 """The exact objective and its gradient, by replaying the model along every trajectory."""
 
-import contextlib
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +9,9 @@ from torch import Tensor, nn
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
-from sfgrad.graph import StochasticGraph
-from sfgrad.verify.trial import (
-    HIDDEN_RANDOMNESS,
-    Outcomes,
-    Pick,
-    Quadrature,
-    Script,
-    Substitution,
-    Trial,
-    start_trial,
-)
+from sfgrad.verify.outcomes import Outcomes, Pick, Quadrature
+from sfgrad.verify.replays import Replayed, check_replays, restored
+from sfgrad.verify.trial import Script, Substitution, Trial, start_trial
 
 
 def exact_gradient(
@@ -54,8 +45,9 @@ def exact_gradient(
 
     Raises:
         ValueError: there are too many trajectories, a node is continuous, rows interact (another
-            row's cost moves with one row's draw), the model is random without telling the graph
-            (two replays differ), or there is nothing to differentiate by.
+            row's cost moves with one row's draw), two replays differ (the model is random without
+            telling the graph, or carries state from call to call), something is NaN or infinite,
+            or there is nothing to differentiate by.
 
     Unbiased: exact, up to quadrature and rounding.
 
@@ -81,71 +73,38 @@ def exact_gradient(
         model.record(graph, *inputs)
         return Replayed(graph, trial.log_mass)
 
-    totals = [torch.zeros(()), *map(torch.zeros_like, tensors)]
-    with restored(model), torch.enable_grad():
+    def replay_and_restore(pick: Pick) -> Replayed:
+        with restored(model):
+            return replay(pick)
+
+    zero = torch.zeros((), device=tensors[0].device)
+    totals = [zero, *map(torch.zeros_like, tensors)]
+    with torch.enable_grad():
         for count in outcomes:
-            probability, cost = _outcome(replay(outcomes.same_for_all))
+            with restored(model):
+                replayed = replay(outcomes.same_for_all)
+                parts = value_and_gradients(_expected_cost(replayed), tensors)
             if count == 0:
-                _check_rows_and_randomness(replay)
-            part = (probability * cost).mean()
-            if not torch.isfinite(part):
-                raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
-            parts = value_and_gradients(part, tensors)
+                check_replays(replay_and_restore)
+            _check_finite(parts)
             totals = [total + part for total, part in zip(totals, parts, strict=True)]
     return totals[0], totals[1:]
 
 
-class Replayed(NamedTuple):
-    """The model along a trajectory, and the log-mass of every draw in it, `[R]`."""
-
-    graph: StochasticGraph
-    log_mass: list[Tensor]
+def _expected_cost(replayed: Replayed) -> Tensor:
+    """What a trajectory adds to the objective: its cost, times its probability, over rows."""
+    return (replayed.probability() * replayed.cost()).mean()
 
 
-def _outcome(replayed: Replayed) -> Tensor:
-    """Probability and total cost of the trajectory in each row: `[2, R]`."""
-    tape = replayed.graph.tape
-    cost = tape.stacked_costs().sum(0)
-    log_mass = sum(map(tape.rows.tile, replayed.log_mass), torch.zeros_like(cost))
-    return torch.stack([log_mass.exp(), cost])
-
-
-def _pattern(start: int, step: int, changed: str = "", changed_row: int = 0) -> Pick:
-    """Row r takes value `start + step·r`, in the changed node the changed row the one after."""
-
-    def pick(name: str, size: int, rows: int) -> Tensor:
-        index = start + step * torch.arange(rows)
-        if name == changed:
-            index[changed_row] += 1
-        return index % size
-
-    return pick
-
-
-def _check_rows_and_randomness(replay: Callable[[Pick], Replayed]) -> None:
-    """Replay a few trajectories again, and with one row's draw changed; refuse what moves."""
-    for start, step in ((0, 0), (-1, 0), (0, 1)):  # all first values, all last, rows differ
-        base = replay(_pattern(start, step))
-        before = _outcome(base)
-        for _ in range(5):  # a hidden draw may repeat by chance
-            if not _same(before, _outcome(replay(_pattern(start, step)))):
-                raise ValueError(HIDDEN_RANDOMNESS)
-        for name, log_mass in zip(base.graph.nodes, base.log_mass, strict=True):
-            rows = len(log_mass)
-            for row in {0, rows - 1} if rows > 1 else ():
-                after = _outcome(replay(_pattern(start, step, name, row)))
-                others = torch.arange(before.shape[1]) % rows != row  # later copies are outermost
-                if not _same(before, after, others):
-                    raise ValueError(
-                        f"rows interact: changing the draw of node {name!r} in row {row} moves "
-                        "another row's cost or probability; batch norm in training mode and "
-                        "branches on a whole batch do that"
-                    )
-
-
-def _same(before: Tensor, after: Tensor, rows: Tensor | slice = slice(None)) -> bool:
-    pair, near = (before[:, rows], after[:, rows]), torch.finfo(before.dtype).eps ** 0.75
-    return before.shape == after.shape and torch.allclose(*pair, near, near, equal_nan=True)
+def _check_finite(parts: list[Tensor]) -> None:
+    """Refuse what no sum can mend."""
+    if not torch.isfinite(parts[0]):
+        raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
+    if not all(torch.isfinite(part).all() for part in parts[1:]):
+        raise ValueError(
+            "the gradient of a cost or of a log-probability is NaN or infinite on a trajectory: a "
+            "parameter may be at the boundary of what it may be; use logits= where there is probs="
+        )
 
 
 def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
@@ -163,7 +122,17 @@ def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> 
             f"the objective replays {', '.join(fn.draws)}, but here all draws are made anew: leave "
             "out draws= to check the model that made them"
         )
-    return fn if isinstance(fn, Expectation) else Expectation(fn, samples, batch_ndims=batch_ndims)
+    if not isinstance(fn, Expectation):
+        return Expectation(fn, samples, batch_ndims=batch_ndims)
+
+    # An expectation has settings of its own; another one here would be lost.
+    for name, value, usual in (("samples", samples, 1), ("batch_ndims", batch_ndims, 1)):
+        if value not in (usual, getattr(fn, name)):
+            raise ValueError(
+                f"{name}={value}, but the expectation that is checked has {name}="
+                f"{getattr(fn, name)}: set it there, expectation(model, {name}={value})"
+            )
+    return fn
 
 
 def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
@@ -176,20 +145,3 @@ def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[st
     if not wrt:
         raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
     return [(names.get(p, f"wrt[{i}]").removeprefix("fn."), p) for i, p in enumerate(wrt)]
-
-
-@contextlib.contextmanager
-def restored(*modules: nn.Module) -> Generator[None]:
-    """Put all buffers (running statistics, moving averages) back as they were, also replaced ones.
-
-    In place, so gradients must be taken inside.
-    """
-    owners = [owner for module in modules for owner in module.modules()]
-    buffers = [(owner, *named) for owner in owners for named in owner.named_buffers(recurse=False)]
-    saved = [buffer.clone() for _, _, buffer in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for (owner, name, buffer), old in zip(buffers, saved, strict=True):
-                setattr(owner, name, buffer.copy_(old))

@@ -1,7 +1,10 @@
 """What `check_unbiased` found."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -15,6 +18,7 @@ class Comparison:
         wanted: mean it should have.
         bias: their distance.
         allowed: the distance that rounding or chance explain.
+        varied: whether runs differed; where they never do, chance explains nothing.
     """
 
     parameter: str
@@ -22,18 +26,71 @@ class Comparison:
     wanted: float
     bias: float
     allowed: float
+    varied: bool = True
 
     @classmethod
-    def worst(cls, parameter: str, found: Tensor, wanted: Tensor, allowed: Tensor) -> "Comparison":
-        """Of tensors `[n]`, the coordinate furthest beyond what is allowed."""
+    def worst(
+        cls, parameter: str, found: Tensor, wanted: Tensor, allowed: Tensor, varied: Tensor
+    ) -> "Comparison":
+        """Of tensors `[n]`, the coordinate furthest beyond what is allowed.
+
+        One that varied comes before one that never did.
+        """
         bias = (found - wanted).abs()
-        worst = (bias / allowed.clamp(min=1e-300)).argmax()
-        return cls(parameter, *(float(x[worst]) for x in (found, wanted, bias, allowed)))
+        beyond = ~(bias <= allowed)  # NaN is
+        ratio = (bias / allowed.clamp(min=1e-300)).nan_to_num(nan=torch.inf)
+        candidates = beyond & varied if (beyond & varied).any() else torch.ones_like(beyond)
+        worst = ratio.where(candidates, -1).argmax()
+        figures = [float(x[worst]) for x in (found, wanted, bias, allowed)]
+        return cls(parameter, *figures, varied=bool(varied[worst]))
 
     @property
     def biased(self) -> bool:
         """Whether the bias is beyond what is allowed (NaN is)."""
-        return not self.bias <= self.allowed
+        return self.varied and not self.bias <= self.allowed
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether all runs agreed on something else than what is wanted."""
+        return not self.varied and not self.bias <= self.allowed
+
+    def __str__(self) -> str:
+        """The figures, and the verdict on them."""
+        figures = f"found {self.found:+.6e}  wanted {self.wanted:+.6e}  bias {self.bias:.2e}"
+        sign = "<=" if self.bias <= self.allowed else ">"
+        note = "  (never varied)" if self.inconclusive else ""
+        return f"{figures} {sign} {self.allowed:.2e}{note}"
+
+
+class Power(NamedTuple):
+    """How large a bias the check could see, in the parameter where it sees least.
+
+    Args:
+        parameter: its name.
+        bias: what chance explains in its noisiest coordinate.
+        gradient: the largest magnitude in its gradient.
+        repeats: how many were made.
+    """
+
+    parameter: str
+    bias: float
+    gradient: float
+    repeats: int
+
+    @property
+    def needed(self) -> int:
+        """The repeats that would find a bias of 10 % of the gradient."""
+        return math.ceil(self.repeats * (self.bias / (0.1 * self.gradient)) ** 2)
+
+    def __str__(self) -> str:
+        """One sentence."""
+        line = f"a bias below {self.bias:.1e} in {self.parameter} could not have been seen"
+        if not self.gradient:
+            return line
+        share = self.bias / self.gradient
+        return (
+            f"{line}: {share:.0%} of its gradient; to find one of 10 % takes repeats={self.needed}"
+        )
 
 
 @dataclass(frozen=True)
@@ -43,28 +100,66 @@ class BiasReport:
     Attributes:
         mode: "exact" or "monte_carlo".
         comparisons: the worst coordinate of the value and of every parameter.
-        nodes: by name, the largest bias that the node causes alone.
+        nodes: by name, the largest bias that the node causes alone, or its mean score where its
+            draws do not follow its log-probability.
+        basis: what was compared with what.
+        scores: by node, the worst coordinate of its mean score, which should be 0.
+        left_out: by node, why its score was not looked at.
+        power: in Monte Carlo mode, how large a bias could have been found; else None.
     """
 
     mode: str
     comparisons: list[Comparison]
     nodes: dict[str, float]
+    basis: str = ""
+    scores: dict[str, Comparison] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    power: Power | None = None
+
+    @property
+    def verdict(self) -> Literal["unbiased", "BIASED", "inconclusive"]:
+        """A bias outranks what is inconclusive."""
+        everything = [*self.comparisons, *self.scores.values()]
+        if any(comparison.biased for comparison in everything):
+            return "BIASED"
+        if any(comparison.inconclusive for comparison in everything):
+            return "inconclusive"
+        return "unbiased"
 
     def __bool__(self) -> bool:
         """Whether the estimator passed."""
-        return not any(comparison.biased for comparison in self.comparisons)
+        return self.verdict == "unbiased"
 
     def __str__(self) -> str:
-        """One line per parameter, worst coordinate, then the nodes at fault."""
-        lines = [f"{'unbiased' if self else 'BIASED'} ({self.mode} mode)"]
+        """The verdict, one line per parameter, the nodes at fault."""
+        lines = [f"{self.verdict} ({self.mode} mode{self.basis and ': '}{self.basis})"]
         width = max(len(comparison.parameter) for comparison in self.comparisons)
-        for c in self.comparisons:
-            figures = f"found {c.found:+.6e}  wanted {c.wanted:+.6e}  bias {c.bias:.2e}"
-            sign = ">" if c.biased else "<="
-            lines.append(f"  {c.parameter:<{width}}  {figures} {sign} {c.allowed:.2e}")
-        lines += [f"  node {name!r} alone: bias {bias:.2e}" for name, bias in self.nodes.items()]
-        if not self and not self.nodes:
-            lines.append("  no node is biased alone: the bias comes from several together")
+        lines += [f"  {c.parameter:<{width}}  {c}" for c in self.comparisons]
+        lines += [f"  {line}" for line in self._nodes()]
+
+        if self.verdict == "inconclusive":
+            lines.append(
+                "  where all runs agree on another value, something rare may be missing: raise "
+                "repeats, or use mode='exact'"
+            )
+        if self.power is not None:
+            lines.append(f"  {self.power}")
+        lines += [f"  node {name!r}: {reason}" for name, reason in self.left_out.items()]
         return "\n".join(lines)
+
+    def _nodes(self) -> list[str]:
+        """What is to be said of the nodes at fault."""
+        at_fault = {name: score for name, score in self.scores.items() if score.biased}
+        lines = [
+            f"node {name!r}: its draws do not follow its log_prob: the mean of its score, "
+            f"{score.parameter}, is not 0 but {score.found:+.3e} (by chance at most "
+            f"{score.allowed:.1e})"
+            for name, score in at_fault.items()
+        ]
+        alone = {name: bias for name, bias in self.nodes.items() if name not in at_fault}
+        lines += [f"node {name!r} alone: bias {bias:.2e}" for name, bias in alone.items()]
+        if self.verdict == "BIASED" and not self.nodes:
+            lines.append("no node is biased alone: the bias comes from several together")
+        return lines
 
     __repr__ = __str__

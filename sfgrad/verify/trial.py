@@ -1,152 +1,25 @@
-"""All outcomes of all draws of a model, the walk over them, and who draws along it."""
+"""Who draws where a model is verified: draws along a script, estimators that are replaced."""
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, MultivariateNormal, Normal
+from torch.distributions import Distribution, Independent
 
 from sfgrad.ancestry import Ancestry, Members
+from sfgrad.boundary import has_moving_support
 from sfgrad.draws import Live
-from sfgrad.estimators.base import Draw, Estimator, row_log_prob
-from sfgrad.estimators.enumerate import product_support
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.graph import StochasticGraph
-from sfgrad.masks import Masked, base_distribution
+from sfgrad.masks import Masked
 from sfgrad.site import Site
-
-Gaussian = Normal | MultivariateNormal
-Quadrature = int | dict[str, int] | None
-Pick = Callable[[str, int, int], Tensor]
-"""Of the node's name, M and R: which of its M values each of R draws takes, `[R]`."""
-
-HIDDEN_RANDOMNESS = (
-    "two replays with the same draws differ: the graph does not know of some randomness: dropout "
-    "(use eval()), a draw outside of sample(), or an estimator's own (use mode='monte_carlo')"
-)
-
-
-class IntractableError(ValueError):
-    """There are too many outcomes, or infinitely many."""
-
-
-class Outcomes:
-    """An odometer over a tree of finite choices; later choices may depend on earlier ones.
-
-    Iterate over it, and call `choose` inside the loop: every pass takes another path of choices,
-    until all were taken.
-
-    Args:
-        limit: refuse more paths than this.
-        quadrature: Gauss–Hermite order per element, for all Gaussian nodes or by name.
-    """
-
-    def __init__(self, limit: int, quadrature: Quadrature = None):
-        self.limit, self.quadrature = limit, quadrature
-        self._path: list[tuple[str, int, int]] = []  # name, size, choice
-        self._position = 0
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield the number of the pass until every path was taken."""
-        for count in range(self.limit):
-            self.rewind()
-            yield count
-            if self._position != len(self._path):
-                raise ValueError(HIDDEN_RANDOMNESS)
-            while self._path and self._path[-1][2] == self._path[-1][1] - 1:
-                self._path.pop()
-            if not self._path:
-                return
-            name, size, choice = self._path.pop()
-            self._path.append((name, size, choice + 1))
-        self._refuse(f"more than {self.limit}")
-
-    def rewind(self) -> None:
-        """Take the same path once more."""
-        self._position = 0
-
-    def choose(self, name: str, size: int) -> int:
-        """The present choice, below `size`, of the node `name`."""
-        if self._position == len(self._path):
-            self._path.append((name, size, 0))
-            paths = math.prod(size for _, size, _ in self._path)
-            if paths > self.limit and not any(choice for _, _, choice in self._path):
-                self._refuse(f"about {paths}")
-        _, known, choice = self._path[self._position]
-        self._position += 1
-        if known != size:
-            raise ValueError(HIDDEN_RANDOMNESS)
-        return choice
-
-    def same_for_all(self, name: str, size: int, rows: int) -> Tensor:
-        """One choice that all rows take: `[rows]`."""
-        return torch.full((rows,), self.choose(name, size))
-
-    def one_for_each(self, name: str, size: int, rows: int) -> Tensor:
-        """A choice for every row: `[rows]`."""
-        return torch.tensor([self.choose(name, size) for _ in range(rows)])
-
-    def support(
-        self, name: str, distribution: Distribution, batch_ndims: int
-    ) -> tuple[Tensor, Tensor]:
-        """Values and log-masses with `E[f] = Σ_i exp(log_mass[i]) · f(value[i])`, row by row.
-
-        Returns:
-            values `[M, *batch_shape, *event_shape]` (Gaussian ones reparametrised), and log-masses
-            `[M, R]`, whose derivative is the score.
-
-        Raises:
-            IntractableError: the support is infinite and there is no quadrature order for it.
-        """
-        order = self.quadrature.get(name) if isinstance(self.quadrature, dict) else self.quadrature
-        base = base_distribution(distribution)
-        if not isinstance(base, Gaussian):
-            try:
-                values = product_support(distribution, batch_ndims, self.limit)
-            except ValueError as error:
-                raise IntractableError(f"node {name!r}: {error}") from error
-            return values, row_log_prob(distribution, values, batch_ndims + 1).reshape(
-                len(values), -1
-            )
-        if order is None:
-            raise IntractableError(
-                f"node {name!r} is continuous ({type(base).__name__}): give it an order, "
-                f"quadrature={{{name!r}: 8}}"
-            )
-        values, log_weights = _gauss_hermite(base, batch_ndims, order)
-        score = row_log_prob(distribution, values.detach(), batch_ndims + 1).reshape(
-            len(values), -1
-        )
-        return values, score - score.detach() + log_weights.unsqueeze(1)
-
-    def _refuse(self, count: str) -> None:
-        sizes = ", ".join(f"node {name!r}: {size}" for name, size, _ in self._path[:8])
-        raise IntractableError(
-            f"there are {count} trajectories ({sizes}, …) but the limit is {self.limit}: use fewer "
-            "rows, steps or values, or raise the limit"
-        )
-
-
-def _gauss_hermite(base: Gaussian, batch_ndims: int, order: int) -> tuple[Tensor, Tensor]:
-    """Product rule for a Gaussian: values `[M, *batch, *event]` and log-weights `[M]`.
-
-    The rule's points are the eigenvalues of the Jacobi matrix of the Hermite polynomials, its
-    weights the squared first components of the eigenvectors (Golub & Welsch 1969).
-    """
-    shape = base.batch_shape + base.event_shape
-    off_diagonal = torch.arange(1, order, dtype=torch.float64).sqrt()
-    points, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
-    elements = shape[batch_ndims:].numel()
-    digits = torch.cartesian_prod(*[torch.arange(order)] * elements).reshape(-1, elements)
-    noise = points[digits].reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:]).to(base.mean)
-    log_weights = vectors[0].square().log()[digits].sum(1).to(base.mean)
-    if isinstance(base, Normal):
-        return base.loc + base.scale * noise, log_weights
-    return base.loc + (base.scale_tril @ noise.unsqueeze(-1)).squeeze(-1), log_weights
+from sfgrad.verify.outcomes import Gaussian, Outcomes, Pick
 
 
 class Script(NamedTuple):
@@ -185,11 +58,15 @@ class Trial(Live):
 
     def __init__(self, script: Script | None, substitution: Substitution | None):
         self.script, self.substitution = script, substitution
-        self.log_mass: list[Tensor] = []
-        """Of every scripted draw, `[draws · R]`, nats."""
+        self.log_mass: list[tuple[str, Tensor]] = []
+        """Of every scripted draw, the node and `[draws · R]`, nats."""
+        self.unscorable: set[str] = set()
+        """Nodes that stayed pathwise, since their support moves."""
+        self._own: Estimator | None = None  # of the node that is being drawn
 
     def estimator(self, name: str, estimator: Estimator) -> Estimator:
         """The estimator of a node, or the one in its place."""
+        self._own = estimator
         if self.substitution is None or self.substitution.kept == name:
             return estimator
         rest, kept = self.substitution
@@ -202,6 +79,15 @@ class Trial(Live):
         substituted = self.substitution is not None and self.substitution.kept != site.name
         if substituted and isinstance(site.distribution, Masked):
             site = replace(site, distribution=site.distribution.original, counted=None)
+
+        # No score is right where the support moves, so a pathwise node stays what it is.
+        if (
+            substituted
+            and isinstance(self._own, Pathwise)
+            and has_moving_support(site.distribution)
+        ):
+            estimator = self._own
+            self.unscorable.add(site.name)
         if self.script is not None:
             site = replace(site, distribution=self._scripted(site, self.script))
         return super().draw(site, estimator)
@@ -218,23 +104,37 @@ class Trial(Live):
         size, rows = log_mass.shape
         values = values.flatten(1, n) if n else values.unsqueeze(1)  # [M, R, ...]
 
-        def rsample(sample_shape: Sequence[int] = ()) -> Tensor:
+        def draw(sample_shape: Sequence[int] = ()) -> Tensor:
             row = torch.arange(rows, device=values.device).repeat(math.prod(sample_shape))
             if site.index is None or script.joint:
                 index = script.pick(site.name, size, len(row)).to(values.device)
-                self.log_mass.append(log_mass[index, row])
+                mass = log_mass[index, row]
             else:
                 index, absent = _pick_ragged(site, script.pick, size)
-                self.log_mass.append(
-                    site.fold(log_mass[index, row], 1) - math.log(size) * absent.to(log_mass.dtype)
-                )
+                mass = site.fold(log_mass[index, row], 1)
+                mass = mass - math.log(size) * absent.to(log_mass.dtype)
+            self.log_mass.append((site.name, mass))
             shape = (*sample_shape, *distribution.batch_shape, *distribution.event_shape)
             return values[index, row].reshape(shape)
 
-        scripted = copy.copy(distribution)
-        scripted.rsample = rsample
-        scripted.sample = lambda sample_shape=(): rsample(sample_shape).detach()
+        scripted = _following(distribution, draw)
         return Masked(scripted, masked.mask) if isinstance(masked, Masked) else scripted
+
+
+def _following(distribution: Distribution, draw: Callable[[Sequence[int]], Tensor]) -> Distribution:
+    """A copy that draws by `draw`.
+
+    The `rsample` of a finite distribution stays its own: a straight-through one adds its path to
+    what `sample` gives.
+    """
+    result = copy.copy(distribution)
+    if isinstance(result, Independent):
+        result.base_dist = _following(result.base_dist, draw)
+        return result
+    result.sample = lambda sample_shape=(): draw(sample_shape).detach()
+    if isinstance(distribution, Gaussian):
+        result.rsample = lambda sample_shape=(): draw(sample_shape)
+    return result
 
 
 def _pick_ragged(site: Site, pick: Pick, size: int) -> tuple[Tensor, Tensor]:
@@ -257,10 +157,10 @@ def _pick_ragged(site: Site, pick: Pick, size: int) -> tuple[Tensor, Tensor]:
     return index, longest - counts
 
 
-def start_trial(batch_ndims: int, trial: Trial) -> StochasticGraph:
-    """A graph whose draws come from the trial."""
+def start_trial(batch_ndims: int, source: Live) -> StochasticGraph:
+    """A graph whose draws come from the source."""
     graph = StochasticGraph(batch_ndims)
-    graph.tape.source = trial
+    graph.tape.source = source
     return graph
 
 

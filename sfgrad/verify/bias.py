@@ -1,0 +1,220 @@
+"""Whether the mean of an estimator is what it should be, or how far it is off."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sfgrad.estimators.base import Estimator
+from sfgrad.estimators.score_function import PLAIN
+from sfgrad.verify.outcomes import Outcomes, Quadrature
+from sfgrad.verify.report import BiasReport, Comparison, Power
+from sfgrad.verify.runs import Runs
+from sfgrad.verify.statistics import Moments, t_quantile
+from sfgrad.verify.trial import Substitution
+
+CERTAIN = 20
+"""Standard errors: an alarm beyond them needs no second look."""
+
+FRESH = 16
+"""Times as many draws have to repeat a weaker alarm."""
+
+
+class Distances(NamedTuple):
+    """How far means are from what they should be, coordinate by coordinate: all `[P]`."""
+
+    mean: Tensor
+    wanted: Tensor
+    allowed: Tensor
+    """What rounding or chance explain."""
+    error: Tensor
+    """The standard error."""
+    varied: Tensor
+    """Whether the runs differed."""
+
+    def alarms(self) -> Tensor:
+        """Where the distance is beyond what is allowed, boolean."""
+        return self.varied & ~((self.mean - self.wanted).abs() <= self.allowed)
+
+    def weak_alarms(self) -> Tensor:
+        """Alarms that fresh draws have to repeat."""
+        return self.alarms() & ((self.mean - self.wanted).abs() < CERTAIN * self.error)
+
+    def where(self, chosen: Tensor, others: "Distances") -> "Distances":
+        """The others in the chosen coordinates."""
+        pairs = zip(others, self, strict=True)
+        return Distances(*(torch.where(chosen, other, own) for other, own in pairs))
+
+
+def distances(
+    moments: Moments, wanted: Tensor, square_error: Tensor, tail: float, rounding: Tensor
+) -> Distances:
+    """Compare the mean of independent runs, by Student's t.
+
+    Args:
+        moments: of the runs.
+        wanted: `[P]`, what the mean should be.
+        square_error: `[P]`, of `wanted`.
+        tail: the probability of an alarm to one side, in each coordinate.
+        rounding: `[P]`, distances that mean nothing.
+    """
+    error = (moments.square_error + square_error).sqrt()
+    varied = (moments.high - moments.low > rounding) | (square_error > 0)
+    chance = t_quantile(tail, moments.count - 1) * error
+    allowed = torch.where(varied, chance, 0) + rounding
+    return Distances(moments.mean, wanted, allowed, error, varied)
+
+
+class Exact:
+    """The exact value and gradient, `[P]`, are what the estimator should have."""
+
+    basis = "the exact gradient"
+
+    def __init__(self, mean: Tensor, max_outcomes: int, quadrature: Quadrature):
+        self.mean = mean
+        self._settings = max_outcomes, quadrature
+
+    def outcomes(self) -> Outcomes:
+        """All outcomes of the estimator, to be walked."""
+        return Outcomes(*self._settings)
+
+    def draw(self, factor: int) -> tuple[Tensor, Tensor]:
+        """The mean and its squared standard error, `[P]`."""
+        return self.mean, torch.zeros_like(self.mean)
+
+
+class Sampled:
+    """What a reference estimator has, at every node, credited with every cost.
+
+    Args:
+        runs: the model.
+        estimator: the reference; None for the plain score function.
+        repeats: how many runs.
+    """
+
+    def __init__(self, runs: Runs, estimator: Estimator | None, repeats: int):
+        self.runs, self.repeats = runs, repeats
+        self.substitution = Substitution(estimator or PLAIN, kept=None)
+        self._known: dict[int, Moments] = {}
+
+    @property
+    def basis(self) -> str:
+        """What the reference is."""
+        kind = type(self.substitution.rest).__name__
+        if not self.runs.unscorable:
+            return f"{kind}() at every node"
+        return f"{kind}() at every node but {', '.join(self.runs.unscorable)} (support moves)"
+
+    def draw(self, factor: int) -> tuple[Tensor, Tensor]:
+        """The mean of `factor` times as many runs, and its squared standard error, `[P]`."""
+        if factor not in self._known:
+            moments = self.runs.sampled(self.substitution, factor * self.repeats)
+            self._known[factor] = moments
+        return self._known[factor].mean, self._known[factor].square_error
+
+
+class BiasTest:
+    """Decides whether a distance is a bias, with the settings of `check_unbiased`.
+
+    Args:
+        runs: the model.
+        reference: what the mean should be.
+        rtol: tolerance for rounding.
+        error_rate: of all comparisons together.
+        repeats: how many runs; None for exact mode, which walks over all outcomes instead.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        reference: Exact | Sampled,
+        rtol: float,
+        error_rate: float,
+        repeats: int | None,
+    ):
+        self.runs, self.reference = runs, reference
+        self.rtol, self.error_rate, self.repeats = rtol, error_rate, repeats
+        self._draws = "real draws"
+
+    def report(self) -> BiasReport:
+        """All nodes together and, if there is a bias, each of them alone."""
+        together = self._distances(None)
+        comparisons = self._worst(together)
+        mode = "monte_carlo" if self.repeats else "exact"
+
+        nodes: dict[str, float] = {}
+        if any(comparison.biased for comparison in comparisons):
+            for name in self.runs.nodes:
+                alone = self._worst(self._distances(Substitution(PLAIN, kept=name)))
+                if biases := [c.bias for c in alone if c.biased]:
+                    nodes[name] = max(biases)
+        basis = f"{self._draws} against {self.reference.basis}"
+        return BiasReport(mode, comparisons, nodes, basis, power=self._power(together))
+
+    def _distances(self, substitution: Substitution | None) -> Distances:
+        """Of the value and the gradient, some nodes' estimators being substituted."""
+        if self.repeats is None:
+            return self._exact_distances(substitution)
+
+        # Bonferroni over all coordinates, and all nodes where each is tested alone.
+        def measure(factor: int, repeats: int) -> Distances:
+            moments = self.runs.sampled(substitution, factor * repeats)
+            tests = len(moments.mean) * (1 + len(self.runs.nodes) * (substitution is not None))
+            tail = self.error_rate / (2 * tests)
+            return distances(moments, *self.reference.draw(factor), tail, self._rounding(moments))
+
+        result = measure(1, self.repeats)
+        weak = result.weak_alarms()
+        if not weak.any():
+            return result
+        if (result.alarms() & ~weak).any():  # the verdict is certain, so weak alarms may be dropped
+            return result._replace(
+                allowed=torch.where(weak, CERTAIN * result.error, result.allowed)
+            )
+        return result.where(weak, measure(FRESH, self.repeats))
+
+    def _exact_distances(self, substitution: Substitution | None) -> Distances:
+        """As `_distances`, without any error but rounding."""
+        assert isinstance(self.reference, Exact)
+        outcomes = self.reference.outcomes()
+        moments = self.runs.enumerated(substitution, outcomes)
+        wanted, error = self.reference.draw(1)
+        self._draws = "scripted draws"
+        if outcomes.integrated:
+            self._draws = f"scripted draws and quadrature (of {', '.join(outcomes.integrated)})"
+        varied = torch.ones_like(wanted, dtype=torch.bool)
+        return Distances(moments.mean, wanted, self._rounding(moments), error, varied)
+
+    def _rounding(self, moments: Moments) -> Tensor:
+        """Distances that mean nothing, `[P]`, from the magnitudes of the estimates."""
+        parts = self.runs.split(moments.magnitude)
+        scale = torch.cat([part.max().expand(len(part)) for part in parts])
+        return self.rtol * scale + 1e-14 * moments.magnitude.max()
+
+    def _worst(self, result: Distances) -> list[Comparison]:
+        """The worst coordinate of the value and of every parameter."""
+        parts = [
+            self.runs.split(tensor)
+            for tensor in (result.mean, result.wanted, result.allowed, result.varied)
+        ]
+        named = zip(self.runs.labels, *parts, strict=True)
+        return [Comparison.worst(*part) for part in named]
+
+    def _power(self, result: Distances) -> Power | None:
+        """How large a bias could have gone unseen in the gradient, where it is seen least."""
+        if self.repeats is None:
+            return None
+        parts = zip(
+            self.runs.labels,
+            self.runs.split(result.allowed),
+            self.runs.split(result.wanted),
+            strict=True,
+        )
+        powers = [
+            Power(name, float(allowed.max()), float(wanted.abs().max()), self.repeats)
+            for name, allowed, wanted in list(parts)[1:]
+        ]
+        with_gradient = [power for power in powers if power.gradient > 0]
+        if with_gradient:
+            return max(with_gradient, key=lambda power: power.bias / power.gradient)
+        return max(powers, key=lambda power: power.bias)

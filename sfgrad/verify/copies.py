@@ -1,0 +1,81 @@
+"""Copies of models in double precision, with all that they keep."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def double_copy(model: Model, known: dict[int, Any]) -> Model:
+    """A copy in double precision.
+
+    Tensors that the model keeps beside its parameters and buffers are copied too; those that a
+    computation left there (the last logits, an old `weight_norm`) without their graph.
+
+    Args:
+        model: is left as it is.
+        known: by the id of the original, the copies that were made; filled here.
+
+    Raises:
+        ValueError: an attribute cannot be copied; named.
+    """
+    for tensor in _kept_tensors(model, set()):
+        twin = double(tensor.detach().clone())
+        known[id(tensor)] = twin.requires_grad_(tensor.requires_grad and tensor.is_leaf)
+    try:
+        return copy.deepcopy(model, known).double()
+    except Exception as error:
+        path, value = _culprit(model, known)
+        raise ValueError(
+            f"the check runs a copy of the model, but {path} ({type(value).__name__}) cannot be "
+            f"copied ({error}): keep it outside of the model, or give its class __deepcopy__"
+        ) from error
+
+
+def double(tensor: Tensor) -> Tensor:
+    """In double precision, unless it holds whole numbers."""
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def double_all(nest: Any) -> Any:
+    """Every tensor of a nest in double precision."""
+    return tree_map_only(Tensor, double, nest)
+
+
+def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """The tensors in an object, but parameters and plain buffers, which a copy takes anyway."""
+    if id(value) in seen or isinstance(value, type | str | bytes):
+        return
+    seen.add(id(value))
+    if torch.is_tensor(value):
+        if not isinstance(value, nn.Parameter):
+            yield value
+    elif isinstance(value, dict):
+        for item in list(value.values()):
+            yield from _kept_tensors(item, seen)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _kept_tensors(item, seen)
+    elif hasattr(value, "__self__"):  # a bound method, which is copied with its object
+        yield from _kept_tensors(value.__self__, seen)
+    elif hasattr(value, "__dict__") and not callable(getattr(value, "__get__", None)):
+        yield from _kept_tensors(vars(value), seen)
+
+
+def _culprit(model: nn.Module, known: dict[int, Any]) -> tuple[str, Any]:
+    """The first attribute of a module that cannot be copied by itself."""
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if name.startswith("_") and name in vars(nn.Module()):
+                continue
+            try:
+                copy.deepcopy(value, dict(known))
+            except Exception:
+                place = path.removeprefix("fn").removeprefix(".")
+                return f"attribute {'.'.join(part for part in (place, name) if part)!r}", value
+    return "it", model

@@ -1,0 +1,192 @@
+"""All outcomes of all draws of a model, and the walk over them."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.distributions import Binomial, Distribution, MultivariateNormal, Normal
+
+from sfgrad.boundary import interior
+from sfgrad.estimators.base import row_log_prob
+from sfgrad.estimators.enumerate import product_support
+from sfgrad.masks import base_distribution
+
+Gaussian = Normal | MultivariateNormal
+Quadrature = int | dict[str, int] | None
+Pick = Callable[[str, int, int], Tensor]
+"""Of the node's name, M and R: which of its M values each of R draws takes, `[R]`."""
+
+CPU = torch.device("cpu")
+"""Where picks are made, whatever the default device is."""
+
+
+class IntractableError(ValueError):
+    """There are too many outcomes, or infinitely many."""
+
+
+class HiddenRandomnessError(ValueError):
+    """Two replays with the same draws differ."""
+
+    def __init__(self, advice: str = ""):
+        super().__init__(
+            "two replays with the same draws differ: either the graph does not know of some "
+            "randomness (dropout: use eval(); a draw outside of sample(); noise of an estimator's "
+            "own), or the model carries state from one call to the next (a counter, a hidden "
+            f"state: reset it in forward()){advice}"
+        )
+
+
+class Outcomes:
+    """An odometer over a tree of finite choices; later choices may depend on earlier ones.
+
+    Iterate over it, and call `choose` inside the loop: every pass takes another path of choices,
+    until all were taken.
+
+    Args:
+        limit: refuse more paths than this.
+        quadrature: Gauss–Hermite order per element, for all Gaussian nodes or by name.
+    """
+
+    def __init__(self, limit: int, quadrature: Quadrature = None):
+        self.limit, self.quadrature = limit, quadrature
+        self.integrated: set[str] = set()
+        """The Gaussian nodes that were met, by name."""
+        self._path: list[tuple[str, int, int]] = []  # name, size, choice
+        self._position = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the number of the pass until every path was taken."""
+        for count in range(self.limit):
+            self.rewind()
+            yield count
+            if self._position != len(self._path):
+                raise HiddenRandomnessError
+            while self._path and self._path[-1][2] == self._path[-1][1] - 1:
+                self._path.pop()
+            if not self._path:
+                return
+            name, size, choice = self._path.pop()
+            self._path.append((name, size, choice + 1))
+        self._refuse(f"more than {self.limit}")
+
+    def rewind(self) -> None:
+        """Take the same path once more."""
+        self._position = 0
+
+    def choose(self, name: str, size: int) -> int:
+        """The present choice, below `size`, of the node `name`."""
+        if self._position == len(self._path):
+            self._path.append((name, size, 0))
+            paths = math.prod(size for _, size, _ in self._path)
+            if paths > self.limit and not any(choice for _, _, choice in self._path):
+                self._refuse(f"about {paths}")
+        _, known, choice = self._path[self._position]
+        self._position += 1
+        if known != size:
+            raise HiddenRandomnessError
+        return choice
+
+    def same_for_all(self, name: str, size: int, rows: int) -> Tensor:
+        """One choice that all rows take: `[rows]`."""
+        return torch.full((rows,), self.choose(name, size), device=CPU)
+
+    def one_for_each(self, name: str, size: int, rows: int) -> Tensor:
+        """A choice for every row: `[rows]`."""
+        choices = [self.choose(name, size) for _ in range(rows)]
+        return torch.tensor(choices, dtype=torch.int64, device=CPU)
+
+    def support(
+        self, name: str, distribution: Distribution, batch_ndims: int
+    ) -> tuple[Tensor, Tensor]:
+        """Values and log-masses with `E[f] = Σ_i exp(log_mass[i]) · f(value[i])`, row by row.
+
+        Returns:
+            values `[M, *batch_shape, *event_shape]` (Gaussian ones reparametrised), and log-masses
+            `[M, R]`, whose derivative is the score. Where rows have supports of different size M
+            is the largest, and the rest has mass 0. In the place of values of mass 0 are others.
+
+        Raises:
+            IntractableError: the support is infinite and there is no quadrature order for it.
+        """
+        base = base_distribution(distribution)
+        if not isinstance(base, Gaussian):
+            try:
+                values, log_mass = _finite_support(distribution, batch_ndims, self.limit)
+                return _possible(values, log_mass, batch_ndims), log_mass
+            except ValueError as error:
+                raise IntractableError(f"node {name!r}: {error}") from error
+
+        order = self.quadrature.get(name) if isinstance(self.quadrature, dict) else self.quadrature
+        if order is None:
+            raise IntractableError(
+                f"node {name!r} is continuous ({type(base).__name__}): give it an order, "
+                f"quadrature={{{name!r}: 8}}"
+            )
+        self.integrated.add(name)
+        values, log_weights = _gauss_hermite(base, batch_ndims, order)
+        score = _log_mass(distribution, values.detach(), batch_ndims)
+        return values, score - score.detach() + log_weights.unsqueeze(1)
+
+    def _refuse(self, count: str) -> None:
+        sizes = ", ".join(f"node {name!r}: {size}" for name, size, _ in self._path[:8])
+        raise IntractableError(
+            f"there are {count} trajectories ({sizes}, …) but the limit is {self.limit}: use fewer "
+            "rows, steps or values, or raise the limit"
+        )
+
+
+def _log_mass(distribution: Distribution, values: Tensor, batch_ndims: int) -> Tensor:
+    """Log-probability of values `[M, *batch_shape, *event_shape]` by rows, `[M, R]`."""
+    log_mass = row_log_prob(distribution, values, batch_ndims + 1)
+    return log_mass.reshape(len(values), -1)
+
+
+def _finite_support(
+    distribution: Distribution, batch_ndims: int, limit: int
+) -> tuple[Tensor, Tensor]:
+    """Values and log-masses of a finite support."""
+    distribution = interior(distribution)
+    base = base_distribution(distribution)
+    sizes = base.total_count if isinstance(base, Binomial) else None
+    if sizes is None or (sizes == sizes.reshape(-1)[0]).all():
+        values = product_support(distribution, batch_ndims, limit)
+        return values, _log_mass(distribution, values, batch_ndims)
+
+    # Every element counts up to the largest of all sizes; beyond its own it stays there, at mass 0.
+    widest = Binomial(sizes.max().expand(sizes.shape), logits=torch.zeros_like(sizes))
+    counts = product_support(widest, batch_ndims, limit)
+    values = torch.minimum(counts, sizes)
+    absent = (counts > sizes).reshape(*counts.shape[: batch_ndims + 1], -1).any(-1)
+    log_mass = _log_mass(distribution, values, batch_ndims)
+    return values, log_mass.masked_fill(absent.reshape(log_mass.shape), -torch.inf)
+
+
+def _possible(values: Tensor, log_mass: Tensor, batch_ndims: int) -> Tensor:
+    """The values, those of mass 0 replaced by the row's likeliest: a model never draws them."""
+    impossible = log_mass.detach() == -torch.inf
+    if not impossible.any():
+        return values
+    rows = torch.arange(impossible.shape[1], device=values.device)
+    by_rows = values.reshape(len(values), len(rows), -1)
+    likeliest = by_rows[log_mass.argmax(0), rows]
+    return torch.where(impossible.unsqueeze(-1), likeliest, by_rows).reshape(values.shape)
+
+
+def _gauss_hermite(base: Gaussian, batch_ndims: int, order: int) -> tuple[Tensor, Tensor]:
+    """Product rule for a Gaussian: values `[M, *batch, *event]` and log-weights `[M]`.
+
+    The rule's points are the eigenvalues of the Jacobi matrix of the Hermite polynomials, its
+    weights the squared first components of the eigenvectors (Golub & Welsch 1969).
+    """
+    shape = base.batch_shape + base.event_shape
+    off_diagonal = torch.arange(1, order, dtype=torch.float64, device=CPU).sqrt()
+    points, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
+    elements = shape[batch_ndims:].numel()
+    orders = [torch.arange(order, device=CPU)] * elements
+    digits = torch.cartesian_prod(*orders).reshape(-1, elements)
+    noise = points[digits].reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:]).to(base.mean)
+    log_weights = vectors[0].square().log()[digits].sum(1).to(base.mean)
+    if isinstance(base, Normal):
+        return base.loc + base.scale * noise, log_weights
+    return base.loc + (base.scale_tril @ noise.unsqueeze(-1)).squeeze(-1), log_weights
