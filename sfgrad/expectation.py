@@ -3,15 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch import nn
 
 from sfgrad.draws import Recorded
 from sfgrad.graph import Reduction, StochasticGraph, check_reduction
+from sfgrad.in_dims import InDims, RowDims
 from sfgrad.node import StochasticNode
-
-InDims = int | None | tuple[int | None, ...]
+from sfgrad.repetition import Repetition
 
 
 class Expectation(nn.Module):
@@ -21,10 +19,13 @@ class Expectation(nn.Module):
         fn: returns its costs per row, `[R]` or `[R, ...]`, or registers them with `add_cost`, or
             both. Of a module it makes a module with the same parameters.
         samples: every input row is repeated so many times, newest copies outermost; the model sees
-            one larger batch.
-        in_dims: the row dimension of every positional argument, as in `torch.func.vmap`: one
-            number for all or a tuple; None leaves an argument as it is. Only used to repeat.
-            Tensors in keyword arguments have rows first.
+            one larger batch. Tensors are repeated, also inside of tuples, lists, mappings and
+            dataclasses; numbers, strings, None, modules, functions and distributions are not.
+        in_dims: where the rows of the arguments are: one dimension for all positional arguments, a
+            tuple with one for each, or a dict of dimensions by name, for arguments passed by
+            position or by keyword; 0 for those that it does not say. None means an argument without
+            rows, such as class weights, which are repeated otherwise if they happen to be as many
+            as the rows. For a container it holds for all that is in it. Only used to repeat.
         batch_ndims: leading dimensions that are rows, as in `StochasticGraph`; 0 for a single row.
             Only the first is repeated.
         has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
@@ -37,8 +38,10 @@ class Expectation(nn.Module):
         loss's value is the estimate of the expected cost (mean over rows), its gradient unbiased.
 
     Raises:
-        ValueError: `samples` is below 1, or above 1 with nothing to repeat; `reduction` is neither
-            of the two; and whatever the graph refuses.
+        ValueError: `samples` is below 1, or above 1 with nothing to repeat, or with an argument
+            that could hold rows but cannot be repeated; `in_dims` does not fit the arguments;
+            `reduction` is neither of the two; and whatever the graph refuses.
+        TypeError: `in_dims` is of another type.
 
     Unbiased: as the estimators of the nodes say.
 
@@ -63,12 +66,14 @@ class Expectation(nn.Module):
         draws: Mapping[str, Recorded] | None = None,
     ):
         super().__init__()
+        self.fn = fn
         if samples < 1:
             raise ValueError(f"samples is {samples}: draw at least one")
+        self.samples = samples
         check_reduction(reduction)
         if samples > 1 and not batch_ndims:
             raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
-        self.fn, self.samples, self.in_dims = fn, samples, in_dims
+        self._dims = RowDims(fn, in_dims)
         self.batch_ndims, self.has_aux = batch_ndims, has_aux
         self.reduction: Reduction = reduction
         self.draws = draws
@@ -76,50 +81,41 @@ class Expectation(nn.Module):
             if isinstance(module, StochasticNode) and module.name is None:
                 module.name = path.removeprefix("fn").removeprefix(".") or None
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    @property
+    def in_dims(self) -> InDims:
+        """The row dimensions of the arguments."""
+        return self._dims.in_dims
+
+    def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss `[]`, or `(loss, aux)`."""
         graph = StochasticGraph(self.batch_ndims, self.draws)
         aux = self.record(graph, *args, **kwargs)
         loss = graph.loss(reduction=self.reduction)
         return (loss, aux) if self.has_aux else loss
 
-    def record(self, graph: StochasticGraph, *args: Any, **kwargs: Any) -> Any:
+    def record(self, graph: StochasticGraph, /, *args: Any, **kwargs: Any) -> Any:
         """Run `fn` on repeated inputs inside `graph`, add the costs it returns, return its aux."""
         with graph:
-            if self.samples > 1:
-                args, kwargs = self._repeat_arguments(graph, args, kwargs)
-            costs = self.fn(*args, **kwargs)
-            costs, aux = costs if self.has_aux else (costs, None)
-            if costs is not None:
-                graph.tape.record_cost(costs)
+            if self.samples == 1:
+                return self._run(graph, args, kwargs)
+            repetition = Repetition(self.fn, self._dims, self.samples, graph.tape.rows)
+            args, kwargs = repetition.arguments(args, kwargs)
+            graph.tape.branch("expectation", self.samples)
+            graph.tape.rows.repeated = True
+            try:
+                return self._run(graph, args, kwargs)
+            except Exception as error:
+                if len(repetition.places) > 1:
+                    error.add_note(repetition.summary())
+                raise
+
+    def _run(self, graph: StochasticGraph, args: Any, kwargs: Any) -> Any:
+        """Run `fn`, add the costs it returns, return its aux."""
+        costs = self.fn(*args, **kwargs)
+        costs, aux = costs if self.has_aux else (costs, None)
+        if costs is not None:
+            graph.tape.record_cost(costs)
         return aux
-
-    def _repeat_arguments(self, graph: StochasticGraph, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Every row of the arguments `samples` times, in the graph as well."""
-        dims = self.in_dims if isinstance(self.in_dims, tuple) else (self.in_dims,) * len(args)
-        if len(dims) != len(args):
-            raise ValueError(f"in_dims has {len(dims)} entries for {len(args)} arguments")
-        args = tuple(self._repeat(graph, *pair) for pair in zip(args, dims, strict=True))
-        kwargs = self._repeat(graph, kwargs, 0)
-        if not graph.tape.rows.first:
-            raise ValueError(
-                f"expectation(samples={self.samples}) found no tensor among the arguments to "
-                "repeat: pass the inputs in"
-            )
-        graph.tape.branch("expectation", self.samples)
-        graph.tape.rows.repeated = True
-        return args, kwargs
-
-    def _repeat(self, graph: StochasticGraph, nest: Any, dim: int | None) -> Any:
-        """Repeat the rows, along `dim`, of every tensor in the nest; None leaves it as it is."""
-
-        def repeat(tensor: Tensor) -> Tensor:
-            if not tensor.dim():
-                raise ValueError("an argument has no rows: mark it None in in_dims")
-            graph.tape.rows.check("an argument of the objective", (tensor.shape[dim or 0],))
-            return torch.cat([tensor] * self.samples, dim or 0)
-
-        return nest if dim is None else tree_map_only(Tensor, repeat, nest)
 
 
 expectation = Expectation

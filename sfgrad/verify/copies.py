@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+
+from sfgrad.containers import map_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -44,7 +45,7 @@ def double(tensor: Tensor) -> Tensor:
 
 def double_all(nest: Any) -> Any:
     """Every tensor of a nest in double precision."""
-    return tree_map_only(Tensor, double, nest)
+    return map_tensors(nest, double)
 
 
 def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

@@ -1,0 +1,209 @@
+"""Repetition of the inputs: every row of the arguments of a call becomes several."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from sfgrad.containers import OPAQUE, PLAIN, RebuildError, is_array, map_members, tensor_path
+from sfgrad.in_dims import Key, RowDims, argument_label
+from sfgrad.rows import Rows
+
+PASSING = PLAIN + OPAQUE
+"""What an argument may be without being looked into."""
+
+
+class Place(NamedTuple):
+    """Where a value is among the arguments: in which, at which path inside of it."""
+
+    key: Key
+    path: str = ""
+
+
+class Repetition:
+    """Repeats the rows of the arguments of one call, newest copies outermost.
+
+    Tensors are repeated along their row dimension, also inside of tuples, lists, mappings and
+    dataclasses. Numbers, strings, None, modules, functions and distributions pass as they are. What
+    could hold rows and cannot be repeated is refused.
+
+    Args:
+        fn: what is called, for the names of its arguments.
+        dims: their row dimensions.
+        samples: how often every row is repeated.
+        rows: the graph's; the first tensor fixes their number.
+    """
+
+    def __init__(self, fn: Callable[..., Any], dims: RowDims, samples: int, rows: Rows):
+        self.fn, self.dims, self.samples, self.rows = fn, dims, samples, rows
+        self.places: list[Place] = []
+        """Of the tensors that were repeated."""
+        self._count = 0  # of the rows, before they are repeated
+        self._positional = 0
+        self._sequences: list[tuple[Place, Sequence[Any]]] = []  # rows, if they are as many
+
+    def arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with their rows repeated.
+
+        Raises:
+            ValueError: there is nothing to repeat, or something that cannot be repeated.
+        """
+        self._positional = len(args)
+        self.dims.check_names(len(args), kwargs.keys())
+        dims = self.dims.positional(len(args))
+        args = tuple(
+            self._repeat(argument, dim, Place(position))
+            for position, (argument, dim) in enumerate(zip(args, dims, strict=True))
+        )
+        kwargs = {
+            name: self._repeat(argument, self.dims.keyword(name), Place(name))
+            for name, argument in kwargs.items()
+        }
+
+        if not self.places:
+            raise ValueError(
+                f"expectation(samples={self.samples}) found no tensor among the arguments to "
+                "repeat: pass the inputs in, and mark None in in_dims only what has no rows"
+            )
+        self._count = self.rows.first or 0
+        for place, sequence in self._sequences:
+            if len(sequence) == self._count:
+                self._refuse(place, f"{_kind(sequence)} with an entry for each row")
+        return args, kwargs
+
+    def summary(self) -> str:
+        """What was done, for a reader of an error that comes later."""
+        keys = dict.fromkeys(place.key for place in self.places)
+        labels = " and ".join(argument_label(self.fn, key) for key in keys)
+        return (
+            f"expectation(samples={self.samples}) repeated the {self._count} rows of {labels} to "
+            f"{self._count * self.samples}: if one of them has no rows and is as long by chance, "
+            "mark it None in in_dims"
+        )
+
+    # ------------------------------------------------------------ values
+
+    def _repeat(self, value: Any, dim: int | None, place: Place) -> Any:
+        """A value whose rows are along `dim`; None leaves it as it is."""
+        if dim is None:
+            return value
+        if isinstance(value, Tensor):
+            return self._repeat_tensor(value, dim, place)
+        if isinstance(value, PASSING):
+            return value
+        if isinstance(value, PackedSequence):
+            self._refuse(place, "a PackedSequence")
+        if isinstance(value, Sequence) and self._is_settled(value, place):
+            return value
+
+        def change(member: Any, path: str) -> Any:
+            return self._repeat(member, dim, Place(place.key, place.path + path))
+
+        try:
+            container = map_members(value, change)
+        except RebuildError as error:
+            self._refuse(place, f"{_kind(value)} that cannot be made again: {error}")
+        if not isinstance(value, tuple | list) and container is value:
+            self._check_object(value, place)
+        return container
+
+    def _repeat_tensor(self, tensor: Tensor, dim: int, place: Place) -> Tensor:
+        """Every row `samples` times, along `dim`."""
+        if tensor.is_nested:
+            self._refuse(place, "a nested tensor")
+        if tensor.layout not in (torch.strided, torch.sparse_coo):
+            self._refuse(place, f"a tensor of layout {tensor.layout}")
+        shape = tensor.shape
+        if not -len(shape) <= dim < len(shape):
+            self._refuse(place, f"a tensor of shape {list(shape)} without dimension {dim}")
+
+        if not self.places:
+            self.rows.check("an argument of the objective", (shape[dim],))
+        elif shape[dim] != self.rows.first:
+            self._refuse_other_rows(place, tensor, dim)
+        self.places.append(place)
+        return torch.cat([tensor] * self.samples, dim)
+
+    def _is_settled(self, value: Sequence[Any], place: Place) -> bool:
+        """Whether a sequence passes as it is; refuse a list of numbers or of strings."""
+        if isinstance(value, torch.Size) or hasattr(value, "_fields"):
+            return False  # a size and a record are no rows
+        if not isinstance(value, list | tuple | deque):
+            self._sequences.append((place, value))
+            return False
+        if not _is_plain(value):
+            return False
+
+        # A tuple is as often a size or a range of the user's, so its length has to decide.
+        if not isinstance(value, tuple):
+            self._refuse(place, _kind(value))
+        self._sequences.append((place, value))
+        return True
+
+    def _check_object(self, value: Any, place: Place) -> None:
+        """Refuse what could hold rows."""
+        if is_array(value):
+            self._refuse(place, f"an array of type {type(value).__name__}")
+        path = tensor_path(value)
+        if path is not None:
+            self._refuse(place, f"{_kind(value)} with a tensor at {path}")
+
+    # ------------------------------------------------------------ refusals
+
+    def _refuse_other_rows(self, place: Place, tensor: Tensor, dim: int) -> NoReturn:
+        """Refuse another number of rows than the first tensor's; either may have no rows at all."""
+        first = self.places[0]
+        label = argument_label(self.fn, first.key)
+        shape = list(tensor.shape)
+        self._refuse(
+            place,
+            f"a tensor of shape {shape}, which has {shape[dim]} rows where {label} has "
+            f"{self.rows.first}",
+            first,
+        )
+
+    def _refuse(self, place: Place, what: str, other: Place | None = None) -> NoReturn:
+        """Say what cannot be repeated, and what to do.
+
+        Args:
+            place: where it is.
+            what: what it is.
+            other: what may be to blame instead.
+        """
+        label = argument_label(self.fn, place.key)
+        if place.path:
+            raise ValueError(
+                f"{label} has at {place.path} {what}, so expectation(samples={self.samples}) "
+                "cannot repeat it: give tensors with rows, or, if it has no rows, pass it as an "
+                "argument of its own and mark that None in in_dims"
+            )
+
+        keys = [place.key]
+        if other is not None and other.key != place.key and not other.path:
+            keys.append(other.key)
+        settings = [self.dims.without(self.fn, key, self._positional) for key in keys]
+        raise ValueError(
+            f"{label} is {what}, so expectation(samples={self.samples}) cannot repeat it: give "
+            "tensors with rows, or mark what has no rows None in in_dims, as in "
+            f"{' or '.join(settings)}"
+        )
+
+
+def _is_plain(value: Sequence[Any]) -> bool:
+    """Whether a sequence is of numbers or strings alone, and not empty."""
+    members = [member for member in value if member is not None]
+    return bool(members) and all(isinstance(member, PLAIN) for member in members)
+
+
+def _kind(value: Any) -> str:
+    """What an argument is, for errors."""
+    name = type(value).__name__
+    if not isinstance(value, list | tuple | deque) or not _is_plain(value):
+        return f"an object of type {name}"
+    strings = any(isinstance(member, str | bytes) for member in value)
+    return f"a {name} of {'strings' if strings else 'numbers'}"
