@@ -1,9 +1,10 @@
 """The transform around a model: a function of sampled costs becomes a loss."""
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from sfgrad.draws import Recorded
 from sfgrad.graph import Reduction, StochasticGraph, check_reduction
@@ -41,7 +42,8 @@ class Expectation(nn.Module):
         ValueError: `samples` is below 1, or above 1 with nothing to repeat, or with an argument
             that could hold rows but cannot be repeated; `in_dims` does not fit the arguments;
             `reduction` is neither of the two; and whatever the graph refuses.
-        TypeError: `in_dims` is of another type.
+        TypeError: an argument here is of another type; or `fn` returns something else than its
+            costs, or than `(costs, aux)`.
 
     Unbiased: as the estimators of the nodes say.
 
@@ -65,13 +67,12 @@ class Expectation(nn.Module):
         reduction: Reduction = "mean",
         draws: Mapping[str, Recorded] | None = None,
     ):
+        _check_function(fn)
         super().__init__()
         self.fn = fn
-        if samples < 1:
-            raise ValueError(f"samples is {samples}: draw at least one")
-        self.samples = samples
+        self.samples = _check_samples(samples)
         check_reduction(reduction)
-        if samples > 1 and not batch_ndims:
+        if self.samples > 1 and not batch_ndims:
             raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
         self._dims = RowDims(fn, in_dims)
         self.batch_ndims, self.has_aux = batch_ndims, has_aux
@@ -111,11 +112,81 @@ class Expectation(nn.Module):
 
     def _run(self, graph: StochasticGraph, args: Any, kwargs: Any) -> Any:
         """Run `fn`, add the costs it returns, return its aux."""
-        costs = self.fn(*args, **kwargs)
-        costs, aux = costs if self.has_aux else (costs, None)
+        costs, aux = self.fn(*args, **kwargs), None
+        if self.has_aux:
+            costs, aux = _pair(costs)
         if costs is not None:
+            _check_costs(costs)
             graph.tape.record_cost(costs)
         return aux
+
+    def extra_repr(self) -> str:
+        """The settings, and the function where it is no module."""
+        settings = [
+            f"samples={self.samples}",
+            f"in_dims={self.in_dims}",
+            f"batch_ndims={self.batch_ndims}",
+            f"has_aux={self.has_aux}",
+            f"reduction={self.reduction!r}",
+        ]
+        if self.draws:
+            settings.append(f"draws of {', '.join(self.draws)}")
+        if not isinstance(self.fn, nn.Module):
+            settings.insert(0, f"fn={getattr(self.fn, '__name__', repr(self.fn))}")
+        return ", ".join(settings)
+
+
+def _check_function(fn: Any) -> None:
+    """Refuse what cannot be called with inputs."""
+    if isinstance(fn, type) and issubclass(fn, nn.Module):
+        raise TypeError(
+            f"expectation() of the class {fn.__name__}: give a module, expectation({fn.__name__}())"
+        )
+    if not callable(fn):
+        raise TypeError(
+            f"expectation() of a {type(fn).__name__}: give the model itself, a module or function, "
+            "and the inputs afterwards, expectation(model)(x)"
+        )
+
+
+def _check_samples(samples: Any) -> int:
+    """How often rows are repeated; refuse what is no whole number above 0."""
+    try:
+        count = operator.index(samples)
+    except TypeError:
+        count = None
+    if count is None or isinstance(samples, bool):
+        raise TypeError(f"samples is {samples!r}: give a whole number, how often a row is sampled")
+    if count < 1:
+        raise ValueError(f"samples is {count}: draw at least one")
+    return count
+
+
+def _pair(output: Any) -> tuple[Any, Any]:
+    """The costs and the rest of what a function with `has_aux` returns."""
+    if not isinstance(output, tuple | list) or len(output) != 2:
+        length = f" of {len(output)}" if isinstance(output, tuple | list) else ""
+        raise TypeError(
+            f"fn returned a {type(output).__name__}{length}, but with has_aux=True it must return "
+            "a pair, (costs, aux): return both, or leave has_aux out"
+        )
+    costs, aux = output
+    return costs, aux
+
+
+def _check_costs(costs: Any) -> None:
+    """Refuse costs that are no tensor."""
+    if isinstance(costs, Tensor):
+        return
+    if isinstance(costs, tuple):
+        raise TypeError(
+            f"fn returned a tuple of {len(costs)} as its costs: return one tensor, one cost per "
+            "row, or, for a pair (costs, aux), say has_aux=True"
+        )
+    raise TypeError(
+        f"fn returned a {type(costs).__name__} as its costs: return one tensor, one cost per row, "
+        "[R], and several by add_cost(cost, name=…) for each"
+    )
 
 
 expectation = Expectation

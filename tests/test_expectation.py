@@ -86,6 +86,24 @@ def test_a_module_becomes_a_module_with_named_nodes():
     assert "ScoreFunction, name='chosen'" in repr(objective)
 
 
+def test_it_prints_its_settings():
+    def cost(x):
+        return x
+
+    assert repr(sf.expectation(cost)) == (
+        "Expectation(fn=cost, samples=1, in_dims=0, batch_ndims=1, has_aux=False, reduction='mean')"
+    )
+    objective = sf.expectation(
+        nn.Identity(), 4, (0, None), has_aux=True, reduction="none", draws={"gate": torch.ones(3)}
+    )
+    first, second, *_ = repr(objective).splitlines()
+    assert first == "Expectation("
+    assert second.strip() == (
+        "samples=4, in_dims=(0, None), batch_ndims=1, has_aux=True, reduction='none', draws of gate"
+    )
+    assert objective.in_dims == (0, None)
+
+
 def test_outside_a_graph_everything_just_draws():
     x = torch.zeros(3, requires_grad=True)
     assert sf.sample(Bernoulli(logits=x), sf.ScoreFunction(samples=5)).shape == (3,)
