@@ -11,9 +11,10 @@ from sfgrad.graph import Reduction, StochasticGraph, check_reduction
 from sfgrad.in_dims import InDims, RowDims
 from sfgrad.node import StochasticNode
 from sfgrad.repetition import Repetition
+from sfgrad.wrapper import Wrapper
 
 
-class Expectation(nn.Module):
+class Expectation(Wrapper):
     """Turn a model that samples into a callable that returns the loss.
 
     Args:
@@ -41,9 +42,13 @@ class Expectation(nn.Module):
     Raises:
         ValueError: `samples` is below 1, or above 1 with nothing to repeat, or with an argument
             that could hold rows but cannot be repeated; `in_dims` does not fit the arguments;
-            `reduction` is neither of the two; and whatever the graph refuses.
+            `reduction` is neither of the two; it is a part of the module that it wraps; and
+            whatever the graph refuses.
         TypeError: an argument here is of another type; or `fn` returns something else than its
             costs, or than `(costs, aux)`.
+
+    Warns:
+        UserWarning: a `state_dict` has the module that it wraps twice.
 
     Unbiased: as the estimators of the nodes say.
 
@@ -68,8 +73,7 @@ class Expectation(nn.Module):
         draws: Mapping[str, Recorded] | None = None,
     ):
         _check_function(fn)
-        super().__init__()
-        self.fn = fn
+        super().__init__(fn)
         self.samples = _check_samples(samples)
         check_reduction(reduction)
         if self.samples > 1 and not batch_ndims:
@@ -89,6 +93,7 @@ class Expectation(nn.Module):
 
     def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss `[]`, or `(loss, aux)`."""
+        self.check_apart_once()
         graph = StochasticGraph(self.batch_ndims, self.draws)
         aux = self.record(graph, *args, **kwargs)
         loss = graph.loss(reduction=self.reduction)
