@@ -54,6 +54,11 @@ def current() -> Any:
     return own[0].content if len(own) == 1 else _running(own).content
 
 
+def is_open() -> bool:
+    """Whether anything is open in this thread, whoever asks."""
+    return bool(getattr(_thread, "stack", ()))
+
+
 def enter(content: Any) -> None:
     """Open `content`, innermost."""
     compiling = torch.compiler.is_compiling()

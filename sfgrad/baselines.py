@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from sfgrad import active
 from sfgrad.functional import leave_one_out
 
 
@@ -27,6 +28,18 @@ class Baseline(nn.Module, ABC):
 
     collective: bool = False
     """Whether `update` talks to the other processes, which then have to call it as often."""
+
+    made_inside: bool = False
+    """Whether it was made while a graph was open, and no loss has asked yet who keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.made_inside = active.is_open()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it learns from the costs."""
+        return type(self).update is not Baseline.update
 
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
         """Evaluate what must be known before the draw has consequences; refuse what cannot work.

@@ -14,6 +14,7 @@ from torch.distributions import TransformedDistribution
 from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.site import Site
+from sfgrad.tensors import single, trailing_sum
 from sfgrad.tracing import is_readable
 
 Recorded = Tensor | tuple[Tensor, Tensor | None]
@@ -114,7 +115,7 @@ class Replay(Live):
         # Copies: what is scored nobody else can write to, and what was recorded stays as it is.
         # They are made of tensors of inference mode, too, which autograd would refuse.
         wanted = site.distribution.batch_shape + site.distribution.event_shape
-        scored = _scorable(site, value.reshape(-1, *wanted))
+        scored = _scorable(site, value.reshape(copies, *wanted))
         log_prob = site.fold(_log_prob(site, scored), copies)
         log_density = log_prob.detach()
         if recorded is not None:
@@ -212,7 +213,7 @@ def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
     Raises:
         ValueError: it has neither one number per row nor one per element, or is not finite.
     """
-    recorded = recorded.detach().clone()
+    recorded = single(recorded.detach().clone())
     base = base_distribution(site.distribution)
     elements = torch.Size((copies * base.batch_shape[:1].numel(), *base.batch_shape[1:]))
     rows, shape = copies * site.rows, site.row_shape
@@ -225,8 +226,7 @@ def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
         result = recorded.reshape(copies, *base.batch_shape)
         if isinstance(site.distribution, Masked):
             result = result.where(site.distribution.mask, 0)
-        kept = result.shape[: site.batch_ndims + 1].numel()
-        result = site.fold(result.reshape(kept, -1).sum(1), copies)
+        result = site.fold(trailing_sum(result, site.batch_ndims + 1), copies)
     else:
         raise ValueError(
             f"node {site.name!r}: the replayed log-probability has shape {list(recorded.shape)}: "

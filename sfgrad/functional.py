@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sfgrad.tensors import check_tensor, floating_type, single
 from sfgrad.tracing import is_readable
 
 
@@ -21,10 +22,12 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor, mask: Tensor | None
         mask: same shape, boolean: True where a draw counts, as before the end of a sequence.
 
     Returns:
-        `[]`, to be minimised; 0 where no draw counts.
+        `[]`, to be minimised, in single precision at least; 0 where the mask lets no draw count.
 
     Raises:
-        ValueError: the shapes differ (nothing is broadcast), or the mask is not boolean.
+        TypeError: something is no tensor.
+        ValueError: the shapes differ (nothing is broadcast), the mask is not boolean, or there is
+            no draw and no mask.
 
     Unbiased: yes, if what was subtracted from the return does not depend on the draw.
 
@@ -36,12 +39,16 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor, mask: Tensor | None
         >>> log_prob.grad
         tensor([-1.5000,  0.5000])
     """
+    check_tensor("log_prob", log_prob)
+    check_tensor("advantage", advantage)
     if log_prob.shape != advantage.shape:
         raise ValueError(
             f"log_prob has shape {list(log_prob.shape)} but advantage has {list(advantage.shape)}: "
             "give one advantage per draw"
         )
+    log_prob, advantage = single(log_prob), single(advantage)
     if mask is None:
+        check_draws(log_prob)
         return -(log_prob * advantage.detach()).mean()
 
     # What does not count is replaced, so that neither its value nor its derivative can be NaN.
@@ -62,6 +69,9 @@ def magic_box(log_prob: Tensor) -> Tensor:
     Returns:
         Same shape, all ones.
 
+    Raises:
+        TypeError: it is no tensor.
+
     Unbiased: yes, to any order of differentiation.
 
     Source: Foerster et al. (2018), DiCE: The Infinitely Differentiable Monte Carlo Estimator,
@@ -72,6 +82,7 @@ def magic_box(log_prob: Tensor) -> Tensor:
         >>> magic_box(log_prob)
         tensor([1., 1.], grad_fn=<ExpBackward0>)
     """
+    check_tensor("log_prob", log_prob)
     return (log_prob - log_prob.detach()).exp()
 
 
@@ -90,7 +101,9 @@ def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> T
         Same shape and unit, without gradient.
 
     Raises:
-        ValueError: there are fewer than two samples.
+        TypeError: something is no tensor.
+        ValueError: there are fewer than two samples, also in a group; or the groups have another
+            shape or type.
 
     Unbiased: yes as a baseline, if the samples are independent draws.
 
@@ -100,25 +113,51 @@ def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> T
         >>> leave_one_out(torch.tensor([1.0, 2.0, 6.0]))
         tensor([4.0000, 3.5000, 1.5000])
     """
+    check_tensor("cost", cost)
     samples = cost.shape[dim] if cost.dim() else 1
+    if not samples:
+        raise ValueError("leave-one-out over no sample: the batch has no rows, so leave it out")
     if samples < 2:
         raise ValueError(f"leave-one-out over {samples} sample: it needs at least two to compare")
+    wide = single(cost.detach())
     if groups is None:
-        return ((cost.sum(dim, keepdim=True) - cost) / (samples - 1)).detach()
+        result = (wide.sum(dim, keepdim=True) - wide) / (samples - 1)
+    else:
+        _check_groups(groups, samples)
+        result = _leave_one_out_of_groups(wide.movedim(dim, 0), groups).movedim(0, dim)
+    return result.to(cost.dtype) if cost.is_floating_point() else result
 
-    cost = cost.detach().movedim(dim, 0)
+
+def _leave_one_out_of_groups(cost: Tensor, groups: Tensor) -> Tensor:
+    """As `leave_one_out`, of samples along the first dimension."""
     sizes = groups.bincount()
     if is_readable(sizes) and (sizes == 1).any():
         raise ValueError("leave-one-out over a group of 1 sample: it needs at least two to compare")
     sums = cost.new_zeros(len(sizes), *cost.shape[1:]).index_add(0, groups, cost)
     others = (sizes[groups] - 1).view(-1, *[1] * (cost.dim() - 1))
-    return ((sums[groups] - cost) / others).movedim(0, dim)
+    return (sums[groups] - cost) / others
+
+
+def _check_groups(groups: Tensor, samples: int) -> None:
+    """Refuse groups that are not the number of the group of every sample."""
+    check_tensor("groups", groups)
+    if groups.dtype != torch.int64 or groups.shape != (samples,):
+        raise ValueError(
+            f"groups has shape {list(groups.shape)} and type {groups.dtype}: give the group of "
+            f"each of the {samples} samples, int64 [{samples}]"
+        )
+    if is_readable(groups) and (groups < 0).any():
+        raise ValueError("groups has a negative number: number the groups from 0 up")
 
 
 def standardize(
     x: Tensor, eps: float = 1e-8, dim: int | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """Shift to mean 0 and scale to deviation 1: `(x − mean) / (deviation + eps)`.
+
+    Equal numbers come out as 0, or nearly: a deviation below a few units of rounding of the mean
+    says nothing, so it counts as `4·ε·|mean|` at least, with ε that of the floating type (of single
+    precision where `x` has half, since that is what is computed in).
 
     Args:
         x: any shape and unit; the deviation is the population's (divided by the number of
@@ -128,9 +167,10 @@ def standardize(
         mask: same shape, boolean: mean and deviation are those of the elements where it is True.
 
     Returns:
-        Same shape, no unit; 0 where the mask is False.
+        Same shape, floating-point, no unit; 0 where the mask is False.
 
     Raises:
+        TypeError: `x` or the mask is no tensor.
         ValueError: there are fewer than two elements, or the mask has another shape or type.
 
     Unbiased: no. Mean and deviation depend on every draw of the batch, the own one included, so
@@ -145,25 +185,57 @@ def standardize(
         tensor([[-1.,  1.],
                 [ 0.,  0.]])
     """
-    count = x.numel() if dim is None else x.shape[dim]
+    check_tensor("x", x)
+    axes = tuple(range(x.dim())) if dim is None else (dim,)
+    count = x.numel() if dim is None or not x.dim() else x.shape[dim]
+    if not count:
+        raise ValueError("standardize got no element: the batch has no rows, so leave it out")
     if count < 2:
         raise ValueError(f"standardize got {count} element: it needs at least two")
-    axes = tuple(range(x.dim())) if dim is None else (dim,)
-    if mask is None:
-        centred = x - x.mean(axes, keepdim=True)
-        return centred / (centred.square().mean(axes, keepdim=True).sqrt() + eps)
+    number: int | Tensor = count
+    if mask is not None:
+        check_mask(mask, x)
+        number = mask.sum(axes, keepdim=True).clamp(min=1)
 
-    check_mask(mask, x)
-    number = mask.sum(axes, keepdim=True).clamp(min=1)
-    mean = x.where(mask, 0).sum(axes, keepdim=True) / number
-    centred = (x - mean).where(mask, 0)
-    return centred / ((centred.square().sum(axes, keepdim=True) / number).sqrt() + eps)
+    # The mean of equal numbers may be a rounding off, so it is taken twice.
+    dtype = floating_type(x)
+    wide = single(x.to(dtype))
+    mean = _mean(wide, axes, number, mask)
+    centred = _centred(wide, mean, mask)
+    centred = _centred(centred, _mean(centred, axes, number, mask), mask)
+
+    # The norm, unlike the root of a sum of squares, has a derivative where all is equal.
+    norm = torch.linalg.vector_norm(centred, dim=axes, keepdim=True)
+    deviation = norm / number**0.5
+    floor = mean.detach().abs() * (4 * torch.finfo(wide.dtype).eps)
+    return (centred / (torch.maximum(deviation, floor) + eps)).to(dtype)
+
+
+def _mean(x: Tensor, axes: tuple[int, ...], number: int | Tensor, mask: Tensor | None) -> Tensor:
+    """The mean along some axes, which stay, of the elements that count."""
+    if mask is None:
+        return x.mean(axes, keepdim=True)
+    return x.where(mask, 0).sum(axes, keepdim=True) / number
+
+
+def _centred(x: Tensor, mean: Tensor, mask: Tensor | None) -> Tensor:
+    """What is left of the elements that count, and 0 elsewhere."""
+    return x - mean if mask is None else (x - mean).where(mask, 0)
 
 
 def check_mask(mask: Tensor, like: Tensor) -> None:
     """Refuse a mask of another shape than the tensor that it is for, or of numbers."""
+    check_tensor("mask", mask)
     if mask.dtype != torch.bool or mask.shape != like.shape:
         raise ValueError(
             f"the mask has shape {list(mask.shape)} and type {mask.dtype}: give booleans of shape "
             f"{list(like.shape)}, True where an element counts"
+        )
+
+
+def check_draws(log_prob: Tensor) -> None:
+    """Refuse the mean over no draws, which is not a number."""
+    if not log_prob.numel():
+        raise ValueError(
+            f"log_prob has shape {list(log_prob.shape)}: the batch has no rows, so leave it out"
         )

@@ -17,6 +17,7 @@ from sfgrad.objective import row_loss
 from sfgrad.records import Cost, Node
 from sfgrad.rows import Groups
 from sfgrad.tape import Tape
+from sfgrad.tensors import single
 from sfgrad.tracing import is_readable
 from sfgrad.warn import warn_user
 
@@ -140,6 +141,10 @@ class StochasticGraph:
                 before; a node is credited with no cost; a replayed name was never drawn; a baseline
                 with a state would learn from two losses; or something is NaN or infinite (named;
                 unchecked under `torch.compile` and `torch.func`).
+
+        Warns:
+            UserWarning: the graph recorded no draw; or a baseline with a state was made while it
+                recorded, and no module owns it, so that it never learns.
         """
         check_reduction(reduction)
         chosen = self._choose(costs)
@@ -165,9 +170,9 @@ class StochasticGraph:
         if not scored:
             return costs.sum(0), None
 
-        log_prob = log_density = tape.stacked(node.draw.log_prob for node in scored)
+        log_prob = log_density = single(tape.stacked(node.draw.log_prob for node in scored))
         if any(node.draw.log_density is not node.draw.log_prob for node in scored):
-            log_density = tape.stacked(node.draw.log_density for node in scored)
+            log_density = single(tape.stacked(node.draw.log_density for node in scored))
         log_weights = log_prob - log_density.detach()
         of_costs = [cost.ancestors for cost in chosen.values()]
         weighted = [node.draw.log_prob is not None for node in self.nodes.values()]

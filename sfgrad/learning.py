@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from sfgrad.baselines import Baseline, is_distributed
+from sfgrad.owners import is_kept
 from sfgrad.records import Node
 from sfgrad.tape import Tape
+from sfgrad.warn import warn_user
 
 Update = tuple[Baseline, Tensor, Tensor | None, Tensor | None]
 """What a baseline learns from: its cost to go, its prediction, the rows that count."""
@@ -73,20 +75,37 @@ class Learning:
             ValueError: one would learn from two losses.
         """
         for baseline, *_ in self.updates:
-            stateful = type(baseline).update is not Baseline.update
-            if stateful and id(baseline) in served:
+            if baseline.has_state and id(baseline) in served:
                 raise ValueError(
                     f"a {type(baseline).__name__} baseline would learn from two losses of one "
                     "graph: give the nodes of each loss a baseline of their own, or one without a "
                     "state to those that share (Constant, LeaveOneOut)"
                 )
         served.update(id(baseline) for baseline, *_ in self.updates)
+        self._warn_of_new_baselines()
 
         for baseline, cost_to_go, prediction, counted in self._in_step():
             mask = () if counted is None else (counted,)
             error = baseline.update(cost_to_go, prediction, *mask)
             if error is not None:
                 yield error
+
+    def _warn_of_new_baselines(self) -> None:
+        """Warn, once, where a baseline that learns was made for this graph alone."""
+        if torch.compiler.is_compiling():
+            return
+        new = [baseline for baseline, *_ in self.updates if baseline.made_inside]
+        lost = [baseline for baseline in new if baseline.has_state and not is_kept(baseline)]
+        for baseline in new:
+            baseline.made_inside = False
+        if not lost:
+            return
+        name = next(n for n, node in self.tape.nodes.items() if node.baseline is lost[0])
+        warn_user(
+            f"node {name!r} has a {type(lost[0]).__name__} baseline that was made while the graph "
+            "recorded, and that no module owns: made anew in each call it never learns. Make it "
+            "once, before, and keep it: self.node = StochasticNode(ScoreFunction(baseline))"
+        )
 
     def _in_step(self) -> list[Update]:
         """The updates, as many of every collective baseline as in the process with the most."""

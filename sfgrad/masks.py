@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from sfgrad.tensors import single
+
 
 class Masked(Distribution):
     """A distribution of which only some elements are scored; draws are those of the distribution.
@@ -46,7 +48,7 @@ class Masked(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of the elements that count, `[..., *batch_shape]`, nats."""
         base = base_distribution(self.distribution)
-        log_prob = torch.where(self.mask, base.log_prob(value), 0)
+        log_prob = torch.where(self.mask, single(base.log_prob(value)), 0)
         summed = len(base.batch_shape) - len(self.batch_shape)  # dimensions of Independent
         return log_prob.sum(tuple(range(-summed, 0))) if summed else log_prob
 

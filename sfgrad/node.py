@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -11,6 +12,7 @@ from sfgrad.graph import active_graph, is_greedy
 from sfgrad.greedy import likeliest
 from sfgrad.rows import row_index
 from sfgrad.site import Parents, Request
+from sfgrad.warn import warn_user
 
 
 def sample(
@@ -70,9 +72,12 @@ def add_cost(
 ) -> None:
     """Add a cost to the active graph, credited to the draws made so far, row by row.
 
+    Outside any graph it does nothing, so that a model can be used as it is.
+
     Args:
-        value: `[R, ...]`, to be minimised, in any unit; summed over everything after the rows. It
-            may be written to afterwards: the graph has kept a copy.
+        value: `[R, ...]`, to be minimised, in any unit; summed over everything after the rows, in
+            single precision at least, which the loss then has. It may be written to afterwards: the
+            graph has kept a copy.
         index: int64 `[N]`, for ragged rows: the row to which each of the N first entries belongs;
             after a branch, of one copy.
         parents: the nodes (names or the tensors they returned) that may influence this cost; their
@@ -80,17 +85,25 @@ def add_cost(
         name: for errors, `loss(costs=)` and reports.
 
     Raises:
-        RuntimeError: there is no active graph.
-        ValueError: the rows or the device do not fit the graph, or a parent is not in it.
+        ValueError: the rows or the device do not fit the graph, a parent is not in it, or the
+            cost is complex, or of whole numbers that the default type cannot hold.
         TypeError: the value is no tensor.
+
+    Warns:
+        UserWarning: no graph is open, but the cost has a gradient, which nobody would get; or the
+            shape of the cost says that it was broadcast, or that single elements were meant.
 
     Unbiased: yes, unless a draw made later influences this cost.
     """
     graph = active_graph()
     if graph is not None:
         graph.tape.record_cost(value, index, parents, name)
-    elif not is_greedy():
-        raise RuntimeError("add_cost() outside a graph: use StochasticGraph() or expectation()")
+    elif not is_greedy() and torch.is_tensor(value) and value.requires_grad:
+        warn_user(
+            "add_cost() was called where no graph is open, so the cost is lost: to train, call the "
+            "model through expectation() or in the block of a StochasticGraph(), which belongs to "
+            "the thread and task that opens it; otherwise use no_grad()"
+        )
 
 
 def branch(tensor: Tensor, copies: int, *, index: Tensor | None = None) -> Tensor:

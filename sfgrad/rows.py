@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sfgrad.tensors import single
+
 
 class Branch(NamedTuple):
     """A place where every row became several: `first` is the first dimension before it."""
@@ -162,7 +164,7 @@ def row_index(what: str, index: Tensor, elements: int, rows: Rows) -> Tensor:
     if not len(index) and rows.first is None:
         raise ValueError(
             f"{what} has an empty index as the first record, which tells no number of rows: record "
-            "a cost of every row first"
+            "a cost of every row first, or leave the batch out if it has no rows"
         )
     low, high = (int(index.min()), int(index.max())) if len(index) else (0, -1)
     if rows.first is None:
@@ -209,8 +211,8 @@ def _check_index(what: str, index: Tensor, rows: Rows) -> None:
 
 def sum_rows(elements: Tensor, index: Tensor, rows: int) -> Tensor:
     """Sum elements `[N]` into rows `[R]`, in single precision at least."""
-    wide = elements.float() if elements.dtype.itemsize < 4 else elements
-    return wide.new_zeros(rows).index_add(0, index, wide).to(elements.dtype)
+    elements = single(elements)
+    return elements.new_zeros(rows).index_add(0, index, elements)
 
 
 class Groups:

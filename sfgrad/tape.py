@@ -9,13 +9,14 @@ from torch.distributions import Distribution
 
 from sfgrad.ancestry import Ancestors, Ancestry
 from sfgrad.baselines import Baseline
+from sfgrad.costs import cost_by_row
 from sfgrad.draws import Live
 from sfgrad.estimators.base import Estimator
 from sfgrad.names import Names
 from sfgrad.records import Cost, Node, make_node
-from sfgrad.rows import Groups, Rows, row_index, sum_rows
+from sfgrad.rows import Groups, Rows, row_index
+from sfgrad.shapes import Shapes
 from sfgrad.site import Parents, Request, Site, make_site, predict
-from sfgrad.warn import warn_user
 
 
 class Tape:
@@ -43,8 +44,7 @@ class Tape:
         self._indexed = 0
         self._positions: dict[int, int] = {}  # of nodes, by the id of the tensor handed out
         self._enumerated: dict[str, int] = {}  # copies that are not independent, by node
-        self._trailing: set[torch.Size] = set()  # batch dimensions of nodes after the rows
-        self._warned = False
+        self._shapes = Shapes(batch_ndims)
 
     # ------------------------------------------------------------ draws
 
@@ -69,7 +69,7 @@ class Tape:
             request = request or Request()
             site = make_site(name, distribution, estimator, request, rows)
             ancestors = self._find_ancestors(f"node {name!r}", request.parents)
-            self._trailing.add(distribution.batch_shape[rows.batch_ndims :])
+            self._shapes.trailing.add(distribution.batch_shape[rows.batch_ndims :])
         if self.groups is not None:
             self._check_groups(f"node {name!r}", self.groups)
 
@@ -144,12 +144,7 @@ class Tape:
             self._check_device(f"cost {name!r}", value)
 
         # A simulator may use its buffer again, so what is kept is a copy.
-        if not value.is_floating_point():
-            value = value.to(torch.get_default_dtype())
-        entries = rows.count if index is None else len(index)
-        copied = value.clone() if value.shape == (entries,) else value.reshape(entries, -1).sum(1)
-        if index is not None:
-            copied = sum_rows(copied, index, rows.count)
+        copied = cost_by_row(name, value, index, rows)
         ancestors: Ancestors = len(self._order)
         if parents is not None:
             ancestors = self._find_ancestors(f"cost {name!r}", parents)
@@ -165,12 +160,15 @@ class Tape:
                 "rows: keep one cost per row, reduction='none', or batch_ndims=0 (rows are the "
                 f"first {n} dimension(s))"
             )
-        if index is not None:
-            return row_index(what, index, len(value) if value.dim() else 1, rows)
-        rows.check(what, value.shape[:n])
-        if value.dim() > n:
-            self._warn_of_sum(what, value)
-        return None
+        if index is None:
+            rows.check(what, value.shape[:n])
+        else:
+            index = row_index(what, index, len(value) if value.dim() else 1, rows)
+        if n and value.dim() > n:
+            if index is None:
+                self._shapes.warn_of_tokens(what, value.shape)
+            self._shapes.warn_of_broadcast(what, value.shape, self._order)
+        return index
 
     def check_has_cost(self) -> None:
         """Refuse a graph without any cost."""
@@ -193,20 +191,6 @@ class Tape:
             return self.rows.layout()[1]
         self.groups.check_comparable(name)
         return int(self.groups.sizes.min())
-
-    def _warn_of_sum(self, what: str, value: Tensor) -> None:
-        """Warn, once, where a cost is summed over what may have been meant as rows."""
-        n = self.rows.batch_ndims
-        trailing = value.shape[n:]
-        if self._warned or not n or trailing.numel() == 1 or trailing not in self._trailing:
-            return
-        self._warned = True
-        warn_user(
-            f"{what} has shape {list(value.shape)} and is summed over the last "
-            f"{value.dim() - n}: every element of a draw of this shape is credited with the whole "
-            f"sum. If each cost belongs to its own draw, say batch_ndims={value.dim()}; if the sum "
-            "is meant, give the sum"
-        )
 
     # ------------------------------------------------------------ branches, and what both need
 

@@ -152,8 +152,9 @@ def test_a_moving_average_is_kept_in_single_precision(dtype):
 
 def test_costs_of_half_precision_meet_an_average_of_single_precision():
     logits = torch.zeros(4, dtype=torch.bfloat16, requires_grad=True)
+    estimator = sf.ScoreFunction(sf.MovingAverage())
     with sf.StochasticGraph() as graph:
-        z = sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(sf.MovingAverage()))
+        z = sf.sample(Bernoulli(logits=logits), estimator)
         sf.add_cost(z + 1)
     graph.loss().backward()
     assert logits.grad.dtype == torch.bfloat16

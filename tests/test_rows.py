@@ -199,8 +199,9 @@ def test_the_mean_of_the_rows_is_the_loss(make):
     found = []
     for reduction in ("mean", "none"):
         torch.manual_seed(0)
+        estimator = sf.ScoreFunction(make())
         with sf.StochasticGraph() as graph:
-            sf.add_cost(sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(make())) + 1)
+            sf.add_cost(sf.sample(Bernoulli(logits=logits), estimator) + 1)
         loss = graph.loss(reduction=reduction).mean()
         found.append((loss, torch.autograd.grad(loss, logits)[0]))
     torch.testing.assert_close(*found)

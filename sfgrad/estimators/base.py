@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent, TransformedDistributi
 
 from sfgrad.baselines import Baseline
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.tensors import single, trailing_sum
 
 WRAPPERS = (Independent, Masked, TransformedDistribution)
 """What may hold a transform that caches."""
@@ -132,17 +133,27 @@ def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tenso
         ndims: leading dimensions to keep; copies and rows are folded into one.
 
     Returns:
-        `[copies · R]` (`[1]` when `ndims` is 0), nats.
+        `[copies · R]` (`[1]` when `ndims` is 0), nats; of half types in single precision, in which
+        they are summed.
     """
     return summed_log_prob(distribution, private(distribution, value), ndims)
 
 
 def summed_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
     """As `row_log_prob`, of a value that nobody will write to."""
-    log_prob = distribution.log_prob(value)
+    log_prob = _log_prob(distribution, value)
     if log_prob.dim() == ndims == 1:
         return log_prob
-    return log_prob.reshape(log_prob.shape[:ndims].numel(), -1).sum(1)
+    return trailing_sum(log_prob, ndims)
+
+
+def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
+    """As the distribution's, but in single precision at least before an `Independent` sums it."""
+    if type(distribution) is not Independent:
+        return single(distribution.log_prob(value))
+    elements = _log_prob(distribution.base_dist, value)
+    summed = distribution.reinterpreted_batch_ndims
+    return elements.sum(tuple(range(-summed, 0))) if summed else elements
 
 
 def private(distribution: Distribution, value: Tensor) -> Tensor:

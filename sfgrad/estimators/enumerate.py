@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from sfgrad.boundary import interior
 from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.tensors import trailing_sum
 
 
 class Enumerate(Estimator):
@@ -49,7 +50,7 @@ class Enumerate(Estimator):
         if isinstance(distribution, Masked):
             uniform = _uniform(distribution, batch_ndims, log_prob.dtype)
             log_density = log_density - uniform.repeat(len(value))
-        copies = value.flatten(0, 1) if batch_ndims else value
+        copies = value.flatten(0, 1) if batch_ndims else value.squeeze(0)  # one, or refused
         return Draw(copies, log_prob, log_density.detach(), len(value))
 
 
@@ -57,8 +58,8 @@ def _uniform(distribution: Masked, batch_ndims: int, dtype: torch.dtype) -> Tens
     """Log-probability of the masked elements of every row, each uniform over its values: `[R]`."""
     base = base_distribution(distribution)
     size = len(base.enumerate_support(expand=False))
-    masked = (~distribution.mask).reshape(distribution.mask.shape[:batch_ndims].numel(), -1).sum(1)
-    return -math.log(size) * masked.to(dtype)
+    masked = trailing_sum((~distribution.mask).to(dtype), batch_ndims)
+    return -math.log(size) * masked
 
 
 def product_support(distribution: Distribution, batch_ndims: int, max_size: int) -> Tensor:
@@ -79,10 +80,14 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
         raise ValueError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
 
     elements = shape[batch_ndims:].numel()
-    if len(support) ** elements > max_size:
-        raise ValueError(f"{len(support) ** elements} values are more than {max_size}")
+    count = len(support) ** elements
+    if not count:
+        raise ValueError(f"{type(base).__name__} cannot be enumerated: its support has no values")
+    if count > max_size:
+        raise ValueError(f"{count} values are more than {max_size}")
 
     digits = torch.arange(len(support), device=support.device)
-    values = support[torch.cartesian_prod(*[digits] * elements)]  # [M, (elements,) *event]
-    values = values.reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)
+    choices = torch.cartesian_prod(*[digits] * elements) if elements else digits.new_zeros(1, 0)
+    values = support[choices]  # [M, (elements,) *event]
+    values = values.reshape(count, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)
     return values.expand(-1, *shape, *base.event_shape)

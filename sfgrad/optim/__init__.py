@@ -6,6 +6,7 @@ they are imported as `from sfgrad import optim`.
 """
 
 from sfgrad.optim.cross_entropy import CrossEntropyMethod
-from sfgrad.optim.trust_region import StepReport, TrustRegion, clipped_surrogate
+from sfgrad.optim.surrogate import clipped_surrogate
+from sfgrad.optim.trust_region import StepReport, TrustRegion
 
 __all__ = ["CrossEntropyMethod", "StepReport", "TrustRegion", "clipped_surrogate"]

@@ -7,65 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfgrad.functional import check_mask
-
-
-def clipped_surrogate(
-    log_prob: Tensor,
-    old_log_prob: Tensor,
-    advantage: Tensor,
-    clip: float,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Loss that lets the same draws be used for several updates, while the policy stays near.
-
-    `ratio = exp(log_prob − stop(old_log_prob))`,
-    `loss = −mean(min(ratio · A, clamp(ratio, 1 − clip, 1 + clip) · A))` with `A = stop(advantage)`
-
-    Sign: the advantage is good when large (return minus baseline); the loss is to be minimised. A
-    draw whose ratio has left the interval on the side that its advantage pushes to has no gradient.
-
-    Args:
-        log_prob: `[R]`, nats: log-probability of each draw under the present parameters.
-        old_log_prob: `[R]`, nats: the same under the parameters that made the draws.
-        advantage: `[R]`, in the unit of the return; no gradient flows into it.
-        clip: largest |ratio − 1| that is still rewarded, above 0; 0.2 is usual.
-        mask: `[R]`, boolean: True where a draw counts; the mean is over these. None for all.
-
-    Returns:
-        `[]`, to be minimised.
-
-    Raises:
-        ValueError: the shapes differ (nothing is broadcast), `clip` is not above 0, or the mask is
-            not boolean.
-
-    Unbiased: at ratio 1, where its gradient is that of `score_function_loss`; away from it no.
-
-    Source: Schulman et al. (2017), Proximal Policy Optimization Algorithms, eq. 7.
-
-    Examples:
-        >>> log_ratio = torch.tensor([0.0, 0.5], requires_grad=True)
-        >>> clipped_surrogate(log_ratio, torch.zeros(2), torch.ones(2), clip=0.2)
-        tensor(-1.1000, grad_fn=<NegBackward0>)
-    """
-    for name, tensor in (("old_log_prob", old_log_prob), ("advantage", advantage)):
-        if tensor.shape != log_prob.shape:
-            raise ValueError(
-                f"{name} has shape {list(tensor.shape)} but log_prob has {list(log_prob.shape)}: "
-                "give one per draw"
-            )
-    if not clip > 0:
-        raise ValueError(f"clip is {clip}: it must be above 0")
-    advantage = advantage.detach()
-
-    # What does not count is replaced, so that neither its value nor its derivative can be NaN.
-    if mask is not None:
-        check_mask(mask, log_prob)
-        log_prob, old_log_prob = log_prob.where(mask, 0), old_log_prob.where(mask, 0)
-        advantage = advantage.where(mask, 0)
-    ratio = (log_prob - old_log_prob.detach()).exp()
-    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
-    return -(gain.mean() if mask is None else gain.sum() / mask.sum().clamp(min=1))
+from sfgrad.tensors import check_tensor
 
 
 @dataclass(frozen=True)
@@ -97,7 +39,8 @@ class TrustRegion:
     divergence must be twice differentiable.
 
     Args:
-        parameters: those that move.
+        parameters: those that move. Frozen ones (`requires_grad` is False at a step) stay as they
+            are and count for nothing, as in the optimizers of torch.
         bound: largest divergence, nats, above 0.
         natural: follow the natural gradient.
         damping: added to the diagonal of H, at least 0.
@@ -108,6 +51,7 @@ class TrustRegion:
         length: Euclidean norm of the step last accepted; 1 at first.
 
     Raises:
+        TypeError: a parameter is no tensor.
         ValueError: there are no parameters, or a number is not as above.
 
     Unbiased: the direction as far as the surrogate's gradient is; the length depends on the draws.
@@ -128,6 +72,8 @@ class TrustRegion:
         self.parameters = [] if isinstance(parameters, Tensor) else list(parameters)
         if not self.parameters:
             raise ValueError("there are no parameters to move: give a list of tensors")
+        for parameter in self.parameters:
+            check_tensor("a parameter", parameter)
         if not bound > 0:
             raise ValueError(f"bound is {bound}: it must be above 0 nats")
         if damping < 0:
@@ -149,10 +95,17 @@ class TrustRegion:
                 the present parameters, exact given the states; 0 at the parameters of the draws.
 
         Raises:
-            ValueError: surrogate or gradient is not finite; the divergence is above the bound
-                before the step; or it has no positive curvature (natural only).
+            ValueError: all parameters are frozen, or surrogate or divergence has no gradient;
+                surrogate or gradient is not finite; the divergence is above the bound before the
+                step; or it has no positive curvature (natural only).
         """
+        if not self._moving():
+            raise ValueError(
+                "all parameters are frozen (requires_grad is False), so there is nothing to move: "
+                "call requires_grad_() on those that are to move"
+            )
         value = surrogate()
+        _check_gradient("surrogate", value)
         gradient = self._gradient(value)
         start, divergence = value.item(), kl().item()
         if not (value.isfinite() and gradient.isfinite().all()):
@@ -176,7 +129,7 @@ class TrustRegion:
         divergence: float,
     ) -> StepReport:
         """Halve the proposal until it is good; parameters are put back if it never is."""
-        before = [parameter.detach().clone() for parameter in self.parameters]
+        before = [parameter.detach().clone() for parameter in self._moving()]
         moved = False
         try:
             for halvings in range(self.halvings + 1):
@@ -194,16 +147,20 @@ class TrustRegion:
 
     @torch.no_grad()
     def _place(self, before: list[Tensor], step: Tensor | None = None) -> None:
-        """Set the parameters to what they were, plus a step `[D]`."""
+        """Set the parameters that move to what they were, plus a step `[D]`."""
         sizes = [parameter.numel() for parameter in before]
         parts = before if step is None else step.split(sizes)
-        for parameter, old, part in zip(self.parameters, before, parts, strict=True):
+        for parameter, old, part in zip(self._moving(), before, parts, strict=True):
             parameter.copy_(old if step is None else old + part.view_as(old))
 
+    def _moving(self) -> list[Tensor]:
+        """The parameters that are not frozen."""
+        return [parameter for parameter in self.parameters if parameter.requires_grad]
+
     def _gradient(self, value: Tensor, retain: bool | None = None, create: bool = False) -> Tensor:
-        """Of a value with respect to all parameters, `[D]`."""
+        """Of a value with respect to all parameters that move, `[D]`."""
         parts = torch.autograd.grad(
-            value, self.parameters, retain_graph=retain, create_graph=create, materialize_grads=True
+            value, self._moving(), retain_graph=retain, create_graph=create, materialize_grads=True
         )
         return torch.cat([part.flatten() for part in parts])
 
@@ -216,7 +173,10 @@ class TrustRegion:
 
         Conjugate gradients keep dᵀ(H + damping·I)d = dᵀg, converged or not.
         """
-        slope = self._gradient(kl(), create=True)
+        divergence = kl()
+        _check_gradient("divergence", divergence)
+        slope = self._gradient(divergence, create=True)
+        _check_gradient("slope of the divergence", slope)
 
         def product(vector: Tensor) -> Tensor:
             return self._gradient(slope @ vector, retain=True) + self.damping * vector
@@ -237,6 +197,15 @@ class TrustRegion:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self.length = state["length"]
+
+
+def _check_gradient(what: str, value: Tensor) -> None:
+    """Refuse what does not depend on the parameters, as far as autograd knows."""
+    if not value.requires_grad:
+        raise ValueError(
+            f"the {what} has no gradient: compute it from the parameters that are not frozen, "
+            "with gradients on, without detach() and item()"
+        )
 
 
 def conjugate_gradient(
