@@ -1,7 +1,7 @@
 """The transform around a model: a function of sampled costs becomes a loss."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -117,7 +117,11 @@ class Expectation(Wrapper):
 
     def _run(self, graph: StochasticGraph, args: Any, kwargs: Any) -> Any:
         """Run `fn`, add the costs it returns, return its aux."""
-        costs, aux = self.fn(*args, **kwargs), None
+        try:
+            costs, aux = self.fn(*args, **kwargs), None
+        except RuntimeError as error:
+            _refuse_empty(self._dims.positional(len(args)), args, error)
+            raise
         if self.has_aux:
             costs, aux = _pair(costs)
         if costs is not None:
@@ -165,6 +169,18 @@ def _check_samples(samples: Any) -> int:
     if count < 1:
         raise ValueError(f"samples is {count}: draw at least one")
     return count
+
+
+def _refuse_empty(dims: Sequence[int | None], args: tuple[Any, ...], error: RuntimeError) -> None:
+    """Say so where torch failed, as constructors of distributions do, for want of rows."""
+    for position, (argument, dim) in enumerate(zip(args, dims, strict=True)):
+        if dim is None or not isinstance(argument, Tensor) or not argument.dim():
+            continue
+        if not argument.shape[dim]:
+            raise ValueError(
+                f"argument {position + 1} of the objective has shape {list(argument.shape)}: the "
+                "batch has no rows, so leave it out"
+            ) from error
 
 
 def _pair(output: Any) -> tuple[Any, Any]:

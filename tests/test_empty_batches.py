@@ -156,3 +156,18 @@ def test_a_support_of_no_values():
         pytest.raises(ValueError, match="Categorical cannot be enumerated: .* has no values"),
     ):
         sf.sample(Categorical(logits=torch.zeros(2, 0), validate_args=False), sf.Enumerate())
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda fn, x: sf.expectation(fn)(x),
+        lambda fn, x: sf.exact_gradient(fn, x, wrt=[x]),
+        lambda fn, x: sf.check_unbiased(fn, x, wrt=[x]),
+    ],
+)
+def test_distributions_that_torch_refuses_to_make(run):
+    """Where arguments are checked, torch ends in an error of `reshape`."""
+    x = torch.zeros(0, 3, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match=r"argument 1 .* shape \[0, 3\]: the batch has no rows"):
+        run(lambda x: sf.sample(Categorical(logits=x)).double(), x)
