@@ -20,6 +20,7 @@ from torch.distributions import (
 )
 
 import sfgrad as sf
+from sfgrad.verify.report import Comparison
 
 
 class Walk(nn.Module):
@@ -538,3 +539,52 @@ def test_a_masked_value_is_no_outcome(estimator):
 
     report = sf.check_unbiased(fn, wrt=[logits], mode="exact")
     assert bool(report) == (estimator is sf.ScoreFunction), report
+
+
+# ---------------------------------------------------------------- what a report hangs on
+
+
+class OffByAFactor(sf.Estimator):
+    """Its score is too large by a factor, and the weight is still 1."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def draw(self, distribution, batch_ndims):
+        draw = sf.ScoreFunction().draw(distribution, batch_ndims)
+        log_prob = self.factor * (draw.log_prob - draw.log_prob.detach())
+        return draw._replace(log_prob=log_prob, log_density=torch.zeros_like(log_prob))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_tolerance_is_relative_to_the_magnitude_of_the_estimates(scale):
+    eta = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True)
+
+    def check(error, **settings):
+        estimator = OffByAFactor(1 + error)
+        return sf.check_unbiased(
+            lambda: scale * (sf.sample(Bernoulli(logits=eta), estimator, name="z") - 0.3) ** 2,
+            wrt=[eta],
+            mode="exact",
+            repeats=30,
+            **settings,
+        )
+
+    assert check(0.0)
+    assert check(1e-11)
+    assert check(1e-7).verdict == "BIASED"
+    assert check(1e-7, rtol=1e-6)
+
+
+def test_a_mode_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="mode is 'sampled': it must be 'auto', 'exact' or 'monte"):
+        sf.check_unbiased(Walk(), X, mode="sampled")
+
+
+def test_a_bias_of_several_nodes_together_is_told():
+    fine = sf.BiasReport("exact", [Comparison("theta", 1.0, 1.0, 0.0, 1e-9)], {})
+    together = sf.BiasReport("exact", [Comparison("theta", 1.0, 2.0, 1.0, 1e-9)], {})
+    named = sf.BiasReport("exact", [Comparison("theta", 1.0, 2.0, 1.0, 1e-9)], {"z": 1.0})
+    line = "no node is biased alone: the bias comes from several together"
+    assert [line in str(report) for report in (fine, together, named)] == [False, True, False]
+    assert "node 'z' alone: bias 1.00e+00" in str(named)
