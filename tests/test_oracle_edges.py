@@ -378,3 +378,14 @@ def test_the_default_device_does_not_matter():
     assert_close(other[0], usual[0])
     assert_close(other[1][0], usual[1][0])
     assert report, report
+
+
+def test_rows_of_no_element_have_one_outcome():
+    theta = leaf(0.3, 0.4)
+    value, (gradient,) = sf.exact_gradient(
+        lambda: sf.sample(Normal(theta[:, None][:, :0], 1.0)).sum(1) + theta,
+        wrt=[theta],
+        quadrature=3,
+    )
+    assert_close(value, theta.mean())
+    assert_close(gradient, torch.full((2,), 0.5).double())

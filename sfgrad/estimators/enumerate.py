@@ -86,8 +86,14 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
     if count > max_size:
         raise ValueError(f"{count} values are more than {max_size}")
 
-    digits = torch.arange(len(support), device=support.device)
-    choices = torch.cartesian_prod(*[digits] * elements) if elements else digits.new_zeros(1, 0)
-    values = support[choices]  # [M, (elements,) *event]
+    values = support[combinations(len(support), elements, support.device)]
     values = values.reshape(count, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)
     return values.expand(-1, *shape, *base.event_shape)
+
+
+def combinations(size: int, elements: int, device: torch.device) -> Tensor:
+    """All ways to choose one of `size` values for every element: int64 `[M, elements]`."""
+    digits = torch.arange(size, device=device)
+    if not elements:
+        return digits.new_zeros(1, 0)
+    return torch.cartesian_prod(*[digits] * elements).reshape(-1, elements)

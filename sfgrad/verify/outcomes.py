@@ -9,7 +9,7 @@ from torch.distributions import Binomial, Distribution, MultivariateNormal, Norm
 
 from sfgrad.boundary import interior
 from sfgrad.estimators.base import row_log_prob
-from sfgrad.estimators.enumerate import product_support
+from sfgrad.estimators.enumerate import combinations, product_support
 from sfgrad.masks import base_distribution
 
 Gaussian = Normal | MultivariateNormal
@@ -183,9 +183,9 @@ def _gauss_hermite(base: Gaussian, batch_ndims: int, order: int) -> tuple[Tensor
     off_diagonal = torch.arange(1, order, dtype=torch.float64, device=CPU).sqrt()
     points, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
     elements = shape[batch_ndims:].numel()
-    orders = [torch.arange(order, device=CPU)] * elements
-    digits = torch.cartesian_prod(*orders).reshape(-1, elements)
-    noise = points[digits].reshape(-1, *[1] * batch_ndims, *shape[batch_ndims:]).to(base.mean)
+    digits = combinations(order, elements, CPU)
+    noise = points[digits].reshape(len(digits), *[1] * batch_ndims, *shape[batch_ndims:])
+    noise = noise.to(base.mean)
     log_weights = vectors[0].square().log()[digits].sum(1).to(base.mean)
     if isinstance(base, Normal):
         return base.loc + base.scale * noise, log_weights
