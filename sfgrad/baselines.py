@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sfgrad.functional import leave_one_out
+from sfgrad.settings import describe, is_number
 
 
 class Baseline(nn.Module, ABC):
@@ -94,6 +95,9 @@ class Constant(Baseline):
     Args:
         value: in the unit of the cost.
 
+    Raises:
+        TypeError: the value is no number.
+
     Unbiased: yes.
 
     Source: Williams (1992), Simple statistical gradient-following algorithms, eq. 6.
@@ -101,7 +105,16 @@ class Constant(Baseline):
 
     def __init__(self, value: float):
         super().__init__()
+        if not is_number(value):
+            raise TypeError(
+                f"the value of Constant is {describe(value)}: it must be a number, as in "
+                "Constant(0.5); what is to be learned is a MovingAverage() or Learned(module)"
+            )
         self.value = value
+
+    def extra_repr(self) -> str:
+        """The number."""
+        return repr(self.value)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The number."""
@@ -123,6 +136,7 @@ class MovingAverage(Baseline):
 
     Raises:
         ValueError: the decay is outside [0, 1).
+        TypeError: it is no number.
 
     Unbiased: yes.
 
@@ -136,11 +150,17 @@ class MovingAverage(Baseline):
 
     def __init__(self, decay: float = 0.99):
         super().__init__()
+        if not is_number(decay):
+            raise TypeError(f"decay is {describe(decay)}: it must be a number in [0, 1)")
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}: it must be in [0, 1)")
         self.decay = decay
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("mass", torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        """The decay."""
+        return f"decay={self.decay}"
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the past, 0 when there is none."""
@@ -226,3 +246,39 @@ class LeaveOneOut(Baseline):
     def read_groups(self, cost_to_go: Tensor, groups: Tensor) -> Tensor:
         """The mean of the others in the group."""
         return leave_one_out(cost_to_go, groups=groups)
+
+
+def check_baseline(what: str, value: object) -> None:
+    """Refuse what is no baseline.
+
+    Args:
+        what: whose baseline it is, for errors.
+        value: what was given as one.
+
+    Raises:
+        TypeError: it is a class, a number, a module or anything else; or a baseline whose class
+            does not call `super().__init__()`.
+    """
+    if not isinstance(value, Baseline):
+        raise TypeError(
+            f"the baseline of {what} is {describe(value)}: give an object such as LeaveOneOut() or "
+            f"MovingAverage(){_advice(value)}"
+        )
+    if "_modules" not in vars(value):
+        raise TypeError(
+            f"the baseline of {what} is {describe(value)} that never called super().__init__(): "
+            "call it first in its __init__, since a Baseline is an nn.Module"
+        )
+
+
+def _advice(value: object) -> str:
+    """What may have been meant by something that is no baseline."""
+    if isinstance(value, type) and issubclass(value, Baseline):
+        return f"; call the class, {value.__name__}()"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"; the number of draws is samples={value}"
+    if isinstance(value, float):
+        return f"; a fixed number is Constant({value})"
+    if isinstance(value, nn.Module):
+        return "; a network that predicts the cost is Learned(network)"
+    return ""

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
+from sfgrad.estimators.base import Draw, Estimator, MisfitError, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.settings import describe, whole_number
 
 
 class Enumerate(Estimator):
@@ -21,7 +22,8 @@ class Enumerate(Estimator):
             all nodes that enumerate together.
 
     Raises:
-        ValueError: the support is infinite, unknown, or larger than `max_size`.
+        ValueError: the support is infinite, unknown, or larger than `max_size`; or that is below 1.
+        TypeError: `max_size` is no whole number.
 
     Unbiased: yes, to any order, without variance.
 
@@ -32,7 +34,7 @@ class Enumerate(Estimator):
     takes_masks = True
 
     def __init__(self, max_size: int = 4096):
-        self.max_size = max_size
+        self.max_size = whole_number("max_size", max_size)
 
     @property
     def max_copies(self) -> int | None:  # type: ignore[override]
@@ -41,8 +43,11 @@ class Enumerate(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Make one copy of every row for each value of the support."""
-        value = product_support(distribution, batch_ndims, self.max_size)
-        log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
+        try:
+            value = product_support(distribution, batch_ndims, self.max_size)
+        except MisfitError as error:
+            raise MisfitError(f"{error}: draw from it by ScoreFunction() instead") from error
+        log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1, (len(value),))
         log_density = torch.full_like(log_prob, -math.log(len(value)))
         if isinstance(distribution, Masked):
             uniform = _uniform(distribution, batch_ndims, log_prob.dtype)
@@ -71,14 +76,20 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
     base = base_distribution(distribution)
     shape = base.batch_shape
     try:
-        support = base.enumerate_support(expand=False).flatten(0, len(shape))  # [m, *event]
-    except NotImplementedError as error:
+        support = base.enumerate_support(expand=False)
+    except (NotImplementedError, AttributeError, TypeError) as error:
         reason = str(error) or "it has no finite support"
-        raise ValueError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
+        raise MisfitError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
+    if not torch.is_tensor(support):
+        raise MisfitError(
+            f"{type(base).__name__}.enumerate_support() returned {describe(support)}: return a "
+            "tensor of its values"
+        )
 
+    support = support.flatten(0, len(shape))  # [m, *event]
     elements = shape[batch_ndims:].numel()
     if len(support) ** elements > max_size:
-        raise ValueError(f"{len(support) ** elements} values are more than {max_size}")
+        raise MisfitError(f"{len(support) ** elements} values are more than {max_size}")
 
     digits = torch.arange(len(support), device=support.device)
     values = support[torch.cartesian_prod(*[digits] * elements)]  # [M, (elements,) *event]
