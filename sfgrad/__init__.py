@@ -9,7 +9,7 @@ with c the costs and b_w what node w's cost to go is compared with,
 has the expected cost as the expectation of its value, and its gradient as that of its gradient.
 """
 
-from sfgrad.baselines import Baseline, Constant, Learned, LeaveOneOut, MovingAverage
+from sfgrad.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
 from sfgrad.estimators.base import Draw, Estimator, row_log_prob
 from sfgrad.estimators.enumerate import Enumerate
 from sfgrad.estimators.pathwise import Pathwise
@@ -18,6 +18,7 @@ from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
 from sfgrad.greedy import greedy
+from sfgrad.learned import Learned
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
 from sfgrad.verify.check import check_unbiased

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sfgrad import active
 from sfgrad.functional import leave_one_out
+from sfgrad.settings import describe, is_number
 
 
 class Baseline(nn.Module, ABC):
@@ -107,6 +108,9 @@ class Constant(Baseline):
     Args:
         value: in the unit of the cost.
 
+    Raises:
+        TypeError: the value is no number.
+
     Unbiased: yes.
 
     Source: Williams (1992), Simple statistical gradient-following algorithms, eq. 6.
@@ -114,7 +118,16 @@ class Constant(Baseline):
 
     def __init__(self, value: float):
         super().__init__()
+        if not is_number(value):
+            raise TypeError(
+                f"the value of Constant is {describe(value)}: it must be a number, as in "
+                "Constant(0.5); what is to be learned is a MovingAverage() or Learned(module)"
+            )
         self.value = value
+
+    def extra_repr(self) -> str:
+        """The number."""
+        return repr(self.value)
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The number."""
@@ -136,6 +149,7 @@ class MovingAverage(Baseline):
 
     Raises:
         ValueError: the decay is outside [0, 1).
+        TypeError: it is no number.
 
     Unbiased: yes.
 
@@ -149,11 +163,17 @@ class MovingAverage(Baseline):
 
     def __init__(self, decay: float = 0.99):
         super().__init__()
+        if not is_number(decay):
+            raise TypeError(f"decay is {describe(decay)}: it must be a number in [0, 1)")
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}: it must be in [0, 1)")
         self.decay = decay
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("mass", torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        """The decay."""
+        return f"decay={self.decay}"
 
     def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
         """The mean of the past, 0 when there is none."""
@@ -241,49 +261,37 @@ class LeaveOneOut(Baseline):
         return leave_one_out(cost_to_go, groups=groups)
 
 
-class Learned(Baseline):
-    """A module's prediction of the cost to go from what was known before the draw.
-
-    It learns from the same `loss.backward()` by its squared error, which is added to the loss as
-    `error − stop(error)`: the value of the loss stays the objective.
+def check_baseline(what: str, value: object) -> None:
+    """Refuse what is no baseline.
 
     Args:
-        module: maps `context` `[R, ...]` to `[R]` or `[R, 1]`, in the unit of the cost.
-        detach: whether the context is detached, so that nothing but the module learns to predict;
-            False lets a trunk that the context comes from learn from the error too.
-        weight: of the squared error in the loss.
+        what: whose baseline it is, for errors.
+        value: what was given as one.
 
     Raises:
-        ValueError: at the draw, if there is no context, or the module returns another shape.
-
-    Unbiased: yes, if the context does not depend on the draw. With `detach=False` the trunk follows
-    the gradient of the objective plus that of the weighted error.
-
-    Source: Mnih & Gregor (2014), Neural Variational Inference and Learning, section 2.3.
+        TypeError: it is a class, a number, a module or anything else; or a baseline whose class
+            does not call `super().__init__()`.
     """
+    if not isinstance(value, Baseline):
+        raise TypeError(
+            f"the baseline of {what} is {describe(value)}: give an object such as LeaveOneOut() or "
+            f"MovingAverage(){_advice(value)}"
+        )
+    if "_modules" not in vars(value):
+        raise TypeError(
+            f"the baseline of {what} is {describe(value)} that never called super().__init__(): "
+            "call it first in its __init__, since a Baseline is an nn.Module"
+        )
 
-    def __init__(self, module: nn.Module, detach: bool = True, weight: float = 1.0):
-        super().__init__()
-        self.module, self.detach, self.weight = module, detach, weight
 
-    def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
-        """Predict, before anything written in place afterwards could leak the draw."""
-        if context is None:
-            raise ValueError(f"node {name!r} has a Learned baseline but no context: pass context=")
-        context = context.clone() if context.is_inference() else context  # autograd refuses it
-        return self.module(context.detach() if self.detach else context)
-
-    def read(self, cost_to_go: Tensor, prediction: Tensor | None) -> Tensor:
-        """The prediction made at the draw."""
-        assert prediction is not None
-        return prediction
-
-    def update(
-        self, cost_to_go: Tensor, prediction: Tensor | None, mask: Tensor | None = None
-    ) -> Tensor | None:
-        """Weighted mean squared error of the prediction, over the rows that count."""
-        assert prediction is not None
-        if mask is None:
-            return self.weight * (prediction - cost_to_go).square().mean()
-        error = torch.where(mask, prediction, 0) - torch.where(mask, cost_to_go, 0)
-        return self.weight * error.square().sum() / mask.sum().clamp(min=1)
+def _advice(value: object) -> str:
+    """What may have been meant by something that is no baseline."""
+    if isinstance(value, type) and issubclass(value, Baseline):
+        return f"; call the class, {value.__name__}()"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"; the number of draws is samples={value}"
+    if isinstance(value, float):
+        return f"; a fixed number is Constant({value})"
+    if isinstance(value, nn.Module):
+        return "; a network that predicts the cost is Learned(network)"
+    return ""

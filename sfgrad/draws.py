@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import TransformedDistribution
+from torch.distributions import Distribution, TransformedDistribution
 
+from sfgrad.diagnosis import refuse_detached
 from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.settings import describe
 from sfgrad.site import Site
 from sfgrad.tensors import single, trailing_sum
 from sfgrad.tracing import is_readable
@@ -40,6 +42,7 @@ class Live:
         """The draw at a site, logarithms by rows."""
         # Where there is no gradient, one plain value is all that is needed.
         distribution = site.distribution
+        draw: Any
         if not torch.is_grad_enabled():
             value = estimator.plain(distribution)
             # The same tensor where it can be: a transform that caches knows it by identity.
@@ -48,14 +51,21 @@ class Live:
             draw = estimator.draw(distribution.distribution, site.batch_ndims)
         else:
             draw = estimator.draw(distribution, site.batch_ndims)
+        if not isinstance(draw, Draw):
+            raise TypeError(
+                f"node {site.name!r}: {type(estimator).__name__}.draw returned {describe(draw)}: "
+                "return a Draw(value, log_prob, log_density)"
+            )
         log_prob = draw.log_prob
         if (
-            log_prob is None
+            not isinstance(log_prob, Tensor)
             or log_prob is not draw.log_density
             or site.index is not None
             or log_prob.shape != (draw.copies * site.rows,)
         ):
             draw.check(site.name, type(estimator).__name__, site.row_shape)
+        if log_prob is not None and not log_prob.requires_grad:
+            refuse_detached(site, log_prob, estimator)
         if site.index is None and site.counted is None:
             return draw
         return _by_rows(site, draw, estimator)
@@ -172,7 +182,7 @@ def _scorable(site: Site, value: Tensor) -> Tensor:
 def _log_prob(site: Site, value: Tensor) -> Tensor:
     """Log-probability of `[copies, *batch_shape, *event_shape]`, or an error with the node."""
     try:
-        return summed_log_prob(site.distribution, value, site.batch_ndims + 1)
+        return summed_log_prob(site.distribution, value, site.batch_ndims + 1, (len(value),))
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         advice = SQUASHED if squashed(site) else ""
         raise ValueError(
@@ -188,17 +198,13 @@ def squashed(site: Site) -> bool:
 
 def _given(name: str, given: Any) -> tuple[Tensor, Tensor | None]:
     """The value and the log-probability that were given for a node."""
-    pair = given if isinstance(given, tuple | list) else (given, None)
-    if (
-        len(pair) == 2
-        and torch.is_tensor(pair[0])
-        and (pair[1] is None or torch.is_tensor(pair[1]))
-    ):
+    pair = given if isinstance(given, tuple | list) and len(given) == 2 else (given, None)
+    if torch.is_tensor(pair[0]) and (pair[1] is None or torch.is_tensor(pair[1])):
         return pair[0], pair[1]
     kinds = ", ".join(type(part).__name__ for part in pair)
     raise ValueError(
         f"node {name!r}: draws= gives {kinds}: give a tensor, or a pair of tensors, "
-        "(value, log_prob)"
+        "(value, log_prob), as graph.draws has them"
     )
 
 
@@ -243,7 +249,21 @@ def _log_density(site: Site, recorded: Tensor, copies: int) -> Tensor:
             f"cannot be replayed{advice}; draws of an estimator that has none, and of "
             "distributions without log_prob, cannot be either: leave the node out of draws="
         )
+    if is_readable(result) and _is_discrete(base) and (result > 0).all():
+        raise ValueError(
+            f"node {site.name!r}: the recorded log-probability is above 0 in every row, which that "
+            f"of {type(base).__name__} never is: give the logarithm, not the probability"
+        )
     return result
+
+
+def _is_discrete(base: Distribution) -> bool:
+    """Whether its values have probabilities, as far as it says so."""
+    try:
+        support: Any = base.support
+        return bool(support.is_discrete)
+    except (AttributeError, NotImplementedError):
+        return False
 
 
 def density(site: Site, draw: Draw) -> Tensor:

@@ -16,6 +16,7 @@ from sfgrad.learning import Learning
 from sfgrad.objective import row_loss
 from sfgrad.records import Cost, Node
 from sfgrad.rows import Groups
+from sfgrad.settings import check_replay, list_of_names, row_dimensions
 from sfgrad.tape import Tape
 from sfgrad.tensors import single
 from sfgrad.tracing import is_readable
@@ -47,6 +48,7 @@ class StochasticGraph:
     Raises:
         ValueError: `batch_ndims` is negative, or `max_ratio` or `groups` make no sense; and
             whatever a record or `loss()` refuses.
+        TypeError: `batch_ndims`, `draws` or `max_ratio` is of another type.
         RuntimeError: it is left out of order, or opened under `greedy()`.
 
     Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
@@ -66,13 +68,8 @@ class StochasticGraph:
         groups: Tensor | None = None,
         max_ratio: float | None = None,
     ):
-        if batch_ndims < 0:
-            raise ValueError(
-                f"batch_ndims is {batch_ndims}: it must be 1 (rows first), 0 (one row) or the "
-                "number of leading dimensions that are rows"
-            )
-        if max_ratio is not None and not max_ratio > 0:
-            raise ValueError(f"max_ratio is {max_ratio}: it must be above 0")
+        batch_ndims = row_dimensions(batch_ndims)
+        check_replay(draws, max_ratio)
         if groups is not None and not batch_ndims:
             raise ValueError(
                 "groups= compares rows, and batch_ndims=0 means a single row: use batch_ndims=1"
@@ -141,6 +138,8 @@ class StochasticGraph:
                 before; a node is credited with no cost; a replayed name was never drawn; a baseline
                 with a state would learn from two losses; or something is NaN or infinite (named;
                 unchecked under `torch.compile` and `torch.func`).
+            TypeError: `costs` holds no names; or a baseline's class returns something else than it
+                should.
 
         Warns:
             UserWarning: the graph recorded no draw; or a baseline with a state was made while it
@@ -173,6 +172,8 @@ class StochasticGraph:
         log_prob = log_density = single(tape.stacked(node.draw.log_prob for node in scored))
         if any(node.draw.log_density is not node.draw.log_prob for node in scored):
             log_density = single(tape.stacked(node.draw.log_density for node in scored))
+            if is_readable(log_density) and log_density.isposinf().any():
+                self._refuse_infinite_density()
         log_weights = log_prob - log_density.detach()
         of_costs = [cost.ancestors for cost in chosen.values()]
         weighted = [node.draw.log_prob is not None for node in self.nodes.values()]
@@ -192,9 +193,12 @@ class StochasticGraph:
         if names is None and self._chosen:
             raise ValueError("loss() was called twice: keep its result, or name other costs=")
         if isinstance(names, str):
-            raise ValueError(f"costs is the string {names!r}: give a list, costs=[{names!r}]")
-
-        names = list(self.costs) if names is None else list(dict.fromkeys(names))
+            raise ValueError(
+                f"costs is the string {names!r}: give a list, costs=[{names!r}]; how to reduce "
+                "over rows is reduction="
+            )
+        names = list(self.costs) if names is None else list_of_names("costs", names)
+        names = list(dict.fromkeys(names))
         if unknown := [name for name in names if name not in self.costs]:
             raise ValueError(
                 f"loss(costs=…) names {unknown[0]!r}, which is not in the graph: it has "
@@ -215,7 +219,10 @@ class StochasticGraph:
         recorded = source.recorded if isinstance(source, Replay) else {}
         if unknown := ", ".join(name for name in recorded if name not in self.nodes):
             drawn = ", ".join(self.nodes) or "nothing"
-            raise ValueError(f"draws= names {unknown}, which the graph never drew: it drew {drawn}")
+            raise ValueError(
+                f"draws= names {unknown}, which the graph never drew: it drew {drawn}, so give "
+                "the names that the nodes have here"
+            )
         if not self.nodes:
             warn_user(
                 "the graph recorded no draw, so its loss has no score-function gradient: draws in "
@@ -229,6 +236,16 @@ class StochasticGraph:
                 raise ValueError(
                     f"node {name!r} is credited with no cost and would get no gradient: add its "
                     "costs after it is drawn, or draw it elsewhere"
+                )
+
+    def _refuse_infinite_density(self) -> None:
+        """Name the draw whose weight would be 0 whatever its probability is."""
+        for name, node in self.nodes.items():
+            log_density = node.draw.log_density
+            if log_density is not None and log_density.isposinf().any():
+                raise ValueError(
+                    f"node {name!r}: the log-density that it was drawn at is +inf, so its weight "
+                    "would be 0: give the logarithm of the density that it was drawn from"
                 )
 
     def _refuse_what_is_not_finite(self, chosen: dict[str, Cost]) -> None:

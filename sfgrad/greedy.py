@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
 
 from sfgrad import active
+from sfgrad.diagnosis import check_distribution
 from sfgrad.graph import GREEDY, active_graph
 from sfgrad.masks import base_distribution
 
@@ -56,21 +57,23 @@ def likeliest(distribution: Distribution, name: str = "node") -> Tensor:
 
     Raises:
         ValueError: its mode is not known.
+        TypeError: it is no distribution.
     """
+    check_distribution(f"node {name!r}", distribution)
     base = base_distribution(distribution)
     try:
         # torch has NaN for a Bernoulli of probability one half.
         if isinstance(base, Bernoulli):
             return (base.probs > 0.5).to(base.probs.dtype).detach()
-        mode = base.mode.detach()
+        mode: Tensor = base.mode.detach()
         if torch.compiler.is_compiling() or not mode.isnan().any():
             return mode
-    except NotImplementedError:
+    except (NotImplementedError, AttributeError):
         pass
 
     try:
         support = base.enumerate_support()  # [m, *batch_shape, *event_shape]
-    except NotImplementedError as error:
+    except (NotImplementedError, AttributeError) as error:
         raise ValueError(
             f"node {name!r}: {type(base).__name__} has no mode and no finite support: draw from it "
             "instead, or let its class have a mode"

@@ -8,6 +8,7 @@ from torch import Tensor
 from sfgrad.baselines import Baseline, is_distributed
 from sfgrad.owners import is_kept
 from sfgrad.records import Node
+from sfgrad.settings import accepts, describe
 from sfgrad.tape import Tape
 from sfgrad.warn import warn_user
 
@@ -54,15 +55,50 @@ class Learning:
 
         if self.tape.groups is not None and baseline.compares:
             flat = cost_to_go.reshape(len(self.tape.groups.ids), -1)
-            value = baseline.read_groups(flat, self.tape.groups.ids).reshape(node.layout)
+            try:
+                value = baseline.read_groups(flat, self.tape.groups.ids).reshape(node.layout)
+            except (AttributeError, TypeError, RuntimeError):
+                self._reading(node, baseline, flat.unsqueeze(0), None)  # says what is wrong with it
+                raise
         else:
-            value = baseline.read(cost_to_go, prediction)
+            value = self._reading(node, baseline, cost_to_go, prediction)
         value = value.detach().to(cost_to_go.dtype).expand(node.layout)
 
         # Where a draw does not count its weight is 1, and so its baseline moot: also a NaN.
         if counted is not None:
             value = value.where(counted, 0)
         return self.tape.rows.tile(value.reshape(-1))
+
+    def _reading(
+        self, node: Node, baseline: Baseline, cost_to_go: Tensor, prediction: Tensor | None
+    ) -> Tensor:
+        """What `read` returns, which must broadcast to the cost to go."""
+        try:
+            value = baseline.read(cost_to_go, prediction)
+        except TypeError as error:
+            if accepts(baseline.read, cost_to_go, prediction):
+                raise
+            raise TypeError(
+                f"{self._method(node, 'read')} takes other arguments than the two that it is given:"
+                " define it as read(self, cost_to_go, prediction)"
+            ) from error
+        if not torch.is_tensor(value):
+            raise TypeError(
+                f"{self._method(node, 'read')} returned {describe(value)}: return a tensor that "
+                f"broadcasts to the cost to go, {list(cost_to_go.shape)}"
+            )
+        sizes = zip(reversed(value.shape), reversed(cost_to_go.shape), strict=False)
+        if value.dim() > cost_to_go.dim() or any(size not in (1, wanted) for size, wanted in sizes):
+            raise ValueError(
+                f"{self._method(node, 'read')} returned shape {list(value.shape)}: return a tensor "
+                f"that broadcasts to the cost to go, {list(cost_to_go.shape)}"
+            )
+        return value
+
+    def _method(self, node: Node, method: str) -> str:
+        """The method of a node's baseline, as messages begin with it."""
+        names = [name for name, other in self.tape.nodes.items() if other is node]
+        return f"node {names[0]!r}: {type(node.baseline).__name__}.{method}"
 
     def update(self, served: set[int]) -> Iterator[Tensor]:
         """Let the baselines learn: their errors, to be minimised.
@@ -86,7 +122,7 @@ class Learning:
 
         for baseline, cost_to_go, prediction, counted in self._in_step():
             mask = () if counted is None else (counted,)
-            error = baseline.update(cost_to_go, prediction, *mask)
+            error = _error(baseline, cost_to_go, prediction, *mask)
             if error is not None:
                 yield error
 
@@ -124,3 +160,23 @@ class Learning:
             missing = int(most) - len(own)
             result += [*own, *[(baseline, cost_to_go, None, nothing)] * missing]
         return result
+
+
+def _error(baseline: Baseline, *arguments: Tensor | None) -> Tensor | None:
+    """What `update` returns, which must be one number or None."""
+    what = f"{type(baseline).__name__}.update"
+    try:
+        error = baseline.update(*arguments)  # type: ignore[arg-type]
+    except TypeError as cause:
+        if accepts(baseline.update, *arguments):
+            raise
+        raise TypeError(
+            f"{what} takes other arguments than it is given: define it as "
+            "update(self, cost_to_go, prediction, mask=None)"
+        ) from cause
+    if error is not None and (not torch.is_tensor(error) or error.dim()):
+        raise TypeError(
+            f"{what} returned {describe(error)}: return its error as a tensor of shape [], such as "
+            "error.square().mean(), or None"
+        )
+    return error

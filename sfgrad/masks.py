@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from sfgrad.settings import describe
 from sfgrad.tensors import single
 
 
@@ -103,9 +104,10 @@ def element_mask(
     """
     shape = base_distribution(distribution).batch_shape
     if not torch.is_tensor(mask) or mask.dtype != torch.bool:
-        kind = mask.dtype if torch.is_tensor(mask) else type(mask).__name__
+        kind = f"of {mask.dtype}" if torch.is_tensor(mask) else describe(mask)
         raise ValueError(
-            f"node {name!r}: the mask is of {kind}: give booleans, True where the draw counts"
+            f"node {name!r}: the mask is {kind}: give booleans, a tensor that is True where the "
+            "draw counts"
         )
     if mask.shape == shape:
         return mask

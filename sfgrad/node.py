@@ -6,11 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Estimator
+from sfgrad.baselines import check_baseline
+from sfgrad.diagnosis import explain
+from sfgrad.estimators.base import Estimator, check_estimator, shown_settings
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.greedy import likeliest
+from sfgrad.names import check_name
 from sfgrad.rows import row_index
+from sfgrad.settings import describe, whole_number
 from sfgrad.site import Parents, Request
 from sfgrad.warn import warn_user
 
@@ -53,6 +57,8 @@ def sample(
         ValueError: the rows, the mask, the index or the device do not fit the graph, the
             distribution does not fit the estimator, a parent is not in the graph, or gradients were
             switched on or off since the graph began.
+        TypeError: the distribution, the estimator or another argument is something else, or a
+            method of their class takes or returns something else than it should.
         RuntimeError: the graph belongs to another asyncio task.
 
     Unbiased: as the estimator says, if what is masked influences no cost.
@@ -64,7 +70,17 @@ def sample(
         return graph.tape.record_draw(distribution, estimator, request, name)
     if is_greedy():
         return likeliest(distribution, name or "node")
-    return estimator.plain(distribution)
+    try:
+        value = estimator.plain(distribution)
+        if not torch.is_tensor(value):
+            raise TypeError(
+                f"node {name or 'node'!r}: {type(estimator).__name__}.plain returned "
+                f"{describe(value)}: return a tensor"
+            )
+    except Exception as error:
+        explain(name or "node", distribution, estimator, None, error)
+        raise
+    return value
 
 
 def add_cost(
@@ -119,11 +135,16 @@ def branch(tensor: Tensor, copies: int, *, index: Tensor | None = None) -> Tenso
 
     Raises:
         ValueError: `copies` is below 1, or the rows do not fit the graph.
+        TypeError: `tensor` is no tensor, or `copies` no whole number.
 
     Unbiased: yes; the loss is the mean over rows, so copies count as one.
     """
-    if copies < 1:
-        raise ValueError(f"copies is {copies}: branch into at least one")
+    if not torch.is_tensor(tensor):
+        raise TypeError(
+            f"branch() got {describe(tensor)}: give a tensor, rows first, then the number of "
+            "copies, as in branch(x, 3)"
+        )
+    copies = whole_number("copies", copies)
     graph = active_graph()
     if graph is None:
         return tensor
@@ -149,9 +170,15 @@ def align(tensor: Tensor, *, index: Tensor | None = None) -> Tensor:
 
     Raises:
         ValueError: the graph never had that many rows.
+        TypeError: it is no tensor.
 
     Unbiased: yes.
     """
+    if not torch.is_tensor(tensor):
+        raise TypeError(
+            f"align() got {describe(tensor)}: give a tensor, rows first; several are aligned one "
+            "by one"
+        )
     graph = active_graph()
     return tensor if graph is None else graph.tape.rows.align(tensor, index)
 
@@ -162,6 +189,9 @@ class StochasticNode(nn.Module):
     Args:
         estimator: how the draws carry a gradient.
         name: for errors, replay and reports; `expectation` fills in the attribute's path.
+
+    Raises:
+        TypeError: the estimator or its baseline is something else, or the name is no string.
 
     Unbiased: as the estimator says.
 
@@ -175,6 +205,8 @@ class StochasticNode(nn.Module):
 
     def __init__(self, estimator: Estimator = PLAIN, name: str | None = None):
         super().__init__()
+        if name is not None:
+            check_name(name)
         self.name = name
         self.estimator = estimator
 
@@ -185,9 +217,14 @@ class StochasticNode(nn.Module):
                 "a node's baseline is that of its estimator: assign the estimator, "
                 "node.estimator = ScoreFunction(baseline)"
             )
-        super().__setattr__(attribute, value)
         if attribute == "estimator":
-            super().__setattr__("baseline", value.baseline)
+            what = type(self).__name__
+            check_estimator(what, value)
+            baseline: Any = value.baseline
+            if baseline is not None:
+                check_baseline(f"the {type(value).__name__} of {what}", baseline)
+            super().__setattr__("baseline", baseline)  # type: ignore[arg-type]
+        super().__setattr__(attribute, value)
 
     def forward(
         self,
@@ -234,5 +271,6 @@ class StochasticNode(nn.Module):
         return likeliest(distribution, self.name or "node")
 
     def extra_repr(self) -> str:
-        """The estimator and the name."""
-        return f"{type(self.estimator).__name__}, name={self.name!r}"
+        """The estimator, the name and the estimator's settings; its baseline follows by itself."""
+        settings = shown_settings(self.estimator)
+        return ", ".join([type(self.estimator).__name__, f"name={self.name!r}", *settings])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sfgrad.settings import describe
 from sfgrad.tensors import single
 
 
@@ -102,6 +103,8 @@ class Rows:
 
     def align(self, tensor: Tensor, index: Tensor | None = None) -> Tensor:
         """Repeat an older tensor along its first dimension to the present rows, or elements."""
+        if index is not None:
+            _check_numbers("align()", index)
         if not self.batch_ndims or not self.first:
             return tensor
         length = tensor.shape[0] if tensor.dim() else 1
@@ -204,8 +207,14 @@ def _check_index(what: str, index: Tensor, rows: Rows) -> None:
             f"{what} has an index, but the graph has batch_ndims={rows.batch_ndims}: ragged rows "
             "need batch_ndims=1"
         )
+    _check_numbers(what, index)
+
+
+def _check_numbers(what: str, index: Tensor) -> None:
+    """Refuse an index that does not hold numbers of rows."""
     if not torch.is_tensor(index) or index.dtype != torch.int64 or index.dim() != 1:
-        kind = f"{index.dtype} {list(index.shape)}" if torch.is_tensor(index) else type(index)
+        is_tensor = torch.is_tensor(index)
+        kind = f"{index.dtype} {list(index.shape)}" if is_tensor else describe(index)
         raise ValueError(f"{what}: the index is {kind}: give int64 [N], the row of each element")
 
 
@@ -228,9 +237,11 @@ class Groups:
 
     def __init__(self, groups: Tensor):
         if not torch.is_tensor(groups) or groups.dtype != torch.int64 or groups.dim() != 1:
+            is_tensor = torch.is_tensor(groups)
+            kind = f"{groups.dtype} {list(groups.shape)}" if is_tensor else describe(groups)
             raise ValueError(
-                "groups= must be int64 [R], the group of each row: rows of equal number are "
-                "compared"
+                f"groups= must be int64 [R], the group of each row, but it is {kind}: rows of "
+                "equal number are compared"
             )
         self.labels = groups
         _, self.ids, self.sizes = groups.unique(return_inverse=True, return_counts=True)

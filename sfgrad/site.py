@@ -1,6 +1,5 @@
 """Where a draw is made: the distribution, which rows and elements count, what is known there."""
 
-import inspect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.baselines import Baseline
+from sfgrad.baselines import Baseline, check_baseline
 from sfgrad.estimators.base import Estimator
 from sfgrad.masks import Masked, element_mask
 from sfgrad.rows import Rows, copied_index, row_index, sum_rows
+from sfgrad.settings import accepts, describe
 
 Parents = Iterable[str | Tensor] | None
 
@@ -69,8 +69,11 @@ def make_site(
     Raises:
         ValueError: the rows, the index or the mask do not fit the graph, the distribution or the
             estimator.
+        TypeError: the context is meant as something else.
     """
     what = f"node {name!r}"
+    if request.context is not None:
+        _check_context(what, request.context, estimator)
     n, shape = rows.batch_ndims, distribution.batch_shape
     if len(shape) < n:
         kind = f"batch shape {list(shape)}" if shape else "no batch shape"
@@ -102,6 +105,20 @@ def make_site(
     return Site(name, Masked(distribution, mask), n, index, rows.count, counted)
 
 
+def _check_context(what: str, context: object, estimator: Estimator) -> None:
+    """Refuse a context that must be meant as an estimator or as a mask."""
+    if isinstance(context, Estimator):
+        raise TypeError(
+            f"{what}: the context is {describe(context)}: an estimator is given where the node is "
+            "made, StochasticNode(estimator)"
+        )
+    if torch.is_tensor(context) and context.dtype == torch.bool and estimator.baseline is None:
+        raise TypeError(
+            f"{what}: the context is a tensor of booleans, and there is no baseline to look at it: "
+            "give a mask as mask="
+        )
+
+
 def _counted_rows(mask: Tensor, index: Tensor | None, rows: int) -> Tensor:
     """The rows of which an element counts, boolean `[R]`."""
     if index is None:
@@ -125,21 +142,24 @@ def predict(
     Raises:
         ValueError: the baseline takes no mask where there is one, or its prediction or the context
             has other rows; and what the baseline refuses.
+        TypeError: the baseline is something else, or its class is written otherwise.
     """
     kind = type(baseline).__name__
     row_shape = site.row_shape if site.index is None else (site.rows,)
-    if site.counted is not None and not takes_mask(baseline):
-        raise ValueError(
-            f"node {site.name!r} has a mask, but {kind}.update takes none: let it take mask=None "
-            "as a third argument, the rows that count"
-        )
-    if site.counted is not None and context is not None:
+    if site.counted is not None:
+        check_baseline(f"node {site.name!r}", baseline)
+        if not takes_mask(baseline):
+            raise ValueError(
+                f"node {site.name!r} has a mask, but {kind}.update takes none: let it take "
+                "mask=None as a third argument, the rows that count"
+            )
+    if site.counted is not None and torch.is_tensor(context):
         # What stands in rows that do not count must not reach the module, not even as 0 · NaN.
         seen = site.counted.view(*row_shape, *[1] * (context.dim() - len(row_shape)))
         context = (
             context.where(seen, 0) if context.shape[: len(row_shape)] == row_shape else context
         )
-    prediction = baseline.at_draw(site.name, context, comparable)
+    prediction = _prediction(site, baseline, context, comparable)
     if baseline.compares and comparable < 2:
         raise ValueError(
             f"node {site.name!r}: {kind} has nothing to compare, every row is drawn once: set "
@@ -162,6 +182,28 @@ def predict(
     )
 
 
+def _prediction(
+    site: Site, baseline: Baseline, context: Tensor | None, comparable: int
+) -> Tensor | None:
+    """What `at_draw` returns, which must be a tensor or None."""
+    try:
+        prediction = baseline.at_draw(site.name, context, comparable)
+    except (AttributeError, TypeError) as error:
+        check_baseline(f"node {site.name!r}", baseline)
+        if accepts(baseline.at_draw, site.name, context, comparable):
+            raise
+        raise TypeError(
+            f"node {site.name!r}: {type(baseline).__name__}.at_draw takes other arguments than the "
+            "three that it is given: define it as at_draw(self, name, context, samples)"
+        ) from error
+    if prediction is not None and not torch.is_tensor(prediction):
+        raise TypeError(
+            f"node {site.name!r}: {type(baseline).__name__}.at_draw returned "
+            f"{describe(prediction)}: return a tensor, one number for each row, or None"
+        )
+    return prediction
+
+
 def _rows(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> str:
     """The rows among the dimensions of a tensor, as errors tell them."""
     rows = list(shape[: len(row_shape)])
@@ -170,8 +212,4 @@ def _rows(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> str:
 
 def takes_mask(baseline: Baseline) -> bool:
     """Whether its `update` has a third argument."""
-    try:
-        inspect.signature(baseline.update).bind(None, None, None)
-    except TypeError:
-        return False
-    return True
+    return accepts(baseline.update, None, None, None)

@@ -10,11 +10,13 @@ from torch.distributions import Distribution
 from sfgrad.ancestry import Ancestors, Ancestry
 from sfgrad.baselines import Baseline
 from sfgrad.costs import cost_by_row
+from sfgrad.diagnosis import explain
 from sfgrad.draws import Live
 from sfgrad.estimators.base import Estimator
 from sfgrad.names import Names
 from sfgrad.records import Cost, Node, make_node
 from sfgrad.rows import Groups, Rows, row_index
+from sfgrad.settings import describe
 from sfgrad.shapes import Shapes
 from sfgrad.site import Parents, Request, Site, make_site, predict
 
@@ -63,22 +65,22 @@ class Tape:
 
         # Most draws ask for nothing more than a value of every row, and there are many of them.
         ancestors: Ancestors = len(self._order)
-        if request is None and distribution.batch_shape == rows.shape:
-            site = Site(name, distribution, rows.batch_ndims, None, rows.count, None)
-        else:
-            request = request or Request()
-            site = make_site(name, distribution, estimator, request, rows)
-            ancestors = self._find_ancestors(f"node {name!r}", request.parents)
-            self._shapes.trailing.add(distribution.batch_shape[rows.batch_ndims :])
-        if self.groups is not None:
-            self._check_groups(f"node {name!r}", self.groups)
+        try:
+            if request is None and distribution.batch_shape == rows.shape:
+                site = Site(name, distribution, rows.batch_ndims, None, rows.count, None)
+            else:
+                site, ancestors = self._place(name, distribution, estimator, request or Request())
+            if self.groups is not None:
+                self._check_groups(f"node {name!r}", self.groups)
+            draw = self.source.draw(site, estimator)
+        except Exception as error:
+            explain(name, distribution, estimator, request, error)
+            raise
 
-        draw = self.source.draw(site, estimator)
         if draw.value.device != self.device:
             self._check_device(f"node {name!r}", draw.value)
         if draw.copies > 1:
-            self._check_copies(name, draw.copies, estimator)
-            self.branch(f"node {name!r}", draw.copies, estimator.independent)
+            self._make_copies(name, draw.copies, estimator)
 
         node = make_node(site, draw, len(self._order), ancestors)
         if self.grad and estimator.baseline is not None:  # else it has nothing to do
@@ -106,10 +108,22 @@ class Tape:
             "otherwise: use one mode for both, or draw outside of no_grad() and checkpoint()"
         )
 
+    def _place(
+        self, name: str, distribution: Distribution, estimator: Estimator, request: Request
+    ) -> tuple[Site, Ancestors]:
+        """The site of a node that fixes the rows, or asks for more than a value; its ancestors."""
+        site = make_site(name, distribution, estimator, request, self.rows)
+        self._shapes.trailing.add(distribution.batch_shape[self.rows.batch_ndims :])
+        return site, self._find_ancestors(f"node {name!r}", request.parents)
+
+    def _make_copies(self, name: str, copies: int, estimator: Estimator) -> None:
+        """Let every row be `copies` rows, all draws of the node."""
+        if not estimator.independent:
+            self._check_copies(name, copies, estimator)
+        self.branch(f"node {name!r}", copies, estimator.independent)
+
     def _check_copies(self, name: str, copies: int, estimator: Estimator) -> None:
         """Refuse nodes that enumerate too many copies of a row together."""
-        if estimator.independent:
-            return
         self._enumerated[name] = copies
         total, limit = math.prod(self._enumerated.values()), estimator.max_copies
         if limit is not None and total > limit:
@@ -173,7 +187,10 @@ class Tape:
     def check_has_cost(self) -> None:
         """Refuse a graph without any cost."""
         if not self.costs:
-            raise ValueError("the graph has no cost: call add_cost(), or return one cost per row")
+            raise ValueError(
+                "the graph has no cost: call add_cost() inside of its with block, or return one "
+                "cost per row"
+            )
 
     def stacked_costs(self, names: Iterable[str] | None = None) -> Tensor:
         """Costs in every present row, `[C, R]`: all, or those of the names."""
@@ -189,6 +206,7 @@ class Tape:
         """How many independent draws a baseline has to compare."""
         if self.groups is None or not baseline.compares:
             return self.rows.layout()[1]
+        self._check_device("groups=", self.groups.ids)
         self.groups.check_comparable(name)
         return int(self.groups.sizes.min())
 
@@ -207,10 +225,10 @@ class Tape:
         """The parents and everything that may influence them; all nodes so far for None."""
         if parents is None:
             return len(self.nodes)
-        if isinstance(parents, str | Tensor):
+        if isinstance(parents, str | Tensor) or not hasattr(parents, "__iter__"):
             raise ValueError(
-                f"{what}: parents is a {type(parents).__name__}: give a list of names or tensors, "
-                "as in parents=['move']"
+                f"{what}: parents is {describe(parents)}: give a list of names or tensors, as in "
+                "parents=['move']"
             )
         return self.ancestry.union([self._position(what, parent) for parent in parents])
 
@@ -226,14 +244,20 @@ class Tape:
             position = self._positions.get(id(parent))
             if position is not None and self._order[position].handed is parent:
                 return position
-        label = repr(parent) if isinstance(parent, str) else "a tensor no node returned"
+        label = repr(parent) if isinstance(parent, str) else describe(parent)
         names = ", ".join(self.nodes) or "no node"
-        raise ValueError(f"{what}: parent {label} is not in the graph, which has {names}")
+        raise ValueError(
+            f"{what}: parent {label} is not in the graph, which has {names}: give names, or the "
+            "very tensors that the nodes returned"
+        )
 
     def _check_open(self, what: str) -> None:
         """Refuse a record after the loss."""
         if self.closed:
-            raise ValueError(f"{what} comes after loss(): record everything before taking the loss")
+            raise ValueError(
+                f"{what} comes after loss(): record everything before taking the loss, and make a "
+                "new graph for every step"
+            )
 
     def _check_groups(self, what: str, groups: Groups) -> None:
         """Refuse groups of another number of rows."""

@@ -245,7 +245,7 @@ class TwoArguments(sf.Constant):
 
 REFUSALS = {
     "numbers": ({"mask": torch.ones(3)}, "the mask is of torch.float32: give booleans"),
-    "a list": ({"mask": [True, True, True]}, "the mask is of list: give booleans"),
+    "a list": ({"mask": [True, True, True]}, "the mask is a list that begins with True: give"),
     "another shape": (
         {"mask": torch.ones(2, dtype=torch.bool)},
         r"mask has shape \[2\], but the rows have shape \[3\]",

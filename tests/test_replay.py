@@ -185,5 +185,5 @@ def test_enumeration_has_a_limit_on_all_nodes_together():
 def test_parents_that_are_no_list(parents):
     with sf.StochasticGraph():
         sf.sample(Bernoulli(logits=torch.zeros(3)), name="abc")
-        with pytest.raises(ValueError, match=r"cost 'c': parents is a .*: give a list of names"):
+        with pytest.raises(ValueError, match=r"cost 'c': parents is .*: give a list of names"):
             sf.add_cost(torch.ones(3), parents=parents, name="c")

@@ -11,15 +11,21 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution
 
 from sfgrad.baselines import Baseline
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.settings import describe, is_whole
 from sfgrad.tensors import single, trailing_sum
 
 WRAPPERS = (Independent, Masked, TransformedDistribution)
 """What may hold a transform that caches."""
+
+
+class MisfitError(ValueError):
+    """A distribution does not do what an estimator needs; the graph adds the node's name."""
 
 
 class Draw(NamedTuple):
@@ -51,7 +57,9 @@ class Draw(NamedTuple):
 
         Raises:
             ValueError: one logarithm is missing, or something has another shape.
+            TypeError: something is no tensor, or the number of copies no whole number.
         """
+        self._check_types(name, estimator)
         if (self.log_prob is None) != (self.log_density is None):
             given = "log_density" if self.log_prob is None else "log_prob"
             raise ValueError(
@@ -77,6 +85,21 @@ class Draw(NamedTuple):
                 f"{list(self.log_prob.shape)} and whose log_density has "
                 f"{list(self.log_density.shape)}: both must be {list(count)}, one number for every "
                 "copy of every row, as row_log_prob() returns it"
+            )
+
+    def _check_types(self, name: str, estimator: str) -> None:
+        """Refuse what is no tensor, and copies that are no whole number."""
+        for field in ("value", "log_prob", "log_density"):
+            part = getattr(self, field)
+            if not isinstance(part, Tensor) and (part is not None or field == "value"):
+                raise TypeError(
+                    f"node {name!r}: {estimator} returned a Draw whose {field} is "
+                    f"{describe(part)}: it must be a tensor"
+                )
+        if not is_whole(self.copies):
+            raise TypeError(
+                f"node {name!r}: {estimator} returned a Draw whose copies is "
+                f"{describe(self.copies)}: it must be a whole number, 1 if every row is drawn once"
             )
 
 
@@ -116,10 +139,49 @@ class Estimator(ABC):
         return distribution.sample()
 
     def __repr__(self) -> str:
-        settings = ", ".join(
-            f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_")
+        shown = shown_settings(self)
+        if self.baseline is not None:
+            shown = [f"baseline={self.baseline!r}", *shown]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def shown_settings(estimator: Estimator) -> list[str]:
+    """What an estimator was made with, as in `samples=4`, without its baseline."""
+    return [
+        f"{name}={value!r}"
+        for name, value in vars(estimator).items()
+        if not name.startswith("_") and name != "baseline"
+    ]
+
+
+def check_estimator(what: str, value: object) -> None:
+    """Refuse what is no estimator.
+
+    Args:
+        what: whose estimator it is, for errors.
+        value: what was given as one.
+
+    Raises:
+        TypeError: it is a class, a baseline or anything else.
+    """
+    if not isinstance(value, Estimator):
+        raise TypeError(
+            f"the estimator of {what} is {describe(value)}: give an object such as ScoreFunction() "
+            f"or Enumerate(){_advice(value)}"
         )
-        return f"{type(self).__name__}({settings})"
+
+
+def _advice(value: object) -> str:
+    """What may have been meant by something that is no estimator."""
+    if isinstance(value, type) and issubclass(value, Estimator):
+        return f"; call the class, {value.__name__}()"
+    if isinstance(value, Baseline):
+        return f"; a baseline belongs in it, ScoreFunction({type(value).__name__}(…))"
+    if isinstance(value, str):
+        return f"; a name is given as name={value!r}"
+    if isinstance(value, Distribution):
+        return "; a distribution is given at each draw"
+    return ""
 
 
 def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
@@ -135,16 +197,36 @@ def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tenso
     Returns:
         `[copies · R]` (`[1]` when `ndims` is 0), nats; of half types in single precision, in which
         they are summed.
+
+    Raises:
+        ValueError: the log-probability has another shape than that of the value's rows.
+        TypeError: the value is no tensor.
     """
-    return summed_log_prob(distribution, private(distribution, value), ndims)
+    if not torch.is_tensor(value):
+        raise TypeError(
+            f"row_log_prob() got {describe(value)} as the value: give a tensor, as in "
+            "row_log_prob(distribution, value, batch_ndims)"
+        )
+    drawn = distribution.batch_shape + distribution.event_shape
+    copies = value.shape[: max(0, value.dim() - len(drawn))]
+    if copies and value.shape[len(copies) :] != drawn:
+        raise MisfitError(
+            f"row_log_prob() got values {list(value.shape)} for a distribution that draws "
+            f"{list(drawn)}: give that shape, or [copies, …] of it"
+        )
+    return summed_log_prob(distribution, private(distribution, value), ndims, copies)
 
 
-def summed_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tensor:
-    """As `row_log_prob`, of a value that nobody will write to."""
+def summed_log_prob(
+    distribution: Distribution, value: Tensor, ndims: int, copies: tuple[int, ...] = ()
+) -> Tensor:
+    """As `row_log_prob`, of a value that nobody will write to, drawn by `sample(copies)`."""
     log_prob = _log_prob(distribution, value)
-    if log_prob.dim() == ndims == 1:
-        return log_prob
-    return trailing_sum(log_prob, ndims)
+    shape = log_prob.shape
+    wanted = copies + distribution.batch_shape if copies else distribution.batch_shape
+    if shape != wanted:
+        _refuse_log_prob(distribution, value, list(copies), list(shape))
+    return log_prob if len(shape) == ndims == 1 else trailing_sum(log_prob, ndims)
 
 
 def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
@@ -154,6 +236,23 @@ def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
     elements = _log_prob(distribution.base_dist, value)
     summed = distribution.reinterpreted_batch_ndims
     return elements.sum(tuple(range(-summed, 0))) if summed else elements
+
+
+def _refuse_log_prob(
+    distribution: Distribution, value: Tensor, copies: list[int], shape: list[int]
+) -> None:
+    """Say whether the value or its log-probability has the wrong shape."""
+    kind = type(base_distribution(distribution)).__name__
+    drawn = [*copies, *distribution.batch_shape, *distribution.event_shape]
+    if list(value.shape) != drawn:
+        raise MisfitError(
+            f"a value of {kind} has shape {list(value.shape)}: it must be {drawn}, which is "
+            "sample_shape + batch_shape + event_shape"
+        )
+    raise MisfitError(
+        f"{kind}.log_prob() returned shape {shape} for values {drawn}: return one number for each "
+        f"entry of the batch, {[*copies, *distribution.batch_shape]}"
+    )
 
 
 def private(distribution: Distribution, value: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.boundary import interior
-from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
+from sfgrad.estimators.base import Draw, Estimator, MisfitError, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
+from sfgrad.settings import describe, whole_number
 from sfgrad.tensors import trailing_sum
 
 
@@ -23,7 +24,8 @@ class Enumerate(Estimator):
             all nodes that enumerate together.
 
     Raises:
-        ValueError: the support is infinite, unknown, or larger than `max_size`.
+        ValueError: the support is infinite, unknown, or larger than `max_size`; or that is below 1.
+        TypeError: `max_size` is no whole number.
 
     Unbiased: yes, to any order, without variance.
 
@@ -34,7 +36,7 @@ class Enumerate(Estimator):
     takes_masks = True
 
     def __init__(self, max_size: int = 4096):
-        self.max_size = max_size
+        self.max_size = whole_number("max_size", max_size)
 
     @property
     def max_copies(self) -> int | None:  # type: ignore[override]
@@ -44,8 +46,11 @@ class Enumerate(Estimator):
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Make one copy of every row for each value of the support."""
         distribution = interior(distribution)
-        value = product_support(distribution, batch_ndims, self.max_size)
-        log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1)
+        try:
+            value = product_support(distribution, batch_ndims, self.max_size)
+        except MisfitError as error:
+            raise MisfitError(f"{error}: draw from it by ScoreFunction() instead") from error
+        log_prob = summed_log_prob(distribution, value.clone(), batch_ndims + 1, (len(value),))
         log_density = torch.full_like(log_prob, -math.log(len(value)))
         if isinstance(distribution, Masked):
             uniform = _uniform(distribution, batch_ndims, log_prob.dtype)
@@ -74,17 +79,23 @@ def product_support(distribution: Distribution, batch_ndims: int, max_size: int)
     base = base_distribution(distribution)
     shape = base.batch_shape
     try:
-        support = base.enumerate_support(expand=False).flatten(0, len(shape))  # [m, *event]
-    except NotImplementedError as error:
+        support = base.enumerate_support(expand=False)
+    except (NotImplementedError, AttributeError, TypeError) as error:
         reason = str(error) or "it has no finite support"
-        raise ValueError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
+        raise MisfitError(f"{type(base).__name__} cannot be enumerated: {reason}") from error
+    if not torch.is_tensor(support):
+        raise MisfitError(
+            f"{type(base).__name__}.enumerate_support() returned {describe(support)}: return a "
+            "tensor of its values"
+        )
 
+    support = support.flatten(0, len(shape))  # [m, *event]
     elements = shape[batch_ndims:].numel()
     count = len(support) ** elements
     if not count:
-        raise ValueError(f"{type(base).__name__} cannot be enumerated: its support has no values")
+        raise MisfitError(f"{type(base).__name__} cannot be enumerated: its support has no values")
     if count > max_size:
-        raise ValueError(f"{count} values are more than {max_size}")
+        raise MisfitError(f"{count} values are more than {max_size}")
 
     values = support[combinations(len(support), elements, support.device)]
     values = values.reshape(count, *[1] * batch_ndims, *shape[batch_ndims:], *base.event_shape)

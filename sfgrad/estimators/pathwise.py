@@ -3,7 +3,8 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.base import Draw, Estimator, MisfitError
+from sfgrad.masks import base_distribution
 
 
 class Pathwise(Estimator):
@@ -27,7 +28,7 @@ class Pathwise(Estimator):
 
     def plain(self, distribution: Distribution) -> Tensor:
         """One reparametrised value per row."""
-        if not distribution.has_rsample:
-            name = type(distribution).__name__
-            raise ValueError(f"{name} has no rsample: use ScoreFunction() or Enumerate()")
+        if not getattr(distribution, "has_rsample", False):
+            name = type(base_distribution(distribution)).__name__
+            raise MisfitError(f"{name} has no rsample: use ScoreFunction() or Enumerate()")
         return distribution.rsample()

@@ -1,10 +1,13 @@
 """The score-function estimator, also called REINFORCE or the likelihood-ratio method."""
 
+from typing import Any
+
 import torch
 from torch.distributions import Distribution
 
-from sfgrad.baselines import Baseline
+from sfgrad.baselines import Baseline, check_baseline
 from sfgrad.estimators.base import Draw, Estimator, private, summed_log_prob
+from sfgrad.settings import whole_number
 
 
 class ScoreFunction(Estimator):
@@ -23,6 +26,7 @@ class ScoreFunction(Estimator):
 
     Raises:
         ValueError: `samples` is below 1.
+        TypeError: it is no whole number, or the baseline is no `Baseline`.
 
     Unbiased: yes, to any order of differentiation. Not where parameters move the bounds of the
     support, as in `Uniform(0, θ)`: the probability that enters at a bound is in no score.
@@ -33,12 +37,25 @@ class ScoreFunction(Estimator):
 
     independent = True
     takes_masks = True
+    _baseline: Baseline | None = None
+    _sample_shape = torch.Size([])
 
     def __init__(self, baseline: Baseline | None = None, samples: int = 1):
-        if samples < 1:
-            raise ValueError(f"samples is {samples}: draw at least one")
+        if baseline is not None:
+            check_baseline("ScoreFunction", baseline)
         self._baseline, self.samples = baseline, samples
-        self._sample_shape = torch.Size([samples] if samples > 1 else [])
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Set an attribute; with the number of samples comes their shape."""
+        if attribute == "baseline":
+            raise AttributeError(
+                "the baseline of a ScoreFunction is fixed: make another one, and assign it to its "
+                "node, node.estimator = ScoreFunction(baseline)"
+            )
+        if attribute == "samples":
+            value = whole_number("samples", value)
+            self._sample_shape = torch.Size([value] if value > 1 else [])
+        super().__setattr__(attribute, value)
 
     @property
     def baseline(self) -> Baseline | None:  # type: ignore[override]
@@ -53,10 +70,11 @@ class ScoreFunction(Estimator):
 
         # The score keeps the value that it was taken at, and the user may write to theirs.
         scored = private(distribution, value)
-        log_prob = summed_log_prob(distribution, scored, batch_ndims + len(self._sample_shape))
+        shape = self._sample_shape
+        log_prob = summed_log_prob(distribution, scored, batch_ndims + len(shape), shape)
         record = None if scored is value else scored
 
-        if self._sample_shape and batch_ndims:
+        if shape and batch_ndims:
             value = value.flatten(0, 1)
             record = None if record is None else record.flatten(0, 1)
         return Draw(value, log_prob, log_prob, self.samples, record)
