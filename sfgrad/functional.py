@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sfgrad.tensors import check_tensor, floating_type, single
+from sfgrad.settings import describe, is_number
+from sfgrad.tensors import check_dim, check_tensor, floating_type, single
 from sfgrad.tracing import is_readable
 
 
@@ -114,6 +115,8 @@ def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> T
         tensor([4.0000, 3.5000, 1.5000])
     """
     check_tensor("cost", cost)
+    if cost.dim():
+        check_dim(cost, dim)
     samples = cost.shape[dim] if cost.dim() else 1
     if not samples:
         raise ValueError("leave-one-out over no sample: the batch has no rows, so leave it out")
@@ -186,6 +189,10 @@ def standardize(
                 [ 0.,  0.]])
     """
     check_tensor("x", x)
+    if not is_number(eps) or not eps >= 0:
+        raise ValueError(f"eps is {describe(eps)}: it must be a number, at least 0, as in 1e-8")
+    if dim is not None and x.dim():
+        check_dim(x, dim)
     axes = tuple(range(x.dim())) if dim is None else (dim,)
     count = x.numel() if dim is None or not x.dim() else x.shape[dim]
     if not count:

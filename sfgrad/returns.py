@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfgrad.recurrence import linear_recurrence
-from sfgrad.tensors import check_tensor, floating_type, single
+from sfgrad.tensors import check_dim, check_tensor, floating_type, single
 from sfgrad.tracing import is_readable
 
 Discount = float | Tensor
@@ -138,6 +138,7 @@ def _time_first(reward: Tensor, dim: int) -> tuple[Tensor, torch.dtype]:
     if not reward.dim():
         raise ValueError("reward has no dimension: give it one of time, [T] or more")
     dtype = floating_type(reward)
+    check_dim(reward, dim)
     return single(reward.to(dtype)).movedim(dim, 0), dtype
 
 

@@ -29,6 +29,22 @@ def check_tensor(name: str, value: Any) -> None:
         )
 
 
+def check_dim(tensor: Tensor, dim: Any, what: str = "dim") -> None:
+    """Refuse a dimension that a tensor has not.
+
+    Raises:
+        ValueError: it is out of range.
+        TypeError: it is no whole number.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise TypeError(f"{what} is of type {type(dim).__name__}: give a whole number")
+    if not -tensor.dim() <= dim < tensor.dim():
+        raise ValueError(
+            f"{what} is {dim}: a tensor of shape {list(tensor.shape)} has the dimensions 0 to "
+            f"{tensor.dim() - 1}, or −1 for the last"
+        )
+
+
 def floating_type(tensor: Tensor) -> torch.dtype:
     """The type of what a floating-point function makes of it: the default one of whole numbers."""
     return tensor.dtype if tensor.is_floating_point() else torch.get_default_dtype()

@@ -14,9 +14,7 @@ from sfgrad.verify.outcomes import HiddenRandomnessError, IntractableError, Quad
 from sfgrad.verify.report import BiasReport
 from sfgrad.verify.runs import Runs, flat
 from sfgrad.verify.scores import ScoreTest
-
-FEWEST = 30
-"""Runs, below which a standard error says little."""
+from sfgrad.verify.settings import check_chance, check_mode
 
 
 def check_unbiased(
@@ -78,6 +76,7 @@ def check_unbiased(
         bias could have been seen.
 
     Raises:
+        TypeError: a setting is of another type.
         ValueError: exact mode was asked for and is impossible; there is nothing to differentiate
             by; `repeats` is below 30; the model cannot be copied; `samples` or `batch_ndims` differ
             from those of an `expectation`; and what `exact_gradient` refuses.
@@ -95,7 +94,8 @@ def check_unbiased(
         >>> bool(sf.check_unbiased(fn, wrt=[eta]))
         True
     """
-    _check_settings(mode, repeats)
+    check_mode(mode)
+    check_chance(rtol, error_rate, repeats, seed)
     runs = Runs(oracle.as_objective(fn, batch_ndims, samples), inputs, wrt)
 
     # The exact gradient is what to compare with, unless there is none or another is asked for.
@@ -117,17 +117,6 @@ def check_unbiased(
         compared = exact or Sampled(runs, reference, repeats)
         report = BiasTest(runs, compared, rtol, error_rate / 2, repeats).report()
         return ScoreTest(runs, rtol, error_rate / 2, repeats).complete(report)
-
-
-def _check_settings(mode: str, repeats: int) -> None:
-    """Refuse what makes no sense."""
-    if mode not in ("auto", "exact", "monte_carlo"):
-        raise ValueError(f"mode is {mode!r}: it must be 'auto', 'exact' or 'monte_carlo'")
-    if repeats < FEWEST:
-        raise ValueError(
-            f"repeats is {repeats}: standard errors of fewer than {FEWEST} runs say too little, "
-            "give at least that many"
-        )
 
 
 def _exact(runs: Runs, mode: str, max_outcomes: int, quadrature: Quadrature) -> Exact | None:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from sfgrad.baselines import Baseline
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
+from sfgrad.settings import whole_number
 from sfgrad.verify.outcomes import Outcomes, Pick, Quadrature
 from sfgrad.verify.replays import Replayed, check_replays, restored
+from sfgrad.verify.settings import check_integrated, check_quadrature, check_targets
 from sfgrad.verify.trial import Script, Substitution, Trial, start_trial
 
 
@@ -44,6 +46,7 @@ def exact_gradient(
         value `[]`, and a gradient for each entry of `wrt` in that order, zeros for unused ones.
 
     Raises:
+        TypeError: a setting is of another type.
         ValueError: there are too many trajectories, a node is continuous, rows interact (another
             row's cost moves with one row's draw), two replays differ (the model is random without
             telling the graph, or carries state from call to call), something is NaN or infinite,
@@ -62,6 +65,8 @@ def exact_gradient(
         >>> sf.exact_gradient(fn, wrt=[eta])
         (tensor(0.2525), [tensor([0.0250])])
     """
+    check_quadrature(quadrature)
+    whole_number("max_trajectories", max_trajectories)
     model = as_objective(fn, batch_ndims)
     model = Expectation(model.fn, 1, model.in_dims, model.batch_ndims, model.has_aux)
     tensors = [tensor for _, tensor in targets(model, wrt)]
@@ -88,6 +93,7 @@ def exact_gradient(
                 check_replays(replay_and_restore)
             _check_finite(parts)
             totals = [total + part for total, part in zip(totals, parts, strict=True)]
+    check_integrated(quadrature, outcomes.integrated)
     return totals[0], totals[1:]
 
 
@@ -142,6 +148,7 @@ def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[st
     theirs = {parameter for baseline in baselines for parameter in baseline.parameters()}
     if wrt is None:
         wrt = [p for p in names if p.requires_grad and p not in theirs]
+    check_targets(wrt)
     if not wrt:
         raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
     return [(names.get(p, f"wrt[{i}]").removeprefix("fn."), p) for i, p in enumerate(wrt)]
