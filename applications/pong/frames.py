@@ -38,6 +38,16 @@ class View:
     """Whether the emulator joins the last two frames of a step, for games whose sprites flicker."""
     order: np.ndarray | None = None
     """`[6400]`: where each pixel is shown instead of at its own place."""
+    limit: int | None = None
+    """At most so many pixels can be off the background; None where any number can."""
+
+    def foreground(self, screens: np.ndarray) -> np.ndarray:
+        """`[N, 80, 80]` boolean: the pixels of screens `[N, H, W]` that are not background."""
+        now = np.ascontiguousarray(screens[:, self.rows, self.columns])
+        seen = np.ones(now.shape, bool)
+        for value in self.background:
+            seen &= now != value
+        return seen
 
     def places(self, pixels: np.ndarray) -> np.ndarray:
         """`[L]` int16: where pixels of one or more frames are shown."""
@@ -57,7 +67,14 @@ def pong_view() -> View:
     background, levels = (0, 87, 107), np.ones(256, np.int16)
     levels[list(background)] = 0
     rows, columns = slice(35, 195, 2), slice(0, 160, 2)
-    return View(210, 160, rows, columns, background, levels, 1.0, maxpool=False)
+    return View(210, 160, rows, columns, background, levels, 1.0, maxpool=False, limit=MOST)
+
+
+MOST = 1000
+"""More pixels than this off the background are no game of Pong.
+
+Paddles and ball are at most 34, in 21,600 screens of all modes and difficulties, with the paddle
+moved by the policy, at random and not at all; of screens in BGR or in grey all 6,400 are off."""
 
 
 def coloured(view: View) -> View:
@@ -188,10 +205,7 @@ class Pairs:
         """As `Differences`; every listed pixel counts 1."""
         view, both = self.view, self.both
         both[:, 1] = both[:, 0]
-        now = np.ascontiguousarray(screens[:, view.rows, view.columns])
-        both[:, 0] = True
-        for value in view.background:
-            both[:, 0] &= now != value
+        both[:, 0] = view.foreground(screens)
         if first.any():
             both[first, 1] = both[first, 0]
         game, pixel = np.divmod(np.flatnonzero(both), self.size)

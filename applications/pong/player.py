@@ -12,6 +12,7 @@ from applications.pong import weights
 from applications.pong.frames import SIGHTS, Frames, coloured
 from applications.pong.games import Settings, find_game, make_emulators, view_and_actions
 from applications.pong.policy import ActorCritic, Blocks, Policy
+from applications.pong.screens import check_coloured, check_screens
 
 
 class Player:
@@ -38,7 +39,13 @@ class Player:
 
     @torch.no_grad()
     def act(self, screens: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """The actions `[N]` for the screens `[N, 1, H, W]`; `first` `[N]`: a new episode's."""
+        """The actions `[N]` for the screens `[N, 1, H, W]`; `first` `[N]`: a new episode's.
+
+        Raises:
+            ValueError: the screens have another type, shape or range than the emulator's, or they
+                show no Pong although the policy is for it.
+        """
+        check_screens(screens, self.view)
         changes = self.eyes(screens[:, 0], first)
         dist = self.policy.choose(Frames.of(*changes, self.view.scale))
         moves = likeliest(dist) if self.greedy else sf.sample(dist)
@@ -83,11 +90,17 @@ class Game:
 class ScreenPlayer(Player):
     """Plays one game of gymnasium's, from its coloured screens; what `load_policy` returns.
 
-    Call it with each screen, `[210, 160, 3]` uint8: the action to take, an int. After the end of an
-    episode call `reset`.
+    Call it with each screen, `[210, 160, 3]` uint8, RGB: the action to take, an int. After the end
+    of an episode call `reset`.
+
+    Args:
+        policy: the policy, for Pong.
+        config: that it was trained with.
+        greedy: make the likeliest move instead of drawing one.
 
     Raises:
-        ValueError: the policy is for another game than Pong, or the screen has another shape.
+        ValueError: the policy is for another game than Pong; of a call, the screen has another type
+            or shape, is a batch, or shows no Pong.
     """
 
     def __init__(
@@ -109,24 +122,22 @@ class ScreenPlayer(Player):
 
     def __call__(self, screen: np.ndarray) -> int:
         """The action for a screen."""
-        if np.shape(screen) != SCREEN:
-            shape = list(np.shape(screen))
-            raise ValueError(f"the screen has shape {shape}: give gymnasium's, {list(SCREEN)}")
+        screen = np.asarray(screen)
+        check_coloured(screen)
         action = self.act(screen[None, None, :, :, 0], np.array([self.first]))
         self.first = False
         return int(action[0])
 
 
-SCREEN = (210, 160, 3)
-"""The shape of a coloured screen."""
-
-
 def load_policy(game: str = "pong", greedy: bool = False) -> ScreenPlayer:
-    """The trained policy that is shipped, ready to play.
+    """The trained policy that is shipped, ready to play one game.
 
     Args:
         game: `pong` is all there is.
         greedy: make the likeliest move instead of drawing one.
+
+    Returns:
+        A policy of one game: call it with each screen, `[210, 160, 3]` uint8, RGB.
 
     Raises:
         RunError: no policy for this game is shipped, or there is no such game.
