@@ -1,14 +1,17 @@
 """A trained policy at play: screens in, actions out."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from torch.distributions import Bernoulli, Distribution
 
 import sfgrad as sf
 from applications.pong import weights
+from applications.pong.environments import check_environment, doubts, numbers
 from applications.pong.frames import SIGHTS, Frames, coloured
 from applications.pong.games import Settings, find_game, make_emulators, view_and_actions
 from applications.pong.policy import ActorCritic, Blocks, Policy
@@ -97,14 +100,21 @@ class ScreenPlayer(Player):
         policy: the policy, for Pong.
         config: that it was trained with.
         greedy: make the likeliest move instead of drawing one.
+        environment: that it is going to play, whose numbers of the actions it takes; None for one
+            with the minimal set of six.
 
     Raises:
-        ValueError: the policy is for another game than Pong; of a call, the screen has another type
-            or shape, is a batch, or shows no Pong.
+        ValueError: the policy is for another game than Pong, or the environment shows it other
+            screens than gymnasium's, or lacks an action; of a call, the screen has another type or
+            shape, is a batch, or shows no Pong.
     """
 
     def __init__(
-        self, policy: Policy | ActorCritic | Blocks, config: dict[str, Any], greedy: bool = False
+        self,
+        policy: Policy | ActorCritic | Blocks,
+        config: dict[str, Any],
+        greedy: bool = False,
+        environment: gymnasium.Env | None = None,
     ):
         if config["game"] != "pong":
             raise ValueError(
@@ -113,6 +123,9 @@ class ScreenPlayer(Player):
             )
         super().__init__(policy, config, greedy)
         self.view = coloured(self.view)
+        if environment is not None:
+            check_environment(environment)
+            self.actions = numbers(environment, self.actions)
         self.reset()
 
     def reset(self) -> None:
@@ -129,18 +142,38 @@ class ScreenPlayer(Player):
         return int(action[0])
 
 
-def load_policy(game: str = "pong", greedy: bool = False) -> ScreenPlayer:
+def load_policy(
+    game: str = "pong", greedy: bool = False, environment: gymnasium.Env | None = None
+) -> ScreenPlayer:
     """The trained policy that is shipped, ready to play one game.
+
+    It sees the emulator's coloured screens, every fourth frame, and cannot tell what else was done
+    to them. Name the environment, and all that can be read of it is compared with what the policy
+    was trained in. Without it the actions are those of the minimal set of six.
 
     Args:
         game: `pong` is all there is.
         greedy: make the likeliest move instead of drawing one.
+        environment: gymnasium's, that the policy is going to play, with all its wrappers. With
+            `full_action_space=True` the policy's moves get their numbers among the 18 actions.
 
     Returns:
         A policy of one game: call it with each screen, `[210, 160, 3]` uint8, RGB.
 
     Raises:
         RunError: no policy for this game is shipped, or there is no such game.
+        ValueError: the environment is several games, another game or none of the emulator's; its
+            observations are not the emulator's coloured screens by type, kind or shape; or it lacks
+            an action that the policy makes.
+
+    Warns:
+        UserWarning: the environment plays another number of frames a step than 4, wrappers
+            included, or a random number; repeats actions with a probability above .25, or for whole
+            steps; shows maxima of two frames; or has wrappers that cannot be read.
     """
     policy, config = weights.load(None, "fast", find_game(game))
-    return ScreenPlayer(policy, config, greedy)
+    player = ScreenPlayer(policy, config, greedy, environment)
+    if environment is not None:
+        for doubt in doubts(environment):
+            warnings.warn(doubt, UserWarning, stacklevel=2)
+    return player
