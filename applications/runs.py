@@ -12,7 +12,6 @@ checkpoint does not know. So a run killed at any moment loses what came after it
 and nothing else.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -58,7 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        with open(part, "rb") as file:
+        with open(part, "rb+") as file:  # Windows writes out only what it may write to
             os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
@@ -251,8 +250,15 @@ def _alone(folder: Path) -> Iterator[None]:
     """Within the block no other process trains in the folder; a killed one is out by itself.
 
     Raises:
-        RunError: one does.
+        RunError: one does, or the system has no such locks.
     """
+    try:
+        import fcntl  # Windows has none, and plays and evaluates all the same
+    except ImportError as error:
+        raise RunError(
+            "this system has no fcntl, whose locks keep two trainings out of one folder: train on "
+            "Linux or macOS; what needs no training works here too"
+        ) from error
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
