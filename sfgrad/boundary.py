@@ -10,10 +10,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Binomial, Distribution, Poisson, constraints
+from torch.distributions import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Distribution,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+    Poisson,
+    constraints,
+)
 
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.tracing import is_readable
+
+FIXED = frozenset({Bernoulli, Categorical, MultivariateNormal, Normal, OneHotCategorical})
+"""Distributions of a support that is always the same, with a score everywhere inside."""
 
 NESTS = (list, tuple)
 """What constraints keep other constraints in."""
@@ -70,6 +83,8 @@ def refuse_boundary(name: str, distribution: Distribution) -> None:
         ValueError: a parameter that requires a gradient moves the bounds of the support, or is the
             rate 0 of a Poisson distribution.
     """
+    if type(distribution) in FIXED:  # most draws
+        return
     base = base_distribution(distribution)
     if getattr(base, "has_enumerate_support", False):
         return
