@@ -47,12 +47,17 @@ def test_quantiles_and_tails_are_inverse_and_known():
             assert t_tail(t_quantile(tail, degrees), degrees) == pytest.approx(tail, rel=1e-6)
 
 
-def test_moments_of_a_stream():
+@pytest.mark.parametrize("at_once", [1, 7, 50])
+def test_moments_of_a_stream(at_once):
     torch.manual_seed(0)
     estimates = 1e6 + torch.randn(50, 3, dtype=torch.float64)
     moments = Moments()
-    for estimate in estimates:
-        moments.add(estimate)
+    for several in estimates.split(at_once):
+        if at_once == 1:
+            moments.add(several[0])
+        else:
+            moments.add_all(several)
+    assert moments.count == 50
     torch.testing.assert_close(moments.mean, estimates.mean(0), rtol=1e-14, atol=0)
     torch.testing.assert_close(moments.square_error, estimates.var(0) / 50, rtol=1e-8, atol=0)
     torch.testing.assert_close(moments.magnitude, estimates.abs().mean(0), rtol=1e-14, atol=0)

@@ -30,6 +30,23 @@ class Moments:
         self.low = torch.minimum(self.low, estimate)
         self.high = torch.maximum(self.high, estimate)
 
+    def add_all(self, estimates: Tensor) -> None:
+        """Take several more of them at once, `[N, P]`.
+
+        Source: Chan, Golub & LeVeque (1983), Algorithms for Computing the Sample Variance.
+        """
+        self._begin(estimates[0])
+        before, more = self.count, len(estimates)
+        self.count += more
+        mean = estimates.mean(0)
+        distance, share = mean - self.mean, more / self.count
+        self.mean = self.mean + distance * share
+        squares = (estimates - mean).square().sum(0) + distance.square() * before * share
+        self._squares = self._squares + squares
+        self.magnitude = self.magnitude + (estimates.abs().mean(0) - self.magnitude) * share
+        self.low = torch.minimum(self.low, estimates.amin(0))
+        self.high = torch.maximum(self.high, estimates.amax(0))
+
     def add_outcome(self, probability: float, estimate: Tensor) -> None:
         """Take the estimate `[P]` of one of all outcomes: the mean is exact, without error."""
         self._begin(estimate)
