@@ -530,6 +530,29 @@ def test_negative_controls_are_caught_and_the_nodes_named(name, mode):
     assert set(report.nodes) <= nodes
 
 
+@pytest.mark.parametrize("mode", ["exact", "auto"])
+def test_a_bias_is_told_where_a_node_alone_has_too_many_outcomes(mode):
+    """All enumerate, together without any draw; alone with ones that are drawn for every copy."""
+    eta = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True)
+    slope = torch.arange(3).double()
+
+    def fn():
+        logits = eta.unsqueeze(1) * slope
+        first = sf.sample(Categorical(logits=logits), sf.Enumerate(), name="first")
+        logits, first = sf.align(logits), sf.align(first)
+        second = sf.sample(Categorical(logits=logits), sf.Enumerate(), name="second")
+        first = sf.align(first)
+        sf.add_cost((first + second) ** 2.0, parents=["first"])
+        sf.add_cost(0.1 * second)
+
+    report = sf.check_unbiased(fn, wrt=[eta], mode=mode, repeats=30, max_outcomes=100)
+    assert report.mode == "exact"
+    assert report.verdict == "BIASED"
+    assert set(report.nodes) == {"second"}
+    assert set(report.untested) == {"first"}
+    assert "node 'first' was not tested alone: there are about" in str(report)
+
+
 @pytest.mark.parametrize("estimator", [sf.ScoreFunction, WrongSign])
 def test_a_masked_value_is_no_outcome(estimator):
     logits = torch.tensor([[0.0, 0.5, -torch.inf]], dtype=torch.float64, requires_grad=True)

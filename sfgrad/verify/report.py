@@ -105,6 +105,8 @@ class BiasReport:
         basis: what was compared with what.
         scores: by node, the worst coordinate of its mean score, which should be 0.
         left_out: by node, why its score was not looked at.
+        untested: by node, why it could not be tested alone: other nodes that enumerate are sampled
+            meanwhile, which may have too many outcomes.
         power: in Monte Carlo mode, how large a bias could have been found; else None.
     """
 
@@ -114,6 +116,7 @@ class BiasReport:
     basis: str = ""
     scores: dict[str, Comparison] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    untested: dict[str, str] = field(default_factory=dict)
     power: Power | None = None
 
     @property
@@ -158,7 +161,11 @@ class BiasReport:
         ]
         alone = {name: bias for name, bias in self.nodes.items() if name not in at_fault}
         lines += [f"node {name!r} alone: bias {bias:.2e}" for name, bias in alone.items()]
-        if self.verdict == "BIASED" and not self.nodes:
+        lines += [
+            f"node {name!r} was not tested alone: {reason}"
+            for name, reason in self.untested.items()
+        ]
+        if self.verdict == "BIASED" and not self.nodes and not self.untested:
             lines.append("no node is biased alone: the bias comes from several together")
         return lines
 
