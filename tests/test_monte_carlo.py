@@ -11,6 +11,7 @@ import torch
 from torch.distributions import Bernoulli, Normal
 
 import sfgrad as sf
+from sfgrad.verify.bias import distances
 from sfgrad.verify.statistics import Moments, t_quantile, t_tail
 
 
@@ -131,6 +132,18 @@ def test_a_weak_alarm_counts_only_if_fresh_draws_repeat_it():
             rare(logits), wrt=[logits], mode="monte_carlo", repeats=100, seed=seed, error_rate=0.01
         )
         assert report.verdict != "BIASED", report
+
+
+@pytest.mark.parametrize(("count", "is_weak"), [(30, True), (99, True), (100, False)])
+def test_of_few_runs_even_a_far_alarm_has_to_be_repeated(count, is_weak):
+    """z² of 30 Gaussian draws is called biased at 20 standard errors 3e-5 of the time."""
+    moments = Moments()
+    signs = torch.tensor([-1.0, 1.0]).repeat(count)[:count].double()
+    moments.add_all(1 + 0.1 * signs.unsqueeze(1))  # about 0, and some 55 to 100 errors off
+    zero = torch.zeros(1, dtype=torch.float64)
+    result = distances(moments, zero, zero, 1e-6, zero)
+    assert result.alarms().all()
+    assert result.weak_alarms().all() == is_weak
 
 
 def test_few_repeats_are_refused():

@@ -14,7 +14,10 @@ from sfgrad.verify.statistics import Moments, t_quantile
 from sfgrad.verify.trial import Substitution
 
 CERTAIN = 20
-"""Standard errors: an alarm beyond them needs no second look."""
+"""Standard errors: an alarm beyond them needs no second look, if there were enough runs."""
+
+ENOUGH = 100
+"""Runs, below which a standard error may be far too small by chance."""
 
 FRESH = 16
 """Times as many draws have to repeat a weaker alarm."""
@@ -31,6 +34,8 @@ class Distances(NamedTuple):
     """The standard error."""
     varied: Tensor
     """Whether the runs differed."""
+    certain: Tensor
+    """Beyond it an alarm needs no second look."""
 
     def alarms(self) -> Tensor:
         """Where the distance is beyond what is allowed, boolean."""
@@ -38,7 +43,7 @@ class Distances(NamedTuple):
 
     def weak_alarms(self) -> Tensor:
         """Alarms that fresh draws have to repeat."""
-        return self.alarms() & ((self.mean - self.wanted).abs() < CERTAIN * self.error)
+        return self.alarms() & ((self.mean - self.wanted).abs() < self.certain)
 
     def where(self, chosen: Tensor, others: "Distances") -> "Distances":
         """The others in the chosen coordinates."""
@@ -62,7 +67,8 @@ def distances(
     varied = (moments.high - moments.low > rounding) | (square_error > 0)
     chance = t_quantile(tail, moments.count - 1) * error
     allowed = torch.where(varied, chance, 0) + rounding
-    return Distances(moments.mean, wanted, allowed, error, varied)
+    certain = CERTAIN * error if moments.count >= ENOUGH else torch.full_like(error, torch.inf)
+    return Distances(moments.mean, wanted, allowed, error, varied, certain)
 
 
 class Exact:
@@ -174,9 +180,7 @@ class BiasTest:
         if not weak.any():
             return result
         if (result.alarms() & ~weak).any():  # the verdict is certain, so weak alarms may be dropped
-            return result._replace(
-                allowed=torch.where(weak, CERTAIN * result.error, result.allowed)
-            )
+            return result._replace(allowed=torch.where(weak, result.certain, result.allowed))
         return result.where(weak, measure(FRESH, self.repeats))
 
     def _exact_distances(self, substitution: Substitution | None) -> Distances:
@@ -189,7 +193,7 @@ class BiasTest:
         if outcomes.integrated:
             self._draws = f"scripted draws and quadrature (of {', '.join(outcomes.integrated)})"
         varied = torch.ones_like(wanted, dtype=torch.bool)
-        return Distances(moments.mean, wanted, self._rounding(moments), error, varied)
+        return Distances(moments.mean, wanted, self._rounding(moments), error, varied, error)
 
     def _rounding(self, moments: Moments) -> Tensor:
         """Distances that mean nothing, `[P]`, from the magnitudes of the estimates."""

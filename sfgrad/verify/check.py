@@ -45,8 +45,9 @@ def check_unbiased(
     whose support moves with a parameter. So both modes also test, with real draws, that the mean
     score of every scored node is 0. Pathwise values and masked elements have no score.
 
-    Chance: a distance beyond Student's t quantile, but below 20 standard errors, counts only if it
-    comes again with 16 times as many fresh draws, since the estimates may be far from Gaussian.
+    Chance: a distance beyond Student's t quantile, but below 20 standard errors or of fewer than
+    100 runs, counts only if it comes again with 16 times as many fresh draws, since the estimates
+    may be far from Gaussian.
     Where all runs agree on something else than the truth the report is inconclusive: false, but
     not called biased.
 
