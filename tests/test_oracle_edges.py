@@ -313,6 +313,24 @@ def test_state_that_is_carried_is_named_as_a_cause(check):
         check(Counter())
 
 
+@pytest.mark.parametrize("check", [sf.exact_gradient, sf.check_unbiased])
+@pytest.mark.parametrize("what", ["draw", "branch"])
+def test_rows_whose_number_changes_from_call_to_call_are_refused(check, what):
+    class Growing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits, self.calls = nn.Parameter(torch.zeros(1)), 0
+
+        def forward(self):
+            self.calls += 1
+            rows = self.calls if what == "draw" else 1
+            z = sf.sample(Bernoulli(logits=self.logits.expand(rows)))
+            return sf.branch(z, self.calls) if what == "branch" else z
+
+    with pytest.raises(ValueError, match="two replays with the same draws differ"):
+        check(Growing())
+
+
 def test_buffers_are_put_back_between_replays():
     class Counter(nn.Module):
         def __init__(self):

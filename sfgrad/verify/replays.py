@@ -85,6 +85,8 @@ class _Pattern:
         def pick(name: str, size: int, rows: int) -> Tensor:
             usual = (self.start + self.step * torch.arange(rows, device=CPU)) % size
             index = self._taken.setdefault((name, counts[name]), usual).clone()
+            if len(index) != rows:
+                raise HiddenRandomnessError
             counts[name] += 1
 
             # Where rows have supports of different size, a change may leave too few values.
