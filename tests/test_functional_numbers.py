@@ -93,6 +93,15 @@ def test_sums_of_half_types_are_of_single_precision(dtype):
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_large_whole_numbers_are_compared_without_rounding(dtype):
+    """Single precision knows no 2²⁴ + 1."""
+    costs = torch.tensor([2**24 + 1, -(2**24), 0], dtype=dtype)
+    assert sf.leave_one_out(costs)[2] == 0.5
+    groups = torch.zeros(3, dtype=torch.int64)
+    assert sf.leave_one_out(costs, groups=groups)[2] == 0.5
+
+
 # ---------------------------------------------------------------- no tensors
 
 TWO = torch.ones(2)

@@ -346,7 +346,7 @@ def test_ragged_rows_after_a_branch_have_elements_of_their_own():
     [
         (INDEX.float(), "the index is torch.float32"),
         (INDEX[None], r"the index is torch.int64 \[1, 5\]: give int64 \[N\]"),
-        (INDEX[:4], "has 5 elements but its index names 4"),
+        (INDEX[:4], "has 5 elements but its index names 4: give the row"),
         (INDEX - 1, "names row -1"),
         (INDEX + 2, "names row 4, but the graph has 3 rows"),
     ],
@@ -356,6 +356,13 @@ def test_refusals_of_an_index(index, message):
         sf.add_cost(torch.zeros(3))
         with pytest.raises(ValueError, match=f"node 'z'.*{message}"):
             sf.sample(Bernoulli(logits=torch.zeros(5)), index=index, name="z")
+
+
+def test_an_index_is_of_one_copy():
+    with sf.StochasticGraph():
+        sf.branch(torch.zeros(3), 2)
+        with pytest.raises(ValueError, match="10 elements but .* names 10 for each of 2 copies"):
+            sf.sample(Bernoulli(logits=torch.zeros(10)), index=INDEX.repeat(2))
 
 
 def test_ragged_rows_are_not_enumerated_nor_repeated():

@@ -12,6 +12,7 @@ from torch.distributions import Bernoulli, Normal
 
 import sfgrad as sf
 from sfgrad.verify.bias import distances
+from sfgrad.verify.report import Comparison
 from sfgrad.verify.statistics import Moments, t_quantile, t_tail
 
 
@@ -95,6 +96,17 @@ def test_a_coordinate_that_never_varies_passes_where_it_is_right():
     report = sf.check_unbiased(fn, wrt=[theta], mode="monte_carlo", repeats=30, seed=0)
     assert report, report
     assert all(not comparison.varied for comparison in report.comparisons)
+
+
+def test_a_coordinate_that_varied_is_shown_before_a_worse_one_that_never_did():
+    found, wanted = torch.tensor([0.0, 3.0, 9.0]), torch.zeros(3)
+    allowed, varied = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([True, True, False])
+    worst = Comparison.worst("theta", found, wanted, allowed, varied)
+    assert (worst.found, worst.biased, worst.inconclusive) == (3.0, True, False)
+
+    # Where all that varied is right, the other is what is wrong.
+    worst = Comparison.worst("theta", found, wanted, 3 * allowed, varied)
+    assert (worst.found, worst.biased, worst.inconclusive) == (9.0, False, True)
 
 
 def test_a_bias_outranks_what_is_inconclusive():

@@ -213,6 +213,11 @@ def a_log_probability_that_is_a_number_where_values_are_enumerated():
     train(sf.Enumerate(), own(log_prob=lambda self, value: -1.0))
 
 
+@slip(r"node 'z': Own.log_prob\(\) returned -1.0: return a tensor of shape \[2, 4\]")
+def a_log_probability_that_is_a_number_where_two_values_are_drawn():
+    train(sf.ScoreFunction(samples=2), own(log_prob=lambda self, value: -1.0))
+
+
 @slip(r"node 'z': Own.log_prob\(\) returned a numpy array: return a tensor of shape \[4\]")
 def a_log_probability_of_numpy():
     train(distribution=own(log_prob=lambda self, value: np.zeros(4)))

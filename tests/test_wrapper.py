@@ -154,6 +154,15 @@ def test_other_state_dicts_do_not_warn():
         Trainer(Net().to("meta")).state_dict()
 
 
+def test_a_model_of_sparse_tensors_is_saved():
+    """They have no address by which one could tell that both are the same."""
+    net = nn.Module()
+    net.register_buffer("adjacency", torch.eye(3).to_sparse())
+    trainer = Trainer(net)
+    state = trainer.state_dict()
+    assert torch.equal(state["objective.fn.adjacency"].to_dense(), torch.eye(3))
+
+
 def test_a_copy_and_a_pickle_of_an_objective_work():
     torch.manual_seed(0)
     objective = sf.expectation(Net(), samples=2, in_dims={"x": 0})
