@@ -1,6 +1,6 @@
-"""Parameters at the edge of what they may be, and bounds of a support that move with them.
+"""Parameters on the boundary of their domain, and supports whose bounds depend on parameters.
 
-There a derivative that exists is not in the score, or the score is not a number.
+There the score lacks a derivative that exists, or is NaN.
 """
 
 import copy
@@ -26,21 +26,21 @@ from sfgrad.masks import Masked, base_distribution
 from sfgrad.tracing import is_readable
 
 FIXED = frozenset({Bernoulli, Categorical, MultivariateNormal, Normal, OneHotCategorical})
-"""Distributions of a support that is always the same, with a score everywhere inside."""
+"""Distributions with a fixed support and a score everywhere inside it."""
 
 NESTS = (list, tuple)
-"""What constraints keep other constraints in."""
+"""Containers in which constraints hold other constraints."""
 
 
 def interior(distribution: Distribution) -> Distribution:
-    """The same distribution, whose probabilities of exactly 0 or 1 have a derivative.
+    """The same distribution, but probabilities of exactly 0 or 1 have a derivative.
 
-    Before it takes logarithms torch clamps probabilities by the rounding error of their type, and
-    the derivative of those that it moves is lost, though a value of probability zero has one: that
-    of its probability. Here they are moved already, and keep it.
+    Before torch takes logarithms it clamps probabilities to [eps, 1 − eps], and those that the
+    clamp moves lose their derivative. Yet even an outcome of probability 0 contributes one: that of
+    its probability. Here the probabilities are moved beforehand and keep their derivative.
 
     Args:
-        distribution: any; only those that were made of `probs` are changed.
+        distribution: any; only those constructed from `probs` are changed.
     """
     if isinstance(distribution, Masked):
         return Masked(interior(distribution.original), distribution.mask)
@@ -58,12 +58,12 @@ def interior(distribution: Distribution) -> Distribution:
     if type(distribution) is Binomial:
         return _Binomial(distribution.total_count, probs=moved, validate_args=False)
     vars(result).update(probs=moved, _param=moved)
-    vars(result).pop("logits", None)  # those of the probabilities before
+    vars(result).pop("logits", None)  # those of the old probabilities
     return result
 
 
 class _Binomial(Binomial):
-    """Scores by probabilities: torch's goes by logits, and next to 0 and 1 loses all digits."""
+    """Scores by probabilities: torch uses logits, which lose all digits near 0 and 1."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability, `[*batch_shape]`, nats."""
@@ -77,11 +77,11 @@ def refuse_boundary(name: str, distribution: Distribution) -> None:
 
     Args:
         name: of the node.
-        distribution: what is scored, with gradients on.
+        distribution: that of the draw, with gradients on.
 
     Raises:
-        ValueError: a parameter that requires a gradient moves the bounds of the support, or is the
-            rate 0 of a Poisson distribution.
+        ValueError: the bounds of the support require a gradient, or a Poisson rate that requires
+            one is 0.
     """
     if type(distribution) in FIXED:  # most draws
         return
@@ -93,19 +93,19 @@ def refuse_boundary(name: str, distribution: Distribution) -> None:
     elif _is_dependent(type(base)) and _moves(_support(base)):
         raise ValueError(
             f"node {name!r}: the bounds of the support of {type(base).__name__} require a "
-            "gradient, and no score tells of what enters or leaves there, so the score function is "
-            "biased: use sf.Pathwise(), or detach the bounds"
+            "gradient, but the score misses what enters or leaves the support there, so the score "
+            "function would be biased: use sf.Pathwise(), or detach the bounds if they are fixed"
         )
 
 
 def has_moving_support(distribution: Distribution) -> bool:
-    """Whether a tensor in the bounds of its support requires a gradient."""
+    """Whether a bound of the support requires a gradient."""
     base = base_distribution(distribution)
     return _is_dependent(type(base)) and _moves(_support(base))
 
 
 def _refuse_rate_of_zero(name: str, distribution: Distribution, rate: Tensor) -> None:
-    """Refuse a Poisson rate of 0 where it counts: its log-probability has no finite derivative."""
+    """Refuse a Poisson rate of 0 unless it is masked: its score can be NaN."""
     if not rate.requires_grad or not is_readable(rate):
         return
     zero = rate == 0
@@ -114,8 +114,8 @@ def _refuse_rate_of_zero(name: str, distribution: Distribution, rate: Tensor) ->
     if zero.any():
         raise ValueError(
             f"node {name!r}: a Poisson rate is exactly 0 in {int(zero.sum())} of {zero.numel()} "
-            "elements, at the boundary, where the score is NaN: keep rates above 0, e.g. "
-            "rate + 1e-6, or mask these elements"
+            "elements, where the score is NaN: keep rates above 0, e.g. rate + 1e-6, or mask these "
+            "elements"
         )
 
 
@@ -133,7 +133,7 @@ def _support(distribution: Distribution) -> Any:
     """The support, or None where it cannot be read."""
     try:
         return distribution.support
-    except Exception:  # whatever a distribution of the user's own raises
+    except Exception:  # a user's distribution may raise anything
         return None
 
 

@@ -1,4 +1,4 @@
-"""What holds tensors: containers, which can be made again around others, and objects."""
+"""Containers of tensors, which can be rebuilt around other members, and tensors in objects."""
 
 import dataclasses
 import functools
@@ -13,10 +13,10 @@ from torch.distributions import Distribution, Transform
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 Change = Callable[[Any, str], Any]
-"""Of a member and how it is written behind its container, `[0]` or `.x`: what to put there."""
+"""Maps a member and its path in the container, `[0]` or `.x`, to the new member."""
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, Number)
-"""Flags, numbers and strings."""
+"""None, flags, numbers and strings."""
 
 OPAQUE = (
     nn.Module,
@@ -29,26 +29,26 @@ OPAQUE = (
     types.BuiltinFunctionType,
     functools.partial,
 )
-"""What may have tensors of its own, which are no rows of a batch."""
+"""Types whose tensors, if any, are not rows of a batch."""
 
 ARRAYS = ("__array__", "__array_interface__", "__dlpack__")
-"""How arrays of other libraries, tables and pictures can be told from other objects."""
+"""Attributes that mark arrays of other libraries, tables and images."""
 
 DEPTH = 4
-"""How far inside an object tensors are looked for, as in `.store.batch['x'][0]`."""
+"""How deep to look for tensors inside an object, as in `.store.batch['x'][0]`."""
 
 
 class RebuildError(TypeError):
-    """A container cannot be made again around other members."""
+    """A container cannot be rebuilt around other members."""
 
 
 # ---------------------------------------------------------------- the same around other members
 
 
 def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """The same around what the function makes of every tensor in it.
+    """The value with the function applied to every tensor in it.
 
-    A container that cannot be made again is left as it is.
+    A container that cannot be rebuilt is left unchanged.
     """
     if isinstance(value, Tensor):
         return function(value)
@@ -61,11 +61,11 @@ def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def map_members(value: Any, change: Change) -> Any:
-    """A container like this one, around what becomes of its members.
+    """A container like this one, with every member changed.
 
-    Containers are tuples, named tuples, lists, mappings, dataclasses, and what is registered with
-    `torch.utils._pytree`. Anything else is returned as it is, and so is a container of another
-    class than `tuple`, `list` or `dict` where no member changes.
+    Containers are tuples, named tuples, lists, mappings, dataclasses, and classes registered with
+    `torch.utils._pytree`. Anything else is returned unchanged, and so is a container of a class
+    other than `tuple`, `list` or `dict` if no member changes.
 
     Raises:
         RebuildError: its class cannot be called with the members.
@@ -78,7 +78,7 @@ def map_members(value: Any, change: Change) -> Any:
     if kind in (OrderedDict, defaultdict):
         return _map_mapping(value, change)
 
-    # A class that is registered says itself how it is made again.
+    # A registered class says itself how to rebuild it.
     members, structure = tree_flatten(value, is_leaf=lambda member: member is not value)
     if not (len(members) == 1 and members[0] is value):
         changed = [change(member, f"[{i}]") for i, member in enumerate(members)]
@@ -120,7 +120,7 @@ def _map_mapping(value: Any, change: Change) -> Any:
     except Exception as error:
         raise RebuildError(f"{kind.__name__}(dict) fails: {error}") from error
     if not is_complete:
-        raise RebuildError(f"{kind.__name__}(dict) has other keys than the dict")
+        raise RebuildError(f"{kind.__name__}(dict) does not keep the keys of the dict")
     return mapping
 
 
@@ -139,8 +139,8 @@ def _map_dataclass(value: Any, change: Change) -> Any:
     except Exception as error:
         raise RebuildError(f"dataclasses.replace({kind.__name__}) fails: {error}") from error
 
-    # Fields that are no arguments of its constructor, and attributes that are no fields, are lost
-    # unless __post_init__ computes them.
+    # Fields that are not constructor arguments, and attributes that are not fields, are lost unless
+    # __post_init__ computes them.
     for name, member in others.items():
         if not _is_computed(copy, name):
             object.__setattr__(copy, name, change(member, f".{name}"))
@@ -148,7 +148,7 @@ def _map_dataclass(value: Any, change: Change) -> Any:
 
 
 def _is_computed(copy: Any, name: str) -> bool:
-    """Whether the class itself gives this attribute its value, from its other fields."""
+    """Whether the class itself computes this attribute from its other fields."""
     kind = type(copy)
     if isinstance(getattr(kind, name, None), functools.cached_property):
         return True
@@ -162,7 +162,7 @@ def _is_computed(copy: Any, name: str) -> bool:
 
 
 def _is_same(members: Any, before: Any) -> bool:
-    """Whether nothing was changed."""
+    """Whether no member changed."""
     return all(new is old for new, old in zip(members, before, strict=True))
 
 
@@ -170,7 +170,7 @@ def _is_same(members: Any, before: Any) -> bool:
 
 
 def tensor_path(value: Any, depth: int = DEPTH) -> str | None:
-    """Where inside an object the first tensor or array with dimensions is; None without any."""
+    """The path to the first tensor or array with dimensions in an object; None without any."""
     if isinstance(value, Tensor):
         return "" if value.dim() else None
     if is_array(value):
@@ -185,13 +185,13 @@ def tensor_path(value: Any, depth: int = DEPTH) -> str | None:
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array of another library, of one dimension at least."""
+    """Whether it is an array of another library, with at least one dimension."""
     kind = type(value)
     return any(hasattr(kind, name) for name in ARRAYS) and getattr(value, "ndim", 1) != 0
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:
-    """Members and attributes, and how they are written behind the object."""
+    """Members and attributes, each with its path, `[0]` or `.x`."""
     if isinstance(value, Mapping):
         for key, member in value.items():
             yield f"[{key!r}]", member
@@ -203,7 +203,7 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """What an object has in its `__dict__` and its `__slots__`, by name."""
+    """The attributes in an object's `__dict__` and `__slots__`, by name."""
     yield from list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:
         for name, slot in vars(kind).items():

@@ -1,4 +1,4 @@
-"""A cost as a graph keeps it: a copy, by rows, in single precision at least."""
+"""A cost as a graph keeps it: a copy, summed by row, in at least single precision."""
 
 import torch
 from torch import Tensor
@@ -13,27 +13,30 @@ KEPT_AS_THEY_ARE = (torch.float32, torch.float64)
 def cost_by_row(name: str, value: Tensor, index: Tensor | None, rows: Rows) -> Tensor:
     """A copy of a cost, summed over everything after its rows.
 
-    Whole numbers are summed as such, and become the default floating type, or single precision
-    where that is less.
+    Whole numbers are summed as integers, then converted to the default floating type, but at least
+    to single precision.
 
     Args:
-        name: the cost, for errors.
+        name: of the cost, for errors.
         value: `[R, ...]`, or `[N, ...]` where rows are ragged.
-        index: int64 `[N]`, the row of each of its first entries; None where they are the rows.
+        index: int64 `[N]`, the row of each entry along the first dimension; None if the entries are
+            the rows.
         rows: the graph's.
 
     Returns:
         `[R]`.
 
     Raises:
-        ValueError: it is complex, or a whole number is not one of the floating type.
+        ValueError: it is complex, or the floating type cannot hold one of its whole numbers.
+        TypeError: it is not a tensor.
     """
     entries = rows.count if index is None else len(index)
     if value.shape == (entries,) and value.dtype in KEPT_AS_THEY_ARE:
         return value.clone() if index is None else sum_rows(value, index, rows.count)
     check_tensor(f"cost {name!r}", value)
 
-    # Sums of several numbers may be too large, as may be single numbers of more than two bytes.
+    # Whole numbers of at most two bytes are exact in single precision; larger ones, and sums, may
+    # not be.
     n, is_whole = rows.batch_ndims, not value.is_floating_point()
     dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
     if is_whole and value.dtype.itemsize <= 2 and value.dim() == n and index is None:
@@ -46,12 +49,12 @@ def cost_by_row(name: str, value: Tensor, index: Tensor | None, rows: Rows) -> T
 
 
 def _exact(name: str, whole: Tensor, dtype: torch.dtype) -> Tensor:
-    """Whole numbers in a floating type; refused where it cannot hold them."""
+    """Whole numbers in a floating type; refused if it cannot hold them exactly."""
     result = whole.to(dtype)
     if is_readable(whole) and not torch.equal(result.to(whole.dtype), whole):
         wrong = whole[result.to(whole.dtype) != whole][0].item()
         raise ValueError(
-            f"cost {name!r} has the whole number {wrong}, which {dtype} cannot hold: give the cost "
-            "in double precision, as value.double()"
+            f"cost {name!r} has the whole number {wrong}, which {dtype} cannot hold exactly: give "
+            "the cost in double precision, as value.double()"
         )
     return result

@@ -1,6 +1,6 @@
-"""Why a draw failed: the mistake of the user's that an error of Python or of torch comes from.
+"""Why a draw failed: the user's mistake behind an error of Python or torch.
 
-It is called on the way out of an error, so that draws that are in order cost nothing.
+It runs only after an error, so valid draws cost nothing.
 """
 
 from typing import Any
@@ -18,24 +18,25 @@ from sfgrad.site import Request, Site
 from sfgrad.tracing import is_readable
 
 NEEDED = ("batch_shape", "event_shape", "sample", "log_prob")
-"""What every distribution has."""
+"""The attributes that every distribution must have."""
 
 
 def explain(
     name: str, distribution: Any, estimator: Any, request: Request | None, error: Exception
 ) -> None:
-    """Raise a whole sentence where the cause of a draw's error is known.
+    """Raise an error that names the cause of a draw's failure, if the cause is known.
 
     Args:
-        name: the node.
-        distribution: what was given as one.
-        estimator: what was given as one.
-        request: what else was given.
-        error: what the draw ended in. It gets a note with node and class where it is not known.
+        name: of the node.
+        distribution: the argument given as the distribution.
+        estimator: the argument given as the estimator.
+        request: the other arguments of the draw.
+        error: the error that the draw raised; if its cause is not known, it gets a note with the
+            node and the classes.
 
     Raises:
         TypeError: the distribution or the estimator is something else, or a method of its class
-            takes or returns something else than it should.
+            has the wrong arguments or returns the wrong thing.
         ValueError: they do not fit together, or tensors are on several devices.
     """
     what = f"node {name!r}"
@@ -48,8 +49,8 @@ def explain(
 
     if not accepts(estimator.draw, distribution, 1):
         raise TypeError(
-            f"{what}: {type(estimator).__name__}.draw takes other arguments than the two that it "
-            "is given: define it as draw(self, distribution, batch_ndims)"
+            f"{what}: {type(estimator).__name__}.draw does not take the two arguments that it is "
+            "given: define it as draw(self, distribution, batch_ndims)"
         ) from error
     base = base_distribution(distribution)
     with torch.random.fork_rng(devices=[]):
@@ -61,11 +62,11 @@ def explain(
     draw = f"{what} draws from {type(base).__name__} by {type(estimator).__name__}"
     if type(error) is ValueError:
         raise ValueError(f"{draw}, which fails: {error}") from error
-    error.add_note(f"It is where {draw}.")
+    error.add_note(f"Raised where {draw}.")
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether it was raised in this library, and neither in torch nor in the user's code."""
+    """Whether it was raised in this library, not in torch or the user's code."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -73,15 +74,15 @@ def _is_ours(error: Exception) -> bool:
 
 
 def check_distribution(what: str, value: Any) -> None:
-    """Refuse what is no distribution.
+    """Refuse anything but a distribution.
 
     Args:
         what: the node, for errors.
-        value: what was given as one.
+        value: the argument given as the distribution.
 
     Raises:
-        TypeError: it is a tensor, a class or anything else; or its class lacks what every
-            distribution has, or does not call `super().__init__()`.
+        TypeError: it is a tensor, a class or anything else; or its class lacks an attribute that
+            every distribution has, or does not call `super().__init__()`.
     """
     kind = type(value).__name__
     missing = [name for name in NEEDED if not hasattr(value, name)]
@@ -93,12 +94,13 @@ def check_distribution(what: str, value: Any) -> None:
     if missing and isinstance(value, Distribution):
         raise TypeError(
             f"{what}: {kind} never called super().__init__(batch_shape, event_shape), so its rows "
-            "are not known: call it in its __init__"
+            "are unknown: call it in __init__"
         )
     if missing:
         raise TypeError(
-            f"{what}: {kind} is no distribution, it has no {', '.join(missing)}: derive it from "
-            "torch.distributions.Distribution, and call super().__init__(batch_shape, event_shape)"
+            f"{what}: {kind} is not a distribution, as it has no {', '.join(missing)}: derive it "
+            "from torch.distributions.Distribution, and call super().__init__(batch_shape, "
+            "event_shape)"
         )
     if not isinstance(value.batch_shape, tuple) or not isinstance(value.event_shape, tuple):
         raise TypeError(
@@ -110,7 +112,7 @@ def check_distribution(what: str, value: Any) -> None:
 def _sampled(
     what: str, base: Distribution, estimator: Estimator, error: Exception
 ) -> tuple[Tensor | None, tuple[int, ...]]:
-    """Values as the estimator takes them, None where there are none, and how many at once."""
+    """Values drawn as the estimator draws them, None if that fails, and the shape of copies."""
     kind = type(base).__name__
     if isinstance(estimator, Enumerate):
         try:
@@ -123,7 +125,7 @@ def _sampled(
     copies = torch.Size([estimator.samples] if estimator.samples > 1 else [])
     if not accepts(getattr(base, method), copies):
         raise TypeError(
-            f"{what}: {kind}.{method}() takes no shape of samples: define it as "
+            f"{what}: {kind}.{method}() takes no sample_shape: define it as "
             f"{method}(self, sample_shape=torch.Size())"
         ) from error
     try:
@@ -133,7 +135,7 @@ def _sampled(
             f"{what}: {kind} has no {method}(): define {method}(self, sample_shape=torch.Size())"
         ) from error
     except Exception:
-        return None, copies  # an error of the user's own, which says more
+        return None, copies  # the user's own error, which says more
 
     wanted = copies + base.batch_shape + base.event_shape
     if not torch.is_tensor(value):
@@ -152,14 +154,14 @@ def _sampled(
 def _check_log_prob(
     what: str, base: Distribution, value: Tensor, copies: tuple[int, ...], error: Exception
 ) -> None:
-    """Refuse a `log_prob` that fails at values of its own distribution, or returns no tensor."""
+    """Refuse a `log_prob` that fails on its distribution's own values or returns a wrong shape."""
     kind = type(base).__name__
     try:
         log_prob: Any = base.log_prob(value)
     except NotImplementedError:
         raise TypeError(
-            f"{what}: {kind} has no log_prob(): define log_prob(self, value), or draw by "
-            "Pathwise() if it has an rsample"
+            f"{what}: {kind} has no log_prob(): define log_prob(self, value), or use Pathwise() if "
+            "it has an rsample"
         ) from error
     except ValueError as refusal:
         raise ValueError(
@@ -167,7 +169,7 @@ def _check_log_prob(
             f"support ({refusal})"
         ) from error
     except Exception:
-        return  # an error of the user's own, which says more
+        return  # the user's own error, which says more
 
     wanted = [*copies, *base.batch_shape]
     if not torch.is_tensor(log_prob):
@@ -188,17 +190,17 @@ def _check_devices(what: str, value: Tensor, request: Request, error: Exception)
         if torch.is_tensor(tensor) and tensor.device != value.device:
             raise ValueError(
                 f"{what}: the {field} is on {tensor.device} but the draws are on {value.device}: "
-                f"nothing is moved silently, give {field}.to({str(value.device)!r})"
+                f"give {field}.to({str(value.device)!r}), as nothing is moved silently"
             ) from error
 
 
 def refuse_detached(site: Site, log_prob: Tensor, estimator: Estimator) -> None:
-    """Refuse a score that has no gradient although parameters of the distribution require one.
+    """Refuse a log-probability without gradient if parameters of the distribution require one.
 
     Args:
         site: of the draw.
-        log_prob: what the estimator says log p is, without gradient.
-        estimator: what made the draw.
+        log_prob: the estimator's log p, without gradient.
+        estimator: that of the draw.
 
     Raises:
         ValueError: a parameter requires a gradient.
@@ -210,7 +212,7 @@ def refuse_detached(site: Site, log_prob: Tensor, estimator: Estimator) -> None:
     if wanted := [name for name in names if getattr(base, name).requires_grad]:
         raise ValueError(
             f"node {site.name!r}: {wanted[0].lstrip('_')} of {type(base).__name__} requires a "
-            f"gradient but the log-probability has none: do not detach it, in "
+            f"gradient but the log-probability has none: do not detach it in "
             f"{type(base).__name__}.log_prob or {type(estimator).__name__}.draw, or detach the "
-            "parameter if no gradient is meant"
+            "parameter if it is not to be learned"
         )

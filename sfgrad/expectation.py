@@ -19,36 +19,38 @@ class Expectation(Wrapper):
 
     Args:
         fn: returns its costs per row, `[R]` or `[R, ...]`, or registers them with `add_cost`, or
-            both. Of a module it makes a module with the same parameters.
-        samples: every input row is repeated so many times, newest copies outermost; the model sees
+            both. If it is a module, its parameters become those of the result.
+        samples: how many times to repeat every input row, newest copies outermost; the model sees
             one larger batch. Tensors are repeated, also inside of tuples, lists, mappings and
             dataclasses; numbers, strings, None, modules, functions and distributions are not.
-        in_dims: where the rows of the arguments are: one dimension for all positional arguments, a
-            tuple with one for each, or a dict of dimensions by name, for arguments passed by
-            position or by keyword; 0 for those that it does not say. None means an argument without
-            rows, such as class weights, which are repeated otherwise if they happen to be as many
-            as the rows. For a container it holds for all that is in it. Only used to repeat.
+        in_dims: which dimension of the arguments holds the rows: one number for all positional
+            arguments, a tuple with one for each, or a dict by name, for arguments passed by
+            position or by keyword; 0 for arguments not mentioned. None marks an argument without
+            rows, such as class weights, which would otherwise be repeated if there happen to be as
+            many as rows. The entry of a container holds for everything in it. Only used by
+            `samples`.
         batch_ndims: leading dimensions that are rows, as in `StochasticGraph`; 0 for a single row.
             Only the first is repeated.
         has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
         reduction: "mean" over rows, or "none" for the surrogate of every row, copies included; as
             in `StochasticGraph.loss`.
-        draws: as in `StochasticGraph`: draws to be replayed at every call.
+        draws: as in `StochasticGraph`: the draws to replay in every call.
 
     Returns:
         A module that takes the arguments of `fn` and returns the loss `[]`, or `(loss, aux)`. The
-        loss's value is the estimate of the expected cost (mean over rows), its gradient unbiased.
+        value of the loss estimates the expected cost (the mean over rows); its gradient estimates
+        the gradient of the expected cost.
 
     Raises:
         ValueError: `samples` is below 1, or above 1 with nothing to repeat, or with an argument
             that could hold rows but cannot be repeated; `in_dims` does not fit the arguments;
-            `reduction` is neither of the two; it is a part of the module that it wraps; and
-            whatever the graph refuses.
-        TypeError: an argument here is of another type; or `fn` returns something else than its
-            costs, or than `(costs, aux)`.
+            `reduction` is neither "mean" nor "none"; the expectation is a part of the module that
+            it wraps; or the graph refuses something.
+        TypeError: an argument here is of another type; or `fn` does not return its costs, or with
+            `has_aux` a pair `(costs, aux)`.
 
     Warns:
-        UserWarning: a `state_dict` has the module that it wraps twice.
+        UserWarning: a `state_dict` holds the wrapped module twice.
 
     Unbiased: as the estimators of the nodes say.
 
@@ -77,7 +79,10 @@ class Expectation(Wrapper):
         self.samples = _check_samples(samples)
         check_reduction(reduction)
         if self.samples > 1 and not batch_ndims:
-            raise ValueError("samples= repeats rows: use batch_ndims=1 with a batch of one")
+            raise ValueError(
+                f"samples={self.samples} repeats rows, but batch_ndims=0 makes the whole batch one "
+                "row: use batch_ndims=1, with a leading dimension of independent batches"
+            )
         self._dims = RowDims(fn, in_dims)
         self.batch_ndims, self.has_aux = batch_ndims, has_aux
         self.reduction: Reduction = reduction
@@ -130,7 +135,7 @@ class Expectation(Wrapper):
         return aux
 
     def extra_repr(self) -> str:
-        """The settings, and the function where it is no module."""
+        """The settings, and the function if it is not a module."""
         settings = [
             f"samples={self.samples}",
             f"in_dims={self.in_dims}",
@@ -149,30 +154,31 @@ def _check_function(fn: Any) -> None:
     """Refuse what cannot be called with inputs."""
     if isinstance(fn, type) and issubclass(fn, nn.Module):
         raise TypeError(
-            f"expectation() of the class {fn.__name__}: give a module, expectation({fn.__name__}())"
+            f"expectation() got the class {fn.__name__}: give a module, "
+            f"expectation({fn.__name__}())"
         )
     if not callable(fn):
         raise TypeError(
-            f"expectation() of a {type(fn).__name__}: give the model itself, a module or function, "
-            "and the inputs afterwards, expectation(model)(x)"
+            f"expectation() got a {type(fn).__name__}: give it the model, a module or function, "
+            "and give the inputs to the result, expectation(model)(x)"
         )
 
 
 def _check_samples(samples: Any) -> int:
-    """How often rows are repeated; refuse what is no whole number above 0."""
+    """The number of samples as an int; refuse all but whole numbers above 0."""
     try:
         count = operator.index(samples)
     except TypeError:
         count = None
     if count is None or isinstance(samples, bool):
-        raise TypeError(f"samples is {samples!r}: give a whole number, how often a row is sampled")
+        raise TypeError(f"samples is {samples!r}: give a whole number of samples for every row")
     if count < 1:
-        raise ValueError(f"samples is {count}: draw at least one")
+        raise ValueError(f"samples is {count}: it must be at least 1")
     return count
 
 
 def _refuse_empty(dims: Sequence[int | None], args: tuple[Any, ...], error: RuntimeError) -> None:
-    """Say so where torch failed, as constructors of distributions do, for want of rows."""
+    """Say so if torch failed because there are no rows, as constructors of distributions do."""
     for position, (argument, dim) in enumerate(zip(args, dims, strict=True)):
         if dim is None or not isinstance(argument, Tensor) or not argument.dim():
             continue
@@ -184,7 +190,7 @@ def _refuse_empty(dims: Sequence[int | None], args: tuple[Any, ...], error: Runt
 
 
 def _pair(output: Any) -> tuple[Any, Any]:
-    """The costs and the rest of what a function with `has_aux` returns."""
+    """The two values that a function with `has_aux` returns: costs and aux."""
     if not isinstance(output, tuple | list) or len(output) != 2:
         length = f" of {len(output)}" if isinstance(output, tuple | list) else ""
         raise TypeError(
@@ -196,17 +202,17 @@ def _pair(output: Any) -> tuple[Any, Any]:
 
 
 def _check_costs(costs: Any) -> None:
-    """Refuse costs that are no tensor."""
+    """Refuse costs that are not a tensor."""
     if isinstance(costs, Tensor):
         return
     if isinstance(costs, tuple):
         raise TypeError(
             f"fn returned a tuple of {len(costs)} as its costs: return one tensor, one cost per "
-            "row, or, for a pair (costs, aux), say has_aux=True"
+            "row, or pass has_aux=True if it is a pair (costs, aux)"
         )
     raise TypeError(
         f"fn returned a {type(costs).__name__} as its costs: return one tensor, one cost per row, "
-        "[R], and several by add_cost(cost, name=…) for each"
+        "[R], or record each of several costs by add_cost(cost, name=…)"
     )
 
 

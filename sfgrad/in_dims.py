@@ -1,4 +1,4 @@
-"""Where the rows of a function's arguments are: `in_dims`, for each argument of a call."""
+"""`in_dims`: which dimension of each argument of a call holds the rows."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -21,12 +21,12 @@ class RowDims:
 
     Args:
         fn: the function or module.
-        in_dims: one dimension for all positional arguments; a tuple, one for each; or dimensions by
-            the names that arguments have in the signature of `fn`, 0 for those that are not named.
-            None means that an argument has no rows.
+        in_dims: one dimension for all positional arguments; a tuple with one for each; or a dict of
+            dimensions by the argument names in the signature of `fn`, 0 for those not named. None
+            means that an argument has no rows.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: `in_dims` is something else.
         ValueError: it names an argument that `fn` does not take.
     """
 
@@ -34,13 +34,13 @@ class RowDims:
         _check_type(in_dims)
         self.in_dims = in_dims
         self.names: list[str] = []
-        """Of positional arguments, where dimensions are given by name."""
+        """The names of positional arguments, if dimensions are given by name."""
         if isinstance(in_dims, Mapping):
             _check_names(fn, in_dims)
             self.names = _positional_names(fn)
 
     def check_names(self, count: int, keywords: Collection[str]) -> None:
-        """Refuse a name that may be that of a positional argument, where `fn` does not say so.
+        """Refuse a name that cannot be matched because `fn` does not name all its arguments.
 
         Args:
             count: how many positional arguments there are.
@@ -52,12 +52,12 @@ class RowDims:
         if unknown := [name for name in self.in_dims if name not in known]:
             raise ValueError(
                 f"in_dims names the argument {unknown[0]!r}, but the signature of fn does not name "
-                "all positional arguments, as where a compiled model takes *args: pass it by "
-                "keyword, or give a tuple"
+                "all positional arguments (a compiled model, say, takes *args): pass it by "
+                "keyword, or give in_dims as a tuple"
             )
 
     def positional(self, count: int) -> list[int | None]:
-        """The dimension of each of so many positional arguments."""
+        """The dimension of each of `count` positional arguments."""
         dims = self.in_dims
         if isinstance(dims, Mapping):
             return [dims.get(_name(self.names, position), 0) for position in range(count)]
@@ -66,17 +66,17 @@ class RowDims:
         if len(dims) != count:
             raise ValueError(
                 f"in_dims has {len(dims)} entries for {count} arguments: give a tuple with an "
-                "entry for each positional argument, or a dict, which can name those that are "
-                "passed by keyword as well"
+                "entry for each positional argument, or a dict, which can also name arguments "
+                "passed by keyword"
             )
         return list(dims)
 
     def keyword(self, name: str) -> int | None:
-        """The dimension of an argument that is passed by keyword."""
+        """The dimension of an argument passed by keyword."""
         return self.in_dims.get(name, 0) if isinstance(self.in_dims, Mapping) else 0
 
     def without(self, fn: Callable[..., Any], key: Key, count: int) -> str:
-        """What to write to say that one argument more has no rows.
+        """The `in_dims` to write so that one more argument has no rows.
 
         Args:
             fn: the function.
@@ -100,7 +100,7 @@ class RowDims:
 
 
 def argument_label(fn: Callable[..., Any], key: Key) -> str:
-    """An argument of a function, for errors."""
+    """The name or number of an argument, for errors."""
     name = key if isinstance(key, str) else _name(_positional_names(fn), key)
     return f"argument {name!r}" if name else f"argument {int(key) + 1}"
 
@@ -127,7 +127,7 @@ def _check_type(in_dims: InDims) -> None:
         if not _is_dim(dim):
             raise TypeError(
                 f"in_dims[{key!r}] is {dim!r}: give a whole number, or None for an argument "
-                "without rows, which holds for all that is in a container"
+                "without rows; the entry of a container holds for everything in it"
             )
 
 
@@ -137,7 +137,7 @@ def _is_dim(dim: Any) -> bool:
 
 
 def _check_names(fn: Callable[..., Any], in_dims: Mapping[str, int | None]) -> None:
-    """Refuse names that are not in the signature, unless it takes any or cannot be read."""
+    """Refuse names missing from the signature, unless it takes any name or cannot be read."""
     parameters = _parameters(fn)
     if not parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return
@@ -150,7 +150,7 @@ def _check_names(fn: Callable[..., Any], in_dims: Mapping[str, int | None]) -> N
 
 
 def _parameters(fn: Callable[..., Any]) -> list[Parameter]:
-    """What the signature lists; nothing where there is none to read."""
+    """The parameters in the signature; none if it cannot be read."""
     try:
         signature = inspect.signature(fn.forward if isinstance(fn, nn.Module) else fn)
     except (TypeError, ValueError):
@@ -159,7 +159,7 @@ def _parameters(fn: Callable[..., Any]) -> list[Parameter]:
 
 
 def _positional_names(fn: Callable[..., Any]) -> list[str]:
-    """Names of the parameters that positional arguments go to, without `*args`."""
+    """Names of the parameters that take positional arguments, without `*args`."""
     return [parameter.name for parameter in _parameters(fn) if parameter.kind in POSITIONAL]
 
 

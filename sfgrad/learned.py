@@ -12,20 +12,20 @@ from sfgrad.settings import describe, is_number
 class Learned(Baseline):
     """A module's prediction of the cost to go from what was known before the draw.
 
-    It learns from the same `loss.backward()` by its squared error, which is added to the loss as
-    `error − stop(error)`: the value of the loss stays the objective.
+    The same `loss.backward()` trains it: its squared error is added to the loss as
+    `error − stop(error)`, so the value of the loss remains the objective.
 
     Args:
         module: maps `context` `[R, ...]` to `[R]` or `[R, 1]`, in the unit of the cost.
-        detach: whether the context is detached, so that nothing but the module learns to predict;
-            False lets a trunk that the context comes from learn from the error too.
+        detach: whether the context is detached, so that the error trains the module alone; with
+            False it also trains the trunk that computes the context.
         weight: of the squared error in the loss, at least 0.
 
     Raises:
-        ValueError: `weight` is below 0; at the draw, if there is no context, or the module refuses
-            it or returns another shape.
-        TypeError: an argument is of another type; at the draw, if the context is no tensor, or the
-            module returns none.
+        ValueError: `weight` is below 0; at the draw, if there is no context, or the module fails
+            on it or returns the wrong shape.
+        TypeError: an argument is of another type; at the draw, if the context is not a tensor, or
+            the module does not return one.
 
     Unbiased: yes, if the context does not depend on the draw. With `detach=False` the trunk follows
     the gradient of the objective plus that of the weighted error.
@@ -39,11 +39,11 @@ class Learned(Baseline):
         self.module, self.detach, self.weight = module, detach, weight
 
     def extra_repr(self) -> str:
-        """The settings; the module follows by itself."""
+        """The settings; torch adds the module."""
         return f"detach={self.detach}, weight={self.weight}"
 
     def at_draw(self, name: str, context: Tensor | None, samples: int) -> Tensor | None:
-        """Predict, before anything written in place afterwards could leak the draw."""
+        """Predict now, before a later write in place could leak the draw into the context."""
         if context is None:
             raise ValueError(f"node {name!r} has a Learned baseline but no context: pass context=")
         if not torch.is_tensor(context):
@@ -55,12 +55,12 @@ class Learned(Baseline):
         try:
             prediction = self.module(context.detach() if self.detach else context)
         except Exception as error:
-            if type(error) not in (RuntimeError, TypeError, IndexError):  # not a lack of memory
+            if type(error) not in (RuntimeError, TypeError, IndexError):  # out of memory, say
                 raise
             raise ValueError(
-                f"node {name!r}: the {type(self.module).__name__} of its Learned baseline fails at "
+                f"node {name!r}: the {type(self.module).__name__} of its Learned baseline fails on "
                 f"a context of {context.dtype} {list(context.shape)} on {context.device}: give the "
-                f"context that it takes ({error})"
+                f"context that the module takes ({error})"
             ) from error
         if not torch.is_tensor(prediction):
             raise TypeError(
@@ -86,7 +86,7 @@ class Learned(Baseline):
 
 
 def _check_learned(module: Any, detach: Any, weight: Any) -> None:
-    """Refuse arguments of `Learned` that are not what they should be."""
+    """Refuse invalid arguments of `Learned`."""
     if isinstance(module, type | Baseline) or not callable(module):
         raise TypeError(
             f"the module of Learned is {describe(module)}: give a network that maps the context to "
@@ -95,7 +95,7 @@ def _check_learned(module: Any, detach: Any, weight: Any) -> None:
     if not isinstance(detach, bool):
         raise TypeError(
             f"detach of Learned is {describe(detach)}: it must be True or False; the weight of the "
-            "error is weight="
+            "error is set by weight="
         )
     if not is_number(weight):
         raise TypeError(f"weight of Learned is {describe(weight)}: it must be a number, at least 0")

@@ -1,4 +1,4 @@
-"""Who keeps a module, as the interpreter knows it: slow, and only for what looks suspicious."""
+"""Whether a module has an owner, from the interpreter's references: slow, so rarely called."""
 
 import gc
 import sys
@@ -8,10 +8,10 @@ from torch import nn
 
 
 def is_kept(module: nn.Module) -> bool:
-    """Whether what a module learns outlives the call that made it.
+    """Whether the state of a module outlives the call that made it.
 
-    It does if another module has it as a submodule; or if it has no parameters and buffers of its
-    own, and its submodules are held by somebody else as well (a critic of the model, say).
+    It does if another module has it as a submodule; or if it has no parameters or buffers of its
+    own, and its submodules are referenced elsewhere too (the model's own critic, say).
     """
     if _has_owner(module):
         return True
@@ -29,7 +29,7 @@ def _has_owner(module: nn.Module) -> bool:
 
 
 def _is_of_module(submodules: dict[Any, Any]) -> bool:
-    """Whether a dictionary is that of the submodules of a module."""
+    """Whether a dictionary is the `_modules` of a module."""
     for holder in gc.get_referrers(submodules):
         # Either the module itself, or the dictionary of its attributes.
         attributes = vars(holder) if isinstance(holder, nn.Module) else holder
@@ -39,6 +39,6 @@ def _is_of_module(submodules: dict[Any, Any]) -> bool:
 
 
 def _is_shared(modules: dict[str, Any], name: str) -> bool:
-    """Whether anybody else holds an entry, also as a local variable."""
+    """Whether an entry is referenced elsewhere too, be it by a local variable."""
     alone = {name: nn.Identity()}
     return sys.getrefcount(modules[name]) > sys.getrefcount(alone[name])

@@ -1,4 +1,4 @@
-"""Repetition of the inputs: every row of the arguments of a call becomes several."""
+"""Repetition of the inputs: every row of a call's arguments is repeated."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from sfgrad.in_dims import Key, RowDims, argument_label
 from sfgrad.rows import Rows
 
 PASSING = PLAIN + OPAQUE
-"""What an argument may be without being looked into."""
+"""Types of arguments that pass without a look inside."""
 
 
 class Place(NamedTuple):
-    """Where a value is among the arguments: in which, at which path inside of it."""
+    """Where a value is: in which argument, and at which path inside it."""
 
     key: Key
     path: str = ""
@@ -28,10 +28,10 @@ class Repetition:
 
     Tensors are repeated along their row dimension, also inside of tuples, lists, mappings and
     dataclasses. Numbers, strings, None, modules, functions and distributions pass as they are. What
-    could hold rows and cannot be repeated is refused.
+    could hold rows but cannot be repeated is refused.
 
     Args:
-        fn: what is called, for the names of its arguments.
+        fn: the function, for the names of its arguments.
         dims: their row dimensions.
         samples: how often every row is repeated.
         rows: the graph's; the first tensor fixes their number.
@@ -40,10 +40,10 @@ class Repetition:
     def __init__(self, fn: Callable[..., Any], dims: RowDims, samples: int, rows: Rows):
         self.fn, self.dims, self.samples, self.rows = fn, dims, samples, rows
         self.places: list[Place] = []
-        """Of the tensors that were repeated."""
-        self._count = 0  # of the rows, before they are repeated
+        """Of the repeated tensors."""
+        self._count = 0  # of the rows before the repetition
         self._positional = 0
-        self._sequences: list[tuple[Place, Sequence[Any]]] = []  # rows, if they are as many
+        self._sequences: list[tuple[Place, Sequence[Any]]] = []  # rows, if as long as the batch
 
     def arguments(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -51,7 +51,7 @@ class Repetition:
         """The arguments with their rows repeated.
 
         Raises:
-            ValueError: there is nothing to repeat, or something that cannot be repeated.
+            ValueError: there is nothing to repeat, or an argument cannot be repeated.
         """
         self._positional = len(args)
         self.dims.check_names(len(args), kwargs.keys())
@@ -67,8 +67,9 @@ class Repetition:
 
         if not self.places:
             raise ValueError(
-                f"expectation(samples={self.samples}) found no tensor among the arguments to "
-                "repeat: pass the inputs in, and mark None in in_dims only what has no rows"
+                f"expectation(samples={self.samples}) found no tensor to repeat among the "
+                "arguments: pass the inputs as arguments, and mark only those without rows None in "
+                "in_dims"
             )
         self._count = self.rows.first or 0
         for place, sequence in self._sequences:
@@ -77,13 +78,13 @@ class Repetition:
         return args, kwargs
 
     def summary(self) -> str:
-        """What was done, for a reader of an error that comes later."""
+        """What was repeated, as a note on a later error."""
         keys = dict.fromkeys(place.key for place in self.places)
         labels = " and ".join(argument_label(self.fn, key) for key in keys)
         return (
             f"expectation(samples={self.samples}) repeated the {self._count} rows of {labels} to "
-            f"{self._count * self.samples}: if one of them has no rows and is as long by chance, "
-            "mark it None in in_dims"
+            f"{self._count * self.samples}: if one of them has no rows and only happens to be as "
+            "long as the batch, mark it None in in_dims"
         )
 
     # ------------------------------------------------------------ values
@@ -107,13 +108,13 @@ class Repetition:
         try:
             container = map_members(value, change)
         except RebuildError as error:
-            self._refuse(place, f"{_kind(value)} that cannot be made again: {error}")
+            self._refuse(place, f"{_kind(value)} that cannot be rebuilt ({error})")
         if not isinstance(value, tuple | list) and container is value:
             self._check_object(value, place)
         return container
 
     def _repeat_tensor(self, tensor: Tensor, dim: int, place: Place) -> Tensor:
-        """Every row `samples` times, along `dim`."""
+        """The tensor with every row repeated `samples` times along `dim`."""
         if tensor.is_nested:
             self._refuse(place, "a nested tensor")
         if tensor.layout not in (torch.strided, torch.sparse_coo):
@@ -130,23 +131,23 @@ class Repetition:
         return torch.cat([tensor] * self.samples, dim)
 
     def _is_settled(self, value: Sequence[Any], place: Place) -> bool:
-        """Whether a sequence passes as it is; refuse a list of numbers or of strings."""
+        """Whether a sequence passes unchanged; a list of numbers or of strings is refused."""
         if isinstance(value, torch.Size) or hasattr(value, "_fields"):
-            return False  # a size and a record are no rows
+            return False  # a size or a named tuple is not a list of rows
         if not isinstance(value, list | tuple | deque):
             self._sequences.append((place, value))
             return False
         if not _is_plain(value):
             return False
 
-        # A tuple is as often a size or a range of the user's, so its length has to decide.
+        # A tuple of numbers is often a size or a range, so its length decides.
         if not isinstance(value, tuple):
             self._refuse(place, _kind(value))
         self._sequences.append((place, value))
         return True
 
     def _check_object(self, value: Any, place: Place) -> None:
-        """Refuse what could hold rows."""
+        """Refuse an object that could hold rows."""
         if is_array(value):
             self._refuse(place, f"an array of type {type(value).__name__}")
         path = tensor_path(value)
@@ -156,7 +157,7 @@ class Repetition:
     # ------------------------------------------------------------ refusals
 
     def _refuse_other_rows(self, place: Place, tensor: Tensor, dim: int) -> NoReturn:
-        """Refuse another number of rows than the first tensor's; either may have no rows at all."""
+        """Refuse a tensor whose length differs from the first one's; either may be without rows."""
         first = self.places[0]
         label = argument_label(self.fn, first.key)
         shape = list(tensor.shape)
@@ -168,19 +169,19 @@ class Repetition:
         )
 
     def _refuse(self, place: Place, what: str, other: Place | None = None) -> NoReturn:
-        """Say what cannot be repeated, and what to do.
+        """Raise an error that says what cannot be repeated, and what to do.
 
         Args:
-            place: where it is.
-            what: what it is.
-            other: what may be to blame instead.
+            place: where the value is.
+            what: a description of it.
+            other: the place of another value that may be the one without rows.
         """
         label = argument_label(self.fn, place.key)
         if place.path:
             raise ValueError(
-                f"{label} has at {place.path} {what}, so expectation(samples={self.samples}) "
-                "cannot repeat it: give tensors with rows, or, if it has no rows, pass it as an "
-                "argument of its own and mark that None in in_dims"
+                f"{label} holds at {place.path} {what}, which expectation(samples={self.samples}) "
+                "cannot repeat: give tensors with rows, or, if it has no rows, pass it as a "
+                "separate argument and mark that None in in_dims"
             )
 
         keys = [place.key]
@@ -189,19 +190,19 @@ class Repetition:
         settings = [self.dims.without(self.fn, key, self._positional) for key in keys]
         raise ValueError(
             f"{label} is {what}, so expectation(samples={self.samples}) cannot repeat it: give "
-            "tensors with rows, or mark what has no rows None in in_dims, as in "
+            "tensors with rows, or mark the argument without rows None in in_dims, as in "
             f"{' or '.join(settings)}"
         )
 
 
 def _is_plain(value: Sequence[Any]) -> bool:
-    """Whether a sequence is of numbers or strings alone, and not empty."""
+    """Whether a sequence is not empty and holds only numbers, strings and None."""
     members = [member for member in value if member is not None]
     return bool(members) and all(isinstance(member, PLAIN) for member in members)
 
 
 def _kind(value: Any) -> str:
-    """What an argument is, for errors."""
+    """A description of an argument, for errors."""
     name = type(value).__name__
     if not isinstance(value, list | tuple | deque) or not _is_plain(value):
         return f"an object of type {name}"

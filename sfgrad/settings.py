@@ -1,4 +1,4 @@
-"""What users give: what it is, in words, and whether it is a number that was wanted."""
+"""Checks of the arguments that users give, and their description in words."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ import torch
 
 
 def describe(value: object) -> str:
-    """What a value is, as in "4.0", "the class Bernoulli" or "a tensor of shape [4]"."""
+    """A value in words, such as "4.0", "the class Bernoulli" or "a tensor of shape [4]"."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     if isinstance(value, str):
@@ -26,15 +26,15 @@ def describe(value: object) -> str:
 
 
 def whole_number(name: str, value: Any) -> int:
-    """A number of things, as an int.
+    """A count, as an int.
 
     Args:
-        name: the argument, for errors.
-        value: what was given for it.
+        name: the argument's name, for errors.
+        value: the argument.
 
     Raises:
         ValueError: it is below 1.
-        TypeError: it is no whole number, or a truth value.
+        TypeError: it is not a whole number, or is a bool.
     """
     if type(value) is int and value >= 1:
         return value
@@ -48,14 +48,14 @@ def whole_number(name: str, value: Any) -> int:
 
 
 def is_whole(value: object) -> bool:
-    """Whether it is a whole number, and no truth value or tensor."""
+    """Whether it is a whole number, but not a bool or a tensor."""
     if type(value) is int:
         return True
     return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a real number, and no truth value or tensor."""
+    """Whether it is a real number, but not a bool or a tensor."""
     return not isinstance(value, bool) and isinstance(value, Real)
 
 
@@ -78,7 +78,7 @@ def row_dimensions(batch_ndims: Any) -> int:
 
     Raises:
         ValueError: it is below 0.
-        TypeError: it is no whole number, or a truth value.
+        TypeError: it is not a whole number, or is a bool.
     """
     if is_whole(batch_ndims) and batch_ndims >= 0:
         return int(batch_ndims)
@@ -90,10 +90,10 @@ def row_dimensions(batch_ndims: Any) -> int:
 
 
 def check_replay(draws: Any, max_ratio: Any) -> None:
-    """Refuse draws without names, and a largest ratio that is no number above 0.
+    """Refuse draws without names, and a largest ratio that is not a number above 0.
 
     Args:
-        draws: to be replayed, or None.
+        draws: to replay, or None.
         max_ratio: largest importance ratio, or None.
 
     Raises:
@@ -116,7 +116,7 @@ def check_replay(draws: Any, max_ratio: Any) -> None:
 
 
 def accepts(function: Callable[..., Any], *arguments: object) -> bool:
-    """Whether a function can be called with these arguments, as far as their number goes."""
+    """Whether a function can be called with this number of arguments."""
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError:

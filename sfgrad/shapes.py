@@ -1,4 +1,4 @@
-"""Shapes of costs that are summed, and look as if something else had been meant."""
+"""Warnings of costs whose shape suggests that their sum is not intended."""
 
 from collections.abc import Sequence
 
@@ -18,41 +18,41 @@ class Shapes:
     def __init__(self, batch_ndims: int):
         self.batch_ndims = batch_ndims
         self.trailing: set[torch.Size] = set()
-        """The batch dimensions of the draws after their rows."""
+        """The dimensions of the draws' batch shapes after the rows."""
         self._dimensions: set[int] = set()  # of the first draws, after their rows
-        self._measured = 0  # how many draws these are
+        self._measured = 0  # the number of these draws
         self._warned = False
 
     def warn_of_tokens(self, what: str, shape: torch.Size) -> None:
-        """Warn where the elements of a cost look like those of a draw, which are no rows.
+        """Warn if the trailing dimensions of a cost are those of a draw, so that it is summed.
 
         Args:
             what: the cost, for the warning.
-            shape: its own, rows first.
+            shape: of the cost, rows first.
         """
         trailing = shape[self.batch_ndims :]
         if self._warned or trailing.numel() == 1 or trailing not in self.trailing:
             return
         self._warned = True
         warn_user(
-            f"{what} has shape {list(shape)} and is summed over the last {len(trailing)}: every "
-            "element of a draw of this shape is credited with the whole sum. If each cost belongs "
-            f"to its own draw, say batch_ndims={len(shape)}; if the sum is meant, give the sum"
+            f"{what} has shape {list(shape)} and is summed over the last {len(trailing)}, so every "
+            "element of a draw of this shape is credited with the whole sum: if each cost belongs "
+            f"to its own draw, pass batch_ndims={len(shape)}; if you want the sum, give the sum"
         )
 
     def warn_of_broadcast(self, what: str, shape: torch.Size, nodes: Sequence[Node]) -> None:
-        """Warn where the rows of a cost come twice, as in `[R, 1] − [R]`.
+        """Warn if a cost has the row dimension twice, as `[R, 1] − [R]` does.
 
         Args:
             what: the cost, for the warning.
-            shape: its own, rows first, or the elements of ragged ones.
+            shape: of the cost; first the rows, or the elements of ragged ones.
             nodes: the draws so far.
         """
         n, length = self.batch_ndims, shape[0]
         if self._warned or length == 1 or length not in shape[n:] or set(shape[:n]) != {length}:
             return
 
-        # A draw that has such a dimension may well have as many costs.
+        # A draw with such a dimension may well have that many costs.
         for node in nodes[self._measured :]:
             self._dimensions.update(node.draw.value.shape[n:])
         self._measured = len(nodes)
@@ -60,8 +60,8 @@ class Shapes:
             return
         self._warned = True
         warn_user(
-            f"{what} has shape {list(shape)} and is summed over a dimension as long as the first: "
-            f"broadcasting makes this of [{length}, 1] and [{length}], and no draw so far has such "
-            "a dimension. If each row has one cost, give both the same shape; if the sum is meant, "
-            "give the sum"
+            f"{what} has shape {list(shape)} and is summed over a dimension as long as the first, "
+            f"as broadcasting [{length}, 1] with [{length}] gives, though no draw so far has such "
+            "a dimension: if each row has one cost, give both tensors the same shape; if you want "
+            "the sum, give the sum"
         )

@@ -1,4 +1,4 @@
-"""Tensors that users give: of which kind they are, and in which precision they are summed."""
+"""Tensors that users give: their type, and the precision of their sums."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def check_tensor(name: str, value: Any) -> None:
-    """Refuse what is no tensor, and complex numbers.
+    """Refuse anything but a real tensor.
 
     Args:
-        name: the argument, for errors.
-        value: what was given for it.
+        name: the argument's name, for errors.
+        value: the argument.
 
     Raises:
-        TypeError: it is no tensor.
+        TypeError: it is not a tensor.
         ValueError: it is complex.
     """
     if not torch.is_tensor(value):
@@ -24,17 +24,17 @@ def check_tensor(name: str, value: Any) -> None:
         )
     if value.is_complex():
         raise ValueError(
-            f"{name} is of complex numbers ({value.dtype}), which cannot be minimised or compared: "
-            "give real ones, such as value.real or value.abs()"
+            f"{name} is complex ({value.dtype}), and complex numbers cannot be minimised or "
+            "compared: give real ones, such as value.real or value.abs()"
         )
 
 
 def check_dim(tensor: Tensor, dim: Any, what: str = "dim") -> None:
-    """Refuse a dimension that a tensor has not.
+    """Refuse a dimension that a tensor does not have.
 
     Raises:
         ValueError: it is out of range.
-        TypeError: it is no whole number.
+        TypeError: it is not a whole number.
     """
     if isinstance(dim, bool) or not isinstance(dim, int):
         raise TypeError(f"{what} is of type {type(dim).__name__}: give a whole number")
@@ -46,12 +46,12 @@ def check_dim(tensor: Tensor, dim: Any, what: str = "dim") -> None:
 
 
 def floating_type(tensor: Tensor) -> torch.dtype:
-    """The type of what a floating-point function makes of it: the default one of whole numbers."""
+    """The floating type of a function of it: its own, or the default for whole numbers."""
     return tensor.dtype if tensor.is_floating_point() else torch.get_default_dtype()
 
 
 def single(tensor: Tensor) -> Tensor:
-    """The tensor in single precision at least: half types have too few digits for a sum."""
+    """The tensor in at least single precision: half types have too few digits for a sum."""
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
@@ -59,7 +59,7 @@ def trailing_sum(tensor: Tensor, ndims: int) -> Tensor:
     """The sum over everything after the first `ndims` dimensions, which are flattened to one.
 
     Args:
-        tensor: `[R, ...]`; sums of half types are wanted of `single` of it.
+        tensor: `[R, ...]`; pass a half type through `single` first.
         ndims: leading dimensions to keep.
 
     Returns:

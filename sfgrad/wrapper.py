@@ -12,15 +12,15 @@ from sfgrad.warn import warn_user
 class Wrapper(nn.Module):
     """Holds a function or a module as `fn`.
 
-    As an attribute of the very module that it holds it would close a circle, in which torch goes
-    round without end; that is refused. Beside the module that it holds it makes a second copy of
-    every parameter in a `state_dict`; that is warned of.
+    As an attribute of the very module that it holds it would form a cycle, in which torch recurses
+    without end; this is refused. Beside that module in a larger one, it puts every parameter into
+    the `state_dict` twice; this warns.
 
     Args:
         fn: the function or module.
     """
 
-    _is_apart = False  # until it was checked to be outside of `fn`
+    _is_apart = False  # True once it is known to be outside of `fn`
 
     def __init__(self, fn: Callable[..., Any]):
         super().__init__()
@@ -28,17 +28,17 @@ class Wrapper(nn.Module):
         self.register_state_dict_post_hook(_warn_of_copies)
 
     def check_apart(self) -> None:
-        """Refuse to be a part of `fn`."""
+        """Refuse to be a submodule of `fn`."""
         path = self._path_inside()
         if path is not None:
             name = type(self.fn).__name__
             raise ValueError(
-                f"{name}.{path} is an expectation of the {name} that it is a part of, so that "
-                "neither can be run, moved or saved: call expectation(model) outside of the model"
+                f"{name}.{path} is an expectation of the {name} that it is a part of, so neither "
+                "can be run, moved or saved: call expectation(model) outside of the model"
             )
 
     def check_apart_once(self) -> None:
-        """Refuse to be a part of `fn`, when it is first called."""
+        """Refuse to be a submodule of `fn`, on the first call."""
         if not torch.compiler.is_compiling() and not self._is_apart:
             self.check_apart()
             self._is_apart = True
@@ -51,7 +51,7 @@ class Wrapper(nn.Module):
                     return path
         return None
 
-    # ------------------------------------------------------------ where torch visits the parts
+    # ------------------------------------------------------------ where torch visits submodules
 
     def train(self, mode: bool = True) -> Self:
         """As of any module."""
@@ -79,7 +79,7 @@ class Wrapper(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def __repr__(self) -> str:
-        """As of any module; without its parts where it is one of them."""
+        """As of any module; without `fn` if it is a part of `fn`."""
         if self._path_inside() is None:
             return super().__repr__()
         return f"{type(self).__name__}({self.extra_repr()}, fn: {type(self.fn).__name__} around it)"
@@ -88,7 +88,7 @@ class Wrapper(nn.Module):
 def _warn_of_copies(
     wrapper: Wrapper, state: dict[str, Any], prefix: str, _metadata: dict[str, Any]
 ) -> None:
-    """Warn where all that the wrapped module saves is in the `state_dict` already."""
+    """Warn if all that the wrapped module saves is in the `state_dict` already."""
     own = f"{prefix}fn."
     entries = {
         key.removeprefix(own): value
@@ -106,7 +106,7 @@ def _warn_of_copies(
         if all(_is_same(state.get(f"{other}{key}"), value) for key, value in entries.items()):
             warn_user(
                 f"the state_dict has all of {type(wrapper.fn).__name__} twice, under {other!r} and "
-                f"{own!r}, since the module holds it beside an expectation of it: call "
+                f"{own!r}, since the module holds both the model and an expectation of it: call "
                 "expectation(model) outside of the module, or hold the model only as the fn of "
                 "the expectation"
             )
@@ -114,7 +114,7 @@ def _warn_of_copies(
 
 
 def _is_same(tensor: Any, other: Tensor) -> bool:
-    """Whether both are the same object, or the same memory."""
+    """Whether both are the same object or share memory."""
     if tensor is other:
         return True
     plain = (Tensor, nn.Parameter)  # subclasses may have no address

@@ -29,7 +29,7 @@ def one_draw(x):
         (
             {"a": torch.ones(2)},
             False,
-            r"a dict as its costs: .* by add_cost\(cost, name=…\) for each",
+            r"a dict as its costs: .* or record each of several costs by add_cost\(cost, name=…\)",
         ),
         ("cost", False, "a str as its costs: return one tensor"),
         ((0.5, "aux"), True, "a float as its costs: return one tensor"),
@@ -66,9 +66,7 @@ def test_what_is_no_function():
     class Model(nn.Module):
         pass
 
-    with pytest.raises(
-        TypeError, match=r"of a Tensor: give the model itself.*expectation\(model\)"
-    ):
+    with pytest.raises(TypeError, match=r"got a Tensor: give it the model.*expectation\(model\)"):
         sf.expectation(torch.ones(2))
     with pytest.raises(
         TypeError, match=r"the class Model: give a module, expectation\(Model\(\)\)"

@@ -85,7 +85,7 @@ def test_any_name_where_the_function_takes_any():
         (True, "in_dims is True: give"),
         ("x", "in_dims is 'x': give"),
         ((0, 0.5), r"in_dims\[1\] is 0\.5: give a whole number, or None"),
-        ((0, (0, None)), r"in_dims\[1\] is \(0, None\).* which holds for all that is in a contain"),
+        ((0, (0, None)), r"in_dims\[1\] is \(0, None\).* the entry of a container holds for every"),
         ({"x": True}, r"in_dims\['x'\] is True: give"),
         ({1: None}, "in_dims has the key 1: the keys of a dict are names"),
     ],
@@ -148,7 +148,8 @@ def test_an_error_after_a_repetition_says_what_was_repeated():
     (note,) = caught.value.__notes__
     assert note == (
         "expectation(samples=2) repeated the 3 rows of argument 'x' and argument 'weight' to 6: if "
-        "one of them has no rows and is as long by chance, mark it None in in_dims"
+        "one of them has no rows and only happens to be as long as the batch, mark it None in "
+        "in_dims"
     )
     assert sf.expectation(fn, samples=2, in_dims={"weight": None})(rows, X) == 3.0
 

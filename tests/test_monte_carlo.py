@@ -159,7 +159,7 @@ def test_of_few_runs_even_a_far_alarm_has_to_be_repeated(count, is_weak):
 
 
 def test_few_repeats_are_refused():
-    with pytest.raises(ValueError, match="repeats is 29: standard errors of fewer than 30 runs"):
+    with pytest.raises(ValueError, match="repeats is 29: it must be at least 30"):
         sf.check_unbiased(rare(leaf(0.0)), repeats=29)
 
 

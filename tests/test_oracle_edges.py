@@ -70,7 +70,7 @@ def test_rows_that_interact_while_they_end_are_refused(what):
             sf.add_cost(torch.ones(2).double() + ended)
             done = done | ~head
 
-    with pytest.raises(ValueError, match=r"rows interact: .* say batch_ndims=0"):
+    with pytest.raises(ValueError, match=r"rows interact: .* by batch_ndims=0"):
         sf.exact_gradient(fn, wrt=[logits])
 
 
@@ -373,7 +373,7 @@ def test_settings_beside_those_of_an_expectation_are_refused(setting):
     objective = sf.expectation(lambda x: sf.sample(Bernoulli(logits=x)))
     name, value = next(iter(setting.items()))
     with pytest.raises(
-        ValueError, match=f"{name}={value}, but the expectation that is checked has"
+        ValueError, match=f"{name}={value}, but the expectation passed as the model has"
     ):
         sf.check_unbiased(objective, eta, wrt=[eta], **setting)
 

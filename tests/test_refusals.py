@@ -310,12 +310,12 @@ def test_samples_below_one():
 
 
 def test_samples_of_a_single_row():
-    with pytest.raises(ValueError, match="use batch_ndims=1 with a batch of one"):
+    with pytest.raises(ValueError, match="samples=2 repeats rows, but .* use batch_ndims=1"):
         sf.expectation(bernoulli, samples=2, batch_ndims=0)
 
 
 def test_samples_of_no_argument():
-    with pytest.raises(ValueError, match="found no tensor among the arguments to repeat"):
+    with pytest.raises(ValueError, match="found no tensor to repeat among the arguments"):
         sf.expectation(lambda: torch.ones(2), samples=2)()
 
 
@@ -325,7 +325,9 @@ def test_samples_of_arguments_that_disagree():
 
 
 def test_samples_of_a_scalar_argument():
-    with pytest.raises(ValueError, match="'s' is .* mark what has no rows None in in_dims"):
+    with pytest.raises(
+        ValueError, match="'s' is .* mark the argument without rows None in in_dims"
+    ):
         sf.expectation(lambda x, s: x * s, samples=2)(torch.ones(2), torch.tensor(3.0))
 
 

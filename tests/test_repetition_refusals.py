@@ -86,8 +86,8 @@ REFUSED = {
         r"a tensor of shape \[5\], which has 5 rows where argument 'x'",
     ),
     "scalar": (lambda: torch.tensor(1.0), r"a tensor of shape \[\] without dimension 0"),
-    "mapping": (lambda: Rigid(X, 1), r"an object of type Rigid that .*: Rigid\(dict\) fails"),
-    "empty mapping": (lambda: Forgetful({}), r"Forgetful\(dict\) has other keys"),
+    "mapping": (lambda: Rigid(X, 1), r"an object of type Rigid that .* \(Rigid\(dict\) fails"),
+    "empty mapping": (lambda: Forgetful({}), r"Forgetful\(dict\) does not keep the keys"),
     "dataclass": (lambda: Unrepeatable(X, 3), r"dataclasses\.replace\(Unrepeatable\) fails"),
 }
 
@@ -104,11 +104,13 @@ def test_what_could_hold_rows_and_is_not_repeated_is_refused_by_name(name):
 
 
 def test_what_is_refused_inside_of_a_container_is_named_by_its_path():
-    with pytest.raises(ValueError, match=r"'argument' has at \['ids'\]\[0\] a list of numbers"):
+    with pytest.raises(ValueError, match=r"'argument' holds at \['ids'\]\[0\] a list of numbers"):
         seen(Encoding({"ids": [[1, 2], [3]]}))
-    with pytest.raises(ValueError, match=r"'argument' has at \.label an array .* argument of its"):
+    with pytest.raises(
+        ValueError, match=r"'argument' holds at \.label an array .* a separate argument"
+    ):
         seen(Pair(X, np.ones(3)))
-    with pytest.raises(ValueError, match=r"'argument' has at \.label a tensor of shape \[7\]"):
+    with pytest.raises(ValueError, match=r"'argument' holds at \.label a tensor of shape \[7\]"):
         seen(Batch(X, torch.ones(7)))
 
 

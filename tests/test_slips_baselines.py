@@ -66,7 +66,7 @@ def a_baseline_that_is_to_be_train_with():
     sf.Learned(sf.MovingAverage())
 
 
-@slip("detach of Learned is 0.5: it must be True or False; the weight of the error is weight=")
+@slip("detach of Learned is 0.5: it must be True or False; the weight of the error is set by")
 def a_weight_in_the_place_of_detach():
     sf.Learned(nn.Linear(2, 1), 0.5)
 
@@ -102,21 +102,21 @@ def a_context_in_a_list_under_a_mask():
 
 
 @slip(
-    r"node 'z': the Linear of its Learned baseline fails at a context of torch.float32 \[4, 3\] on"
+    r"node 'z': the Linear of its Learned baseline fails on a context of torch.float32 \[4, 3\] on"
 )
 def a_context_of_another_width():
     train_with(torch.zeros(4, 3))
 
 
 @slip(
-    r"node 'z': the Linear of its Learned baseline fails at a context of torch.int64 \[4, 2\] on c"
+    r"node 'z': the Linear of its Learned baseline fails on a context of torch.int64 \[4, 2\] on c"
 )
 def a_context_of_whole_numbers():
     train_with(torch.zeros(4, 2, dtype=torch.int64))
 
 
 @slip(
-    r"node 'z': the Linear of its Learned baseline fails at a context of torch.float32 \[4, 2\] on"
+    r"node 'z': the Linear of its Learned baseline fails on a context of torch.float32 \[4, 2\] on"
 )
 def a_context_on_another_device():
     train_with(torch.zeros(4, 2, device="meta"))

@@ -74,12 +74,12 @@ def a_distribution_without_super():
     train(distribution=Uninitialised())
 
 
-@slip("node 'z': Duck is no distribution, it has no batch_shape, event_shape: derive it from torch")
+@slip("node 'z': Duck is not a distribution, as it has no batch_shape, event_shape: derive it from")
 def a_distribution_that_is_none():
     train(distribution=Duck())
 
 
-@slip("node 'z': Duck is no distribution, it has no batch_shape, event_shape: derive it from torch")
+@slip("node 'z': Duck is not a distribution, as it has no batch_shape, event_shape: derive it from")
 def a_distribution_that_is_none_under_greedy():
     with sf.greedy():
         sf.sample(Duck(), name="z")
@@ -126,19 +126,17 @@ def a_promise_of_rsample():
     train(sf.Pathwise(), own(has_rsample=True))
 
 
-@slip(
-    r"node 'z': Own.sample\(\) takes no shape of samples: define it as sample\(self, sample_shape"
-)
+@slip(r"node 'z': Own.sample\(\) takes no sample_shape: define it as sample\(self, sample_shape")
 def a_sample_without_a_shape():
     train(distribution=own(sample=lambda self: torch.ones(4)))
 
 
-@slip(r"node 'z': Own.sample\(\) takes no shape of samples: define it as sample")
+@slip(r"node 'z': Own.sample\(\) takes no sample_shape: define it as sample")
 def a_sample_without_a_shape_that_is_drawn_several_times():
     train(sf.ScoreFunction(samples=3), own(sample=lambda self: torch.ones(4)))
 
 
-@slip(r"node 'z': Own.sample\(\) takes no shape of samples: define it as sample")
+@slip(r"node 'z': Own.sample\(\) takes no sample_shape: define it as sample")
 def a_sample_without_a_shape_under_a_mask():
     train(distribution=own(sample=lambda self: torch.ones(4)), mask=torch.ones(4).bool())
 
@@ -286,7 +284,7 @@ def test_an_error_in_the_users_own_code_is_left_as_it_is():
 
     with pytest.raises(DivergedError, match="step 7") as info:
         train(distribution=own(log_prob=log_prob))
-    assert info.value.__notes__ == ["It is where node 'z' draws from Own by ScoreFunction."]
+    assert info.value.__notes__ == ["Raised where node 'z' draws from Own by ScoreFunction."]
 
 
 def test_a_diagnosis_takes_nothing_from_the_generator():

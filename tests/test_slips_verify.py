@@ -34,17 +34,17 @@ def a_number_to_differentiate_by():
     sf.exact_gradient(coin, wrt=3)
 
 
-@slip("wrt.1. does not require a gradient: make it by requires_grad_")
+@slip("wrt.1. does not require a gradient: call requires_grad_")
 def a_tensor_without_gradient():
     sf.exact_gradient(coin, wrt=[eta, torch.zeros(2)])
 
 
-@slip("of a Tensor: give the model itself")
+@slip("got a Tensor: give it the model")
 def a_loss_in_place_of_a_model():
     sf.check_unbiased(coin().sum(), wrt=[eta])
 
 
-@slip("of the class Linear: give a module")
+@slip("got the class Linear: give a module")
 def a_class_in_place_of_a_model():
     sf.exact_gradient(torch.nn.Linear)
 
@@ -59,7 +59,7 @@ def half_a_repeat():
     sf.check_unbiased(coin, wrt=[eta], repeats=100.5)
 
 
-@slip("repeats is 10: standard errors of fewer than 30 runs say too little")
+@slip("repeats is 10: it must be at least 30, since the standard error of fewer")
 def few_repeats():
     sf.check_unbiased(coin, wrt=[eta], repeats=10)
 
@@ -114,12 +114,14 @@ def a_string_of_an_order():
     sf.exact_gradient(bell, wrt=[eta], quadrature={"z": "8"})
 
 
-@slip("quadrature= names 'w', which is no Gaussian node of the model: name only those that are .z.")
+@slip(
+    "quadrature= names 'w', which is not a Gaussian node of the model: name only Gaussian nodes .z."
+)
 def an_order_for_a_node_that_does_not_exist():
     sf.exact_gradient(bell, wrt=[eta], quadrature={"z": 8, "w": 8})
 
 
-@slip("quadrature= names 'z', which is no Gaussian node .*: name only those that are .none.")
+@slip("quadrature= names 'z', which is not a Gaussian node .*: name only Gaussian nodes .none.")
 def an_order_for_a_node_that_is_not_gaussian():
     sf.exact_gradient(coin, wrt=[eta], quadrature={"z": 8})
 
@@ -139,7 +141,7 @@ def no_mode():
     sf.check_unbiased(coin, wrt=[eta], mode=None)
 
 
-@slip("samples=4, but the expectation that is checked has samples=1: set it there")
+@slip("samples=4, but the expectation passed as the model has samples=1: set it there")
 def samples_beside_those_of_an_expectation():
     sf.check_unbiased(sf.expectation(coin), wrt=[eta], samples=4)
 

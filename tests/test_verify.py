@@ -186,7 +186,7 @@ def test_oracle_refuses_too_many_trajectories_of_a_tree():
 def test_oracle_refuses_a_continuous_node():
     eta = torch.zeros(2, requires_grad=True)
     with pytest.raises(
-        ValueError, match=r"node 'z' is continuous \(Normal\): give it an order, qua"
+        ValueError, match=r"node 'z' is continuous \(Normal\): give it an order of quadrature, qua"
     ):
         sf.exact_gradient(lambda: sf.sample(Normal(eta, 1.0), name="z"), wrt=[eta])
     with pytest.raises(ValueError, match="node 'z': Poisson cannot be enumerated: it has no fin"):
@@ -608,6 +608,6 @@ def test_a_bias_of_several_nodes_together_is_told():
     fine = sf.BiasReport("exact", [Comparison("theta", 1.0, 1.0, 0.0, 1e-9)], {})
     together = sf.BiasReport("exact", [Comparison("theta", 1.0, 2.0, 1.0, 1e-9)], {})
     named = sf.BiasReport("exact", [Comparison("theta", 1.0, 2.0, 1.0, 1e-9)], {"z": 1.0})
-    line = "no node is biased alone: the bias comes from several together"
+    line = "no node shows a bias alone: several together cause it"
     assert [line in str(report) for report in (fine, together, named)] == [False, True, False]
     assert "node 'z' alone: bias 1.00e+00" in str(named)

@@ -1,4 +1,4 @@
-"""Whether the mean of an estimator is what it should be, or how far it is off."""
+"""The distance between the mean of an estimator and the mean it should have."""
 
 from typing import NamedTuple
 
@@ -14,22 +14,22 @@ from sfgrad.verify.statistics import Moments, t_quantile
 from sfgrad.verify.trial import Substitution
 
 CERTAIN = 20
-"""Standard errors: an alarm beyond them needs no second look, if there were enough runs."""
+"""Standard errors beyond which an alarm of enough runs needs no confirmation."""
 
 ENOUGH = 100
 """Runs, below which a standard error may be far too small by chance."""
 
 FRESH = 16
-"""Times as many draws have to repeat a weaker alarm."""
+"""How many times as many draws must confirm a weaker alarm."""
 
 
 class Distances(NamedTuple):
-    """How far means are from what they should be, coordinate by coordinate: all `[P]`."""
+    """Means and what they should be, coordinate by coordinate: all `[P]`."""
 
     mean: Tensor
     wanted: Tensor
     allowed: Tensor
-    """What rounding or chance explain."""
+    """The largest distance that rounding or chance explains."""
     error: Tensor
     """The standard error."""
     varied: Tensor
@@ -38,11 +38,11 @@ class Distances(NamedTuple):
     """Beyond it an alarm needs no second look."""
 
     def alarms(self) -> Tensor:
-        """Where the distance is beyond what is allowed, boolean."""
+        """Where the distance exceeds what is allowed, boolean."""
         return self.varied & ~((self.mean - self.wanted).abs() <= self.allowed)
 
     def weak_alarms(self) -> Tensor:
-        """Alarms that fresh draws have to repeat."""
+        """Alarms that fresh draws must confirm."""
         return self.alarms() & ((self.mean - self.wanted).abs() < self.certain)
 
     def where(self, chosen: Tensor, others: "Distances") -> "Distances":
@@ -54,14 +54,14 @@ class Distances(NamedTuple):
 def distances(
     moments: Moments, wanted: Tensor, square_error: Tensor, tail: float, rounding: Tensor
 ) -> Distances:
-    """Compare the mean of independent runs, by Student's t.
+    """Compare the mean of independent runs with what it should be, by Student's t.
 
     Args:
         moments: of the runs.
         wanted: `[P]`, what the mean should be.
-        square_error: `[P]`, of `wanted`.
-        tail: the probability of an alarm to one side, in each coordinate.
-        rounding: `[P]`, distances that mean nothing.
+        square_error: `[P]`, the squared standard error of `wanted`.
+        tail: the probability of a false alarm to one side, in each coordinate.
+        rounding: `[P]`, distances that rounding explains.
     """
     error = (moments.square_error + square_error).sqrt()
     varied = (moments.high - moments.low > rounding) | (square_error > 0)
@@ -72,7 +72,7 @@ def distances(
 
 
 class Exact:
-    """The exact value and gradient, `[P]`, are what the estimator should have."""
+    """The exact value and gradient, `[P]`, as the reference."""
 
     basis = "the exact gradient"
 
@@ -81,7 +81,7 @@ class Exact:
         self._settings = max_outcomes, quadrature
 
     def outcomes(self) -> Outcomes:
-        """All outcomes of the estimator, to be walked."""
+        """All outcomes of the estimator, to iterate over."""
         return Outcomes(*self._settings)
 
     def draw(self, factor: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class Exact:
 
 
 class Sampled:
-    """What a reference estimator has, at every node, credited with every cost.
+    """The mean of a reference estimator, used at every node and credited with every cost.
 
     Args:
         runs: the model.
@@ -127,7 +127,7 @@ class BiasTest:
         reference: what the mean should be.
         rtol: tolerance for rounding.
         error_rate: of all comparisons together.
-        repeats: how many runs; None for exact mode, which walks over all outcomes instead.
+        repeats: how many runs; None for exact mode, which iterates over all outcomes instead.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class BiasTest:
         self._draws = "real draws"
 
     def report(self) -> BiasReport:
-        """All nodes together and, if there is a bias, each of them alone."""
+        """Test all nodes together and, if there is a bias, each of them alone."""
         together = self._distances(None)
         comparisons = self._worst(together)
         mode = "monte_carlo" if self.repeats else "exact"
@@ -164,11 +164,11 @@ class BiasTest:
         return BiasReport(mode, comparisons, nodes, basis, untested=untested, power=power)
 
     def _distances(self, substitution: Substitution | None) -> Distances:
-        """Of the value and the gradient, some nodes' estimators being substituted."""
+        """Those of the value and the gradient, with the estimators of some nodes substituted."""
         if self.repeats is None:
             return self._exact_distances(substitution)
 
-        # Bonferroni over all coordinates, and all nodes where each is tested alone.
+        # Bonferroni over all coordinates, and over all nodes if each is tested alone.
         def measure(factor: int, repeats: int) -> Distances:
             moments = self.runs.sampled(substitution, factor * repeats)
             tests = len(moments.mean) * (1 + len(self.runs.nodes) * (substitution is not None))
@@ -184,7 +184,7 @@ class BiasTest:
         return result.where(weak, measure(FRESH, self.repeats))
 
     def _exact_distances(self, substitution: Substitution | None) -> Distances:
-        """As `_distances`, without any error but rounding."""
+        """As `_distances`, with no error but rounding."""
         assert isinstance(self.reference, Exact)
         outcomes = self.reference.outcomes()
         moments = self.runs.enumerated(substitution, outcomes)
@@ -196,7 +196,7 @@ class BiasTest:
         return Distances(moments.mean, wanted, self._rounding(moments), error, varied, error)
 
     def _rounding(self, moments: Moments) -> Tensor:
-        """Distances that mean nothing, `[P]`, from the magnitudes of the estimates."""
+        """Distances that rounding explains, `[P]`, from the magnitudes of the estimates."""
         parts = self.runs.split(moments.magnitude)
         scale = torch.cat([part.max().expand(len(part)) for part in parts])
         return self.rtol * scale + 1e-14 * moments.magnitude.max()
@@ -211,7 +211,7 @@ class BiasTest:
         return [Comparison.worst(*part) for part in named]
 
     def _power(self, result: Distances) -> Power | None:
-        """How large a bias could have gone unseen in the gradient, where it is seen least."""
+        """The largest bias, relative to the gradient, that could have gone unseen."""
         if self.repeats is None:
             return None
         parts = zip(

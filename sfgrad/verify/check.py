@@ -1,4 +1,4 @@
-"""Is the gradient unbiased? Tests any estimator on the user's own model."""
+"""Is the gradient unbiased? A test of any estimator on the user's own model."""
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
@@ -32,24 +32,24 @@ def check_unbiased(
     batch_ndims: int = 1,
     seed: int | None = None,
 ) -> BiasReport:
-    """Test whether value and gradient of the loss have the right expectation.
+    """Test whether the value and the gradient of the loss have the right expectation.
 
     Exact mode sums the loss and its gradient over every joint outcome of the estimator's own draws
-    (all rows, all copies), weighed by its probability, on a copy in double precision, and compares
-    with `exact_gradient`. Monte Carlo mode compares the mean of independent runs, coordinate by
-    coordinate, with `exact_gradient`, or, where that is not to be had, with the mean of a
-    reference estimator. Baselines do not learn meanwhile. When there is a bias, each node is
-    tested alone, all others made plainly unbiased, to name those that cause it.
+    (all rows, all copies), weighted by its probability, on a copy in double precision. It compares
+    the sums with `exact_gradient`. Monte Carlo mode compares the mean of independent runs,
+    coordinate by coordinate, with `exact_gradient`, or with the mean of a reference estimator if
+    the exact gradient is not available. Baselines do not learn during the check. If there is a
+    bias, each node is tested alone, with unbiased estimators at all others, to name the causes.
 
-    Neither sees whether a distribution draws what it scores: a sampler that clips, or explores, or
-    whose support moves with a parameter. So both modes also test, with real draws, that the mean
-    score of every scored node is 0. Pathwise values and masked elements have no score.
+    Neither comparison tells whether draws follow the density that scores them. They do not if the
+    sampler clips or explores, and the score misses a support that moves with a parameter. So both
+    modes also test, with real draws, that the mean score of every scored node is 0. Pathwise values
+    and masked elements have no score.
 
-    Chance: a distance beyond Student's t quantile, but below 20 standard errors or of fewer than
-    100 runs, counts only if it comes again with 16 times as many fresh draws, since the estimates
-    may be far from Gaussian.
-    Where all runs agree on something else than the truth the report is inconclusive: false, but
-    not called biased.
+    Chance: a distance beyond Student's t quantile counts only if it recurs with 16 times as many
+    fresh draws, since the estimates may be far from Gaussian; one beyond 20 standard errors of at
+    least 100 runs counts at once. If all runs agree on a value other than the truth, the report is
+    inconclusive: false, but not called biased.
 
     Args:
         fn: a model or function as `expectation` takes it, or an `expectation`.
@@ -59,33 +59,34 @@ def check_unbiased(
             Tensors that are not parameters of `fn` are used as they are: make them float64.
         mode: "exact", "monte_carlo", or "auto": exact if there are few enough outcomes.
         rtol: tolerance for rounding, relative to the mean magnitude of the estimate.
-        error_rate: probability that a right program is called biased, at most, over all random
-            comparisons together (Bonferroni).
+        error_rate: the probability, at most, that a correct program is called biased, over all
+            random comparisons together (Bonferroni).
         repeats: runs of the model with real draws, at least 30; in exact mode for the scores alone.
-            Of every node at least 2,000 draws are scored.
-        reference: in Monte Carlo mode, compare with this estimator at every node (credited with
-            every cost) instead of the exact gradient; where there is none, `ScoreFunction()`.
-        max_outcomes: refuse exact mode above this; also the oracle's limit of trajectories.
+            At least 2,000 draws of every node are scored.
+        reference: in Monte Carlo mode, the estimator to compare with, used at every node (credited
+            with every cost) instead of the exact gradient. None compares with the exact gradient,
+            or with `ScoreFunction()` if that is not available.
+        max_outcomes: refuse exact mode above this; also the limit of `exact_gradient`.
         quadrature: as in `exact_gradient`; exact mode then covers Gaussian nodes too.
         batch_ndims: as in `expectation`.
-        seed: of Monte Carlo mode, after which torch's generator is as before; None goes on with
-            it. Exact mode never moves it.
+        seed: of Monte Carlo mode, which then restores torch's generator; None draws from that
+            generator. Exact mode leaves the generator untouched.
 
     Returns:
         A report, true if no bias was found, which prints what was compared with what, the
         parameters and nodes at fault, the size of the bias, and in Monte Carlo mode how large a
-        bias could have been seen.
+        bias could have gone unseen.
 
     Raises:
         TypeError: a setting is of another type.
-        ValueError: exact mode was asked for and is impossible; there is nothing to differentiate
-            by; `repeats` is below 30; the model cannot be copied; `samples` or `batch_ndims` differ
-            from those of an `expectation`; and what `exact_gradient` refuses.
+        ValueError: exact mode is requested but impossible; there is nothing to differentiate by;
+            `repeats` is below 30; the model cannot be copied; `samples` or `batch_ndims` differ
+            from those of an `expectation`; or `exact_gradient` refuses the model.
 
-    Unbiased: this is the test of it.
+    Unbiased: this tests it.
 
     Source: exact mode is the gradient check of Zaremba & Sutskever (2015), Reinforcement Learning
-    Neural Turing Machines, section 6, carried from the model to the estimator.
+    Neural Turing Machines, section 6, applied to the estimator instead of the model.
 
     Examples:
         >>> from torch.distributions import Bernoulli
@@ -99,7 +100,7 @@ def check_unbiased(
     check_chance(rtol, error_rate, repeats, seed)
     runs = Runs(oracle.as_objective(fn, batch_ndims, samples), inputs, wrt)
 
-    # The exact gradient is what to compare with, unless there is none or another is asked for.
+    # Compare with the exact gradient, unless there is none or another reference is requested.
     exact = None
     if mode != "monte_carlo" or reference is None:
         exact = _exact(runs, mode, max_outcomes, quadrature)
@@ -121,10 +122,10 @@ def check_unbiased(
 
 
 def _exact(runs: Runs, mode: str, max_outcomes: int, quadrature: Quadrature) -> Exact | None:
-    """The exact value and gradient, or None where they are not to be had.
+    """The exact value and gradient, or None if they are not available.
 
     Raises:
-        ValueError: they were asked for, or the model is random without telling the graph.
+        ValueError: exact mode is requested, or the graph does not know of some randomness.
     """
     try:
         value, gradients = oracle.exact_gradient(
@@ -149,7 +150,7 @@ def _exact(runs: Runs, mode: str, max_outcomes: int, quadrature: Quadrature) -> 
 
 @contextlib.contextmanager
 def _seeded(seed: int | None, device: torch.device) -> Generator[None]:
-    """With a seed, random numbers of their own; the generators are as before afterwards."""
+    """Seed the generators inside the block and restore them afterwards; None does nothing."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices, enabled=seed is not None):
         if seed is not None:

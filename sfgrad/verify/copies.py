@@ -1,4 +1,4 @@
-"""Copies of models in double precision, with all that they keep."""
+"""Copies of models in double precision, with all tensors that they hold."""
 
 import copy
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ Model = TypeVar("Model", bound=nn.Module)
 def double_copy(model: Model, known: dict[int, Any]) -> Model:
     """A copy in double precision.
 
-    Tensors that the model keeps beside its parameters and buffers are copied too; those that a
-    computation left there (the last logits, an old `weight_norm`) without their graph.
+    Tensors that the model holds beside its parameters and buffers are copied too; results of a
+    computation (the last logits, an old `weight_norm`) lose their autograd graph.
 
     Args:
-        model: is left as it is.
-        known: by the id of the original, the copies that were made; filled here.
+        model: left unchanged.
+        known: filled with the copies, by the id of the original.
 
     Raises:
-        ValueError: an attribute cannot be copied; named.
+        ValueError: an attribute cannot be copied; the error names it.
     """
     for tensor in _kept_tensors(model, set()):
         twin = double(tensor.detach().clone())
@@ -39,17 +39,17 @@ def double_copy(model: Model, known: dict[int, Any]) -> Model:
 
 
 def double(tensor: Tensor) -> Tensor:
-    """In double precision, unless it holds whole numbers."""
+    """The tensor in double precision, unless it holds whole numbers."""
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def double_all(nest: Any) -> Any:
-    """Every tensor of a nest in double precision."""
+    """A nested container with every tensor in double precision."""
     return map_tensors(nest, double)
 
 
 def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """The tensors in an object, but parameters and plain buffers, which a copy takes anyway."""
+    """The tensors in an object, except parameters, which a copy covers anyway."""
     if id(value) in seen or isinstance(value, type | str | bytes):
         return
     seen.add(id(value))
@@ -69,7 +69,7 @@ def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
 
 
 def _culprit(model: nn.Module, known: dict[int, Any]) -> tuple[str, Any]:
-    """The first attribute of a module that cannot be copied by itself."""
+    """The path and value of the first attribute that cannot be copied."""
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if name.startswith("_") and name in vars(nn.Module()):

@@ -24,33 +24,33 @@ def exact_gradient(
     quadrature: Quadrature = None,
     batch_ndims: int = 1,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The expected cost and its gradient, every node enumerated: the oracle.
+    """The exact expected cost and its gradient, by enumeration of every node.
 
     `value = mean over rows of Σ_trajectories p(trajectory) · cost(trajectory)`
 
-    `fn` runs once per trajectory, all rows along the same one, and need not know of it: `.item()`
-    and Python branches per row are fine, `align` is not needed, estimators and baselines play no
-    part, and neither does the order in which costs are recorded.
+    `fn` runs once per trajectory, with all rows along the same one, and needs no changes: `.item()`
+    and Python branches per row are fine, and `align` is not needed. Estimators, baselines and the
+    order in which costs are recorded play no part.
 
     Args:
         fn: a model or function as `expectation` takes it, or an `expectation`.
         *inputs: its arguments; rows first.
         wrt: the tensors to differentiate by; the parameters of `fn` except its baselines' if None.
-        max_trajectories: refuse more than this.
+        max_trajectories: the largest number of trajectories to run.
         quadrature: Gauss–Hermite order per element for Gaussian nodes, one number for all or
             `{name: order}`; exact for costs that are polynomials of degree below twice the order
             (two degrees less for the gradient, which multiplies the cost by the score).
         batch_ndims: as in `expectation`.
 
     Returns:
-        value `[]`, and a gradient for each entry of `wrt` in that order, zeros for unused ones.
+        The value `[]`, and a list with the gradient for each entry of `wrt`, zeros for unused ones.
 
     Raises:
         TypeError: a setting is of another type.
-        ValueError: there are too many trajectories, a node is continuous, rows interact (another
-            row's cost moves with one row's draw), two replays differ (the model is random without
-            telling the graph, or carries state from call to call), something is NaN or infinite,
-            or there is nothing to differentiate by.
+        ValueError: there are too many trajectories, a node is continuous and has no quadrature
+            order, rows interact (one row's draw changes another row's cost), two replays differ
+            (the graph does not know of some randomness, or the model carries state from call to
+            call), something is NaN or infinite, or there is nothing to differentiate by.
 
     Unbiased: exact, up to quadrature and rounding.
 
@@ -98,23 +98,26 @@ def exact_gradient(
 
 
 def _expected_cost(replayed: Replayed) -> Tensor:
-    """What a trajectory adds to the objective: its cost, times its probability, over rows."""
+    """What a trajectory adds to the objective: its cost times its probability, mean over rows."""
     return (replayed.probability() * replayed.cost()).mean()
 
 
 def _check_finite(parts: list[Tensor]) -> None:
-    """Refuse what no sum can mend."""
+    """Refuse NaN and infinity, which would spoil the sum."""
     if not torch.isfinite(parts[0]):
-        raise ValueError("a cost or log-probability is NaN or infinite on a trajectory")
+        raise ValueError(
+            "a cost or log-probability is NaN or infinite on a trajectory: check the costs for "
+            "every value that a node can draw"
+        )
     if not all(torch.isfinite(part).all() for part in parts[1:]):
         raise ValueError(
             "the gradient of a cost or of a log-probability is NaN or infinite on a trajectory: a "
-            "parameter may be at the boundary of what it may be; use logits= where there is probs="
+            "parameter may be on the boundary of its domain, so give logits= instead of probs="
         )
 
 
 def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
-    """The detached loss, then its gradient by each tensor, zeros where it does not depend on it."""
+    """The detached loss, then its gradient by each tensor, zeros for unused ones."""
     gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in wrt]
     if loss.requires_grad:
         gradients = torch.autograd.grad(loss, wrt, allow_unused=True, materialize_grads=True)
@@ -125,24 +128,24 @@ def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> 
     """`fn` as an `Expectation`, which keeps its own settings if it is one."""
     if isinstance(fn, Expectation) and fn.draws:
         raise ValueError(
-            f"the objective replays {', '.join(fn.draws)}, but here all draws are made anew: leave "
-            "out draws= to check the model that made them"
+            f"the objective replays {', '.join(fn.draws)}, but here all draws are made anew: pass "
+            "an expectation without draws="
         )
     if not isinstance(fn, Expectation):
         return Expectation(fn, samples, batch_ndims=batch_ndims)
 
-    # An expectation has settings of its own; another one here would be lost.
+    # An expectation has settings of its own; a different one here would be lost.
     for name, value, usual in (("samples", samples, 1), ("batch_ndims", batch_ndims, 1)):
         if value not in (usual, getattr(fn, name)):
             raise ValueError(
-                f"{name}={value}, but the expectation that is checked has {name}="
+                f"{name}={value}, but the expectation passed as the model has {name}="
                 f"{getattr(fn, name)}: set it there, expectation(model, {name}={value})"
             )
     return fn
 
 
 def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
-    """What to differentiate by, with names: `wrt`, or all parameters but those of baselines."""
+    """The tensors to differentiate by, with names: `wrt`, or all parameters except baselines'."""
     names: dict[Tensor, str] = {p: name for name, p in objective.named_parameters()}
     baselines = [module for module in objective.modules() if isinstance(module, Baseline)]
     theirs = {parameter for baseline in baselines for parameter in baseline.parameters()}

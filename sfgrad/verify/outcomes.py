@@ -1,4 +1,4 @@
-"""All outcomes of all draws of a model, and the walk over them."""
+"""All outcomes of all draws of a model, and the iteration over them."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from sfgrad.masks import base_distribution
 Gaussian = Normal | MultivariateNormal
 Quadrature = int | dict[str, int] | None
 Pick = Callable[[str, int, int], Tensor]
-"""Of the node's name, M and R: which of its M values each of R draws takes, `[R]`."""
+"""Maps a node's name, M and R to the one of its M values that each of R draws takes, `[R]`."""
 
 CPU = torch.device("cpu")
 """Where picks are made, whatever the default device is."""
@@ -40,23 +40,23 @@ class HiddenRandomnessError(ValueError):
 class Outcomes:
     """An odometer over a tree of finite choices; later choices may depend on earlier ones.
 
-    Iterate over it, and call `choose` inside the loop: every pass takes another path of choices,
-    until all were taken.
+    Iterate over it and call `choose` inside the loop: every pass takes a different path of choices,
+    until all paths are taken.
 
     Args:
-        limit: refuse more paths than this.
+        limit: the largest number of paths.
         quadrature: Gauss–Hermite order per element, for all Gaussian nodes or by name.
     """
 
     def __init__(self, limit: int, quadrature: Quadrature = None):
         self.limit, self.quadrature = limit, quadrature
         self.integrated: set[str] = set()
-        """The Gaussian nodes that were met, by name."""
+        """The names of the Gaussian nodes so far."""
         self._path: list[tuple[str, int, int]] = []  # name, size, choice
         self._position = 0
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the number of the pass until every path was taken."""
+        """Yield the number of the pass, until every path is taken."""
         for count in range(self.limit):
             self.rewind()
             yield count
@@ -71,11 +71,11 @@ class Outcomes:
         self._refuse(f"more than {self.limit}")
 
     def rewind(self) -> None:
-        """Take the same path once more."""
+        """Start the same path again."""
         self._position = 0
 
     def choose(self, name: str, size: int) -> int:
-        """The present choice, below `size`, of the node `name`."""
+        """The current choice, below `size`, at the node `name`."""
         if self._position == len(self._path):
             self._path.append((name, size, 0))
             paths = math.prod(size for _, size, _ in self._path)
@@ -99,15 +99,15 @@ class Outcomes:
     def support(
         self, name: str, distribution: Distribution, batch_ndims: int
     ) -> tuple[Tensor, Tensor]:
-        """Values and log-masses with `E[f] = Σ_i exp(log_mass[i]) · f(value[i])`, row by row.
+        """Values and log-masses such that `E[f] = Σ_i exp(log_mass[i]) · f(value[i])`, row by row.
 
         Returns:
-            values `[M, *batch_shape, *event_shape]` (Gaussian ones reparametrised), and log-masses
-            `[M, R]`, whose derivative is the score. Where rows have supports of different size M
-            is the largest, and the rest has mass 0. In the place of values of mass 0 are others.
+            Values `[M, *batch_shape, *event_shape]` (Gaussian ones reparametrised), and log-masses
+            `[M, R]`, whose derivative is the score. If rows have supports of different sizes, M is
+            the largest, and the surplus has mass 0. Values of mass 0 are replaced by possible ones.
 
         Raises:
-            IntractableError: the support is infinite and there is no quadrature order for it.
+            IntractableError: the support is infinite or too large, and has no quadrature order.
         """
         base = base_distribution(distribution)
         if not isinstance(base, Gaussian):
@@ -120,8 +120,8 @@ class Outcomes:
         order = self.quadrature.get(name) if isinstance(self.quadrature, dict) else self.quadrature
         if order is None:
             raise IntractableError(
-                f"node {name!r} is continuous ({type(base).__name__}): give it an order, "
-                f"quadrature={{{name!r}: 8}}"
+                f"node {name!r} is continuous ({type(base).__name__}): give it an order of "
+                f"quadrature, quadrature={{{name!r}: 8}}"
             )
         self.integrated.add(name)
         values, log_weights = _gauss_hermite(base, batch_ndims, order)
@@ -137,7 +137,7 @@ class Outcomes:
 
 
 def _log_mass(distribution: Distribution, values: Tensor, batch_ndims: int) -> Tensor:
-    """Log-probability of values `[M, *batch_shape, *event_shape]` by rows, `[M, R]`."""
+    """Log-probability of values `[M, *batch_shape, *event_shape]` by row, `[M, R]`."""
     log_mass = row_log_prob(distribution, values, batch_ndims + 1)
     return log_mass.reshape(len(values), -1)
 
@@ -153,7 +153,7 @@ def _finite_support(
         values = product_support(distribution, batch_ndims, limit)
         return values, _log_mass(distribution, values, batch_ndims)
 
-    # Every element counts up to the largest of all sizes; beyond its own it stays there, at mass 0.
+    # Every element counts up to the largest size; beyond its own size it repeats, with mass 0.
     widest = Binomial(sizes.max().expand(sizes.shape), logits=torch.zeros_like(sizes))
     counts = product_support(widest, batch_ndims, limit)
     values = torch.minimum(counts, sizes)
@@ -163,7 +163,7 @@ def _finite_support(
 
 
 def _possible(values: Tensor, log_mass: Tensor, batch_ndims: int) -> Tensor:
-    """The values, those of mass 0 replaced by the row's likeliest: a model never draws them."""
+    """The values, with those of mass 0, never drawn, replaced by the row's likeliest."""
     impossible = log_mass.detach() == -torch.inf
     if not impossible.any():
         return values

@@ -1,4 +1,4 @@
-"""Replays of a model along chosen draws, and what has to agree between them."""
+"""Replays of a model along chosen draws, and the checks that they agree."""
 
 import contextlib
 from collections import defaultdict
@@ -15,18 +15,18 @@ Replay = Callable[[Pick], "Replayed"]
 
 
 class Replayed(NamedTuple):
-    """A model along a trajectory."""
+    """The record of a model along a trajectory."""
 
     graph: StochasticGraph
     log_mass: list[tuple[str, Tensor]]
-    """Of every draw, the node and its log-mass `[R]`, nats."""
+    """For every draw, the node and the log-mass `[R]`, nats."""
 
     def cost(self) -> Tensor:
         """The total cost of every row, `[R]`."""
         return self.graph.tape.stacked_costs().sum(0)
 
     def by_node(self) -> dict[str, Tensor]:
-        """The log-mass of every node in the present rows, `[R]`, nats."""
+        """The log-mass of every node in the current rows, `[R]`, nats."""
         result: dict[str, Tensor] = {}
         for name, mass in self.log_mass:
             tiled = self.graph.tape.rows.tile(mass)
@@ -34,19 +34,23 @@ class Replayed(NamedTuple):
         return result
 
     def probability(self) -> Tensor:
-        """Of the trajectory in every row, `[R]`."""
+        """The probability of the trajectory in every row, `[R]`."""
         cost = self.cost()
         return sum(self.by_node().values(), torch.zeros_like(cost)).exp()
 
 
 def check_replays(replay: Replay) -> None:
-    """Replay a few trajectories again, and with one row's draw changed; refuse what moves.
+    """Replay a few trajectories twice, and with one row's draw changed; refuse differences.
 
     Raises:
         HiddenRandomnessError: replays of the same draws differ.
         ValueError: rows interact.
     """
-    for start, step in ((0, 0), (-1, 0), (0, 1)):  # all first values, all last, rows differ
+    for start, step in (
+        (0, 0),
+        (-1, 0),
+        (0, 1),
+    ):  # first values, last values, different ones by row
         pattern = _Pattern(start, step)
         base = replay(pattern.again())
         for _ in range(5):  # a hidden draw may repeat by chance
@@ -64,7 +68,7 @@ def check_replays(replay: Replay) -> None:
 
 
 class _Pattern:
-    """Row r takes value `start + step·r`, again and again, whatever other rows do.
+    """Row r takes value `start + step·r` in every replay, whatever other rows do.
 
     Args:
         start: of row 0; −1 for the last value.
@@ -74,11 +78,11 @@ class _Pattern:
     def __init__(self, start: int, step: int):
         self.start, self.step = start, step
         self.followed = True
-        """Whether every row but the changed one took its values in the last replay."""
+        """Whether all rows except the changed one took these values in the last replay."""
         self._taken: dict[tuple[str, int], Tensor] = {}  # by node and number of the pick
 
     def again(self, changed: str = "", changed_row: int = 0) -> Pick:
-        """The picks of one replay; in the changed node the changed row takes the value after."""
+        """The picks of one replay; in the changed node the changed row takes the next value."""
         counts: defaultdict[str, int] = defaultdict(int)
         self.followed = True
 
@@ -89,7 +93,7 @@ class _Pattern:
                 raise HiddenRandomnessError
             counts[name] += 1
 
-            # Where rows have supports of different size, a change may leave too few values.
+            # If rows have supports of different sizes, a change may leave too few values.
             self.followed = self.followed and bool((index < size).all())
             index = index.clamp(max=size - 1)
             if name == changed:
@@ -102,14 +106,14 @@ class _Pattern:
 def _refuse_interaction(name: str, row: int) -> None:
     raise ValueError(
         f"rows interact: changing the draw of node {name!r} in row {row} moves another row's cost "
-        "or probability; batch norm in training mode, batch statistics and shared capacities do "
-        "that. If rows are meant to share a cost, the whole batch is one row: say batch_ndims=0, "
-        "and record one cost, their sum or mean"
+        "or probability, as batch norm in training mode, batch statistics and shared capacities "
+        "do: remove the interaction, or, if rows are meant to share a cost, make the whole batch "
+        "one row by batch_ndims=0 and record one cost, the sum or mean"
     )
 
 
 def _agree(one: Replayed, other: Replayed, rows: Tensor | slice = slice(None)) -> bool:
-    """Whether costs agree in these rows, and the log-masses of the nodes that both replays have.
+    """Whether costs, and log-masses of nodes that both replays have, agree in these rows.
 
     A row may go on, and draw, while others have ended: `while not done.all()`.
     """
@@ -131,9 +135,9 @@ def _same(one: Tensor, other: Tensor, rows: Tensor | slice) -> bool:
 
 @contextlib.contextmanager
 def restored(*modules: nn.Module) -> Generator[None]:
-    """Put all buffers (running statistics, moving averages) back as they were, also replaced ones.
+    """Restore all buffers (running statistics, moving averages) afterwards, replaced ones too.
 
-    In place, so gradients must be taken inside.
+    They are restored in place, so gradients must be taken inside the block.
     """
     owners = [owner for module in modules for owner in module.modules()]
     buffers = [(owner, *named) for owner in owners for named in owner.named_buffers(recurse=False)]

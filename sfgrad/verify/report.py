@@ -1,4 +1,4 @@
-"""What `check_unbiased` found."""
+"""The result of `check_unbiased`."""
 
 import math
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ class Comparison:
         found: mean of the estimator.
         wanted: mean it should have.
         bias: their distance.
-        allowed: the distance that rounding or chance explain.
-        varied: whether runs differed; where they never do, chance explains nothing.
+        allowed: the largest distance that rounding or chance explains.
+        varied: whether the runs differed; if they never do, chance explains nothing.
     """
 
     parameter: str
@@ -32,12 +32,12 @@ class Comparison:
     def worst(
         cls, parameter: str, found: Tensor, wanted: Tensor, allowed: Tensor, varied: Tensor
     ) -> "Comparison":
-        """Of tensors `[n]`, the coordinate furthest beyond what is allowed.
+        """The coordinate of tensors `[n]` that exceeds its allowance by the largest factor.
 
-        One that varied comes before one that never did.
+        One that varied takes precedence over one that never did.
         """
         bias = (found - wanted).abs()
-        beyond = ~(bias <= allowed)  # NaN is
+        beyond = ~(bias <= allowed)  # true for NaN
         ratio = (bias / allowed.clamp(min=1e-300)).nan_to_num(nan=torch.inf)
         candidates = beyond & varied if (beyond & varied).any() else torch.ones_like(beyond)
         worst = ratio.where(candidates, -1).argmax()
@@ -46,12 +46,12 @@ class Comparison:
 
     @property
     def biased(self) -> bool:
-        """Whether the bias is beyond what is allowed (NaN is)."""
+        """Whether the bias exceeds what is allowed; true for NaN."""
         return self.varied and not self.bias <= self.allowed
 
     @property
     def inconclusive(self) -> bool:
-        """Whether all runs agreed on something else than what is wanted."""
+        """Whether all runs agreed on a value other than the wanted one."""
         return not self.varied and not self.bias <= self.allowed
 
     def __str__(self) -> str:
@@ -63,13 +63,13 @@ class Comparison:
 
 
 class Power(NamedTuple):
-    """How large a bias the check could see, in the parameter where it sees least.
+    """The largest bias that could have gone unseen, in the parameter with the least power.
 
     Args:
         parameter: its name.
-        bias: what chance explains in its noisiest coordinate.
+        bias: the largest distance that chance explains in its noisiest coordinate.
         gradient: the largest magnitude in its gradient.
-        repeats: how many were made.
+        repeats: how many runs were made.
     """
 
     parameter: str
@@ -89,25 +89,25 @@ class Power(NamedTuple):
             return line
         share = self.bias / self.gradient
         return (
-            f"{line}: {share:.0%} of its gradient; to find one of 10 % takes repeats={self.needed}"
+            f"{line}: {share:.0%} of its gradient; to find one of 10% takes repeats={self.needed}"
         )
 
 
 @dataclass(frozen=True)
 class BiasReport:
-    """True if no bias was found; prints what is at fault.
+    """True if no bias was found; prints the parameters and nodes at fault.
 
     Attributes:
         mode: "exact" or "monte_carlo".
         comparisons: the worst coordinate of the value and of every parameter.
-        nodes: by name, the largest bias that the node causes alone, or its mean score where its
-            draws do not follow its log-probability.
+        nodes: by name, the largest bias that the node causes alone, or its mean score if its draws
+            do not follow its log-probability.
         basis: what was compared with what.
         scores: by node, the worst coordinate of its mean score, which should be 0.
-        left_out: by node, why its score was not looked at.
+        left_out: by node, why its score was not tested.
         untested: by node, why it could not be tested alone: other nodes that enumerate are sampled
             meanwhile, which may have too many outcomes.
-        power: in Monte Carlo mode, how large a bias could have been found; else None.
+        power: in Monte Carlo mode, how large a bias could have gone unseen; else None.
     """
 
     mode: str
@@ -121,7 +121,7 @@ class BiasReport:
 
     @property
     def verdict(self) -> Literal["unbiased", "BIASED", "inconclusive"]:
-        """A bias outranks what is inconclusive."""
+        """The verdict; a bias outranks an inconclusive comparison."""
         everything = [*self.comparisons, *self.scores.values()]
         if any(comparison.biased for comparison in everything):
             return "BIASED"
@@ -142,8 +142,8 @@ class BiasReport:
 
         if self.verdict == "inconclusive":
             lines.append(
-                "  where all runs agree on another value, something rare may be missing: raise "
-                "repeats, or use mode='exact'"
+                "  where all runs agree on a value that is not the wanted one, a rare draw may be "
+                "missing: raise repeats, or use mode='exact' if the problem is small enough"
             )
         if self.power is not None:
             lines.append(f"  {self.power}")
@@ -151,11 +151,11 @@ class BiasReport:
         return "\n".join(lines)
 
     def _nodes(self) -> list[str]:
-        """What is to be said of the nodes at fault."""
+        """The lines on the nodes at fault."""
         at_fault = {name: score for name, score in self.scores.items() if score.biased}
         lines = [
-            f"node {name!r}: its draws do not follow its log_prob: the mean of its score, "
-            f"{score.parameter}, is not 0 but {score.found:+.3e} (by chance at most "
+            f"node {name!r}: its draws do not follow its log_prob: the mean of its score for "
+            f"{score.parameter} is {score.found:+.3e} instead of 0 (chance explains at most "
             f"{score.allowed:.1e})"
             for name, score in at_fault.items()
         ]
@@ -166,7 +166,7 @@ class BiasReport:
             for name, reason in self.untested.items()
         ]
         if self.verdict == "BIASED" and not self.nodes and not self.untested:
-            lines.append("no node is biased alone: the bias comes from several together")
+            lines.append("no node shows a bias alone: several together cause it")
         return lines
 
     __repr__ = __str__

@@ -1,4 +1,4 @@
-"""Runs of a double-precision copy of a model: scripted, random, or to look at scores."""
+"""Runs of a double-precision copy of a model: scripted, random, or for mean scores."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from sfgrad.verify.trial import Script, Substitution, Trial, credit_everything, 
 
 
 class Runs:
-    """Each gives value and gradient as one `[P]`, double.
+    """Runs of a model; each gives value and gradient as one `[P]`, double.
 
     Args:
-        objective: the user's; a copy of it runs.
+        objective: that of the user; a copy of it runs.
         inputs: its arguments.
-        wrt: what to differentiate by, as in `check_unbiased`.
+        wrt: the tensors to differentiate by, as in `check_unbiased`.
     """
 
     def __init__(self, objective: Expectation, inputs: Any, wrt: Sequence[Tensor] | None):
@@ -34,16 +34,16 @@ class Runs:
         pairs = zip(names, self.wrt, strict=True)
         if single := [name for name, tensor in pairs if tensor.dtype != torch.float64]:
             raise ValueError(
-                f"{', '.join(single)}: no float64 and no parameter of fn, which would be copied to "
-                "double precision: make it float64"
+                f"{', '.join(single)} is neither float64 nor a parameter of fn, which would be "
+                "copied to double precision: make it float64"
             )
         self.labels = ["the objective's value", *names]
         self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
-        self.nodes: dict[str, None] = {}  # all that were met, in order
-        self.unscorable: dict[str, None] = {}  # of these, what no reference took the place of
+        self.nodes: dict[str, None] = {}  # all nodes so far, in order
+        self.unscorable: dict[str, None] = {}  # those that keep their own estimator
 
     def run(self, substitution: Substitution | None, script: Script | None) -> tuple[Tensor, float]:
-        """The loss and its gradient `[P]`, and the probability of the scripted draws."""
+        """The loss with its gradient, `[P]`, and the probability of the scripted draws."""
         with torch.enable_grad(), restored(self.model):
             source = Trial(script, substitution)
             graph = start_trial(self.model.batch_ndims, source)
@@ -51,7 +51,7 @@ class Runs:
             self.nodes.update(dict.fromkeys(graph.nodes))
             self.unscorable.update(dict.fromkeys(sorted(source.unscorable)))
             probability = math.exp(sum(mass.sum().item() for _, mass in source.log_mass))
-            if not probability:  # as of a masked value, whose log-probability no loss takes
+            if not probability:  # as of a masked value, whose log_prob no loss takes
                 return torch.zeros(sum(self.sizes), dtype=torch.float64, device=self.device), 0.0
             if substitution is not None:
                 credit_everything(graph, substitution.kept)
@@ -66,10 +66,10 @@ class Runs:
         return self.wrt[0].device
 
     def enumerated(self, substitution: Substitution | None, outcomes: Outcomes) -> Moments:
-        """Exactly, from all outcomes of the estimators' draws.
+        """Exact moments, from all outcomes of the estimators' draws.
 
         Raises:
-            IntractableError: there are too many, or an estimator has noise of its own.
+            IntractableError: there are too many outcomes, or an estimator has noise of its own.
         """
         moments = Moments()
         state = torch.get_rng_state()
@@ -90,17 +90,17 @@ class Runs:
         return moments
 
     def sampled(self, substitution: Substitution | None, repeats: int) -> Moments:
-        """From independent runs."""
+        """Moments of independent runs."""
         moments = Moments()
         for _ in range(repeats):
             moments.add(self.run(substitution, None)[0])
         return moments
 
     def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        """`[P]`, by the value and the parameters."""
+        """`[P]` split into the value and the parameters."""
         return tensor.split(self.sizes)
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """`[P]`, double."""
+    """All entries of the tensors as one `[P]`, double."""
     return torch.cat([tensor.reshape(-1).double() for tensor in tensors])

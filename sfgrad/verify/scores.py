@@ -1,6 +1,6 @@
-"""Do draws follow the log-probability that they are scored by? Then the mean score is 0.
+"""If draws follow the log-probability that scores them, the mean score is 0.
 
-`E_p[∇θ log p(z; θ)] = ∇θ ∫ p(z; θ) dz = 0`, if z is drawn from p and its support does not move.
+`E_p[∇θ log p(z; θ)] = ∇θ ∫ p(z; θ) dz = 0`, if z is drawn from p and its support is fixed.
 """
 
 import math
@@ -23,17 +23,17 @@ from sfgrad.verify.statistics import Moments
 from sfgrad.verify.trial import start_trial
 
 DRAWS = 2000
-"""At least so many of every node."""
+"""The least number of scored draws of every node."""
 
 
 class RealDraws(Live):
     """Every scored node draws by the `sample()` of its distribution, whatever its estimator.
 
-    Pathwise values stay what they are; masked elements are not scored.
+    Pathwise nodes draw as usual; masked elements are not scored.
 
     Args:
-        count: how many draws of every node are scored, at least, over all rows.
-        factor: how many times as many.
+        count: the least number of scored draws of every node, over all rows.
+        factor: multiplies the number of draws.
     """
 
     learns = False
@@ -42,18 +42,18 @@ class RealDraws(Live):
         self.count, self.factor = count, factor
         self._own: Estimator = PLAIN  # of the node that is being drawn
         self.log_prob: dict[str, Tensor] = {}
-        """Of every node, the mean over its draws and rows, `[]`, nats."""
+        """By node, the mean over its draws and rows, `[]`, nats."""
         self.discrete: set[str] = set()
         self.left_out: dict[str, str] = {}
-        """By node, why it is not looked at."""
+        """By node, why its score is not tested."""
 
     def estimator(self, name: str, estimator: Estimator) -> Estimator:
-        """A plain one, without a baseline that would want to compare."""
+        """The plain score function, without a baseline that needs several draws."""
         self._own = estimator
         return PLAIN
 
     def draw(self, site: Site, estimator: Estimator) -> Draw:
-        """One draw to go on with; more of them are scored where there are few rows."""
+        """One draw for the model; more are scored if there are few rows."""
         distribution, rows = site.distribution, max(site.rows, 1)
         if not isinstance(self._own, ScoreFunction):
             own = super().draw(site, self._own)
@@ -62,7 +62,8 @@ class RealDraws(Live):
         try:
             values = _sample(distribution, self.factor * math.ceil(self.count / rows))
         except NotImplementedError:
-            self.left_out[site.name] = f"{type(distribution).__name__} cannot be sampled"
+            kind = type(distribution).__name__
+            self.left_out[site.name] = f"{kind} cannot be sampled, so its score was not tested"
             return super().draw(site, self._own)
 
         log_prob = row_log_prob(distribution, values, site.batch_ndims + 1)
@@ -76,18 +77,18 @@ def _sample(distribution: Distribution, count: int) -> Tensor:
     """Draws of a distribution, `[count, ...]`."""
     try:
         return distribution.sample(torch.Size([count]))
-    except TypeError:  # a class of the user's own, whose sample() takes no shape
+    except TypeError:  # a user's class, whose sample() takes no shape
         return torch.stack([distribution.sample() for _ in range(count)])
 
 
 def _is_discrete(distribution: Distribution) -> bool:
-    """Whether it has values of positive probability, as far as it says."""
+    """Whether it declares values of positive probability."""
     base = base_distribution(distribution)
     if getattr(base, "has_enumerate_support", False):
         return True
     try:
         return bool(getattr(base.support, "is_discrete", False))
-    except Exception:  # whatever a distribution of the user's own raises
+    except Exception:  # a user's distribution may raise anything
         return False
 
 
@@ -105,10 +106,10 @@ class ScoreTest:
         self.runs, self.rtol, self.error_rate, self.repeats = runs, rtol, error_rate, repeats
 
     def complete(self, report: BiasReport) -> BiasReport:
-        """The report, with the scores of all nodes, and those at fault among its nodes."""
+        """The report with the scores of all nodes; those at fault are added to its `nodes`."""
         scores, left_out = self._compare(apart=False)
         if any(score.biased for score in scores.values()):
-            # Say which of repeated draws it is, if one can be told.
+            # Name the one of several repeated draws that is at fault, if it can be identified.
             apart, _ = self._compare(apart=True)
             if any(score.biased for score in apart.values()):
                 scores = apart
@@ -123,7 +124,7 @@ class ScoreTest:
         return replace(report, nodes=nodes, scores=scores, left_out=left_out, basis=basis)
 
     def _compare(self, apart: bool) -> tuple[dict[str, Comparison], dict[str, str]]:
-        """The worst coordinate of every node's mean score; and why others are left out."""
+        """The worst coordinate of every node's mean score, and why other nodes are left out."""
         sample = _Scores(self.runs, self.repeats, 1, apart)
         result = {name: self._distances(sample, name) for name in sample.moments}
         if any(distance.weak_alarms().any() for distance in result.values()):
@@ -136,14 +137,14 @@ class ScoreTest:
         return comparisons, sample.left_out
 
     def _distances(self, sample: "_Scores", name: str) -> Distances:
-        """Of one node's mean score from 0."""
+        """The distances of one node's mean score from 0."""
         moments = sample.moments[name]
         zero = torch.zeros_like(moments.mean)
         tail = self.error_rate / (2 * len(zero) * len(sample.moments))
         rounding = torch.full_like(zero, 1e-14) + self.rtol * moments.magnitude.max()
         result = distances(moments, zero, zero, tail, rounding)
 
-        # A score that never varies is 0, unless something rare is missing, as with small chances.
+        # A score that never varies should be 0, but rare values of a discrete node may be missing.
         allowed = result.allowed
         if name in sample.discrete:
             allowed = torch.where(result.varied, allowed, moments.magnitude)
@@ -166,21 +167,21 @@ class _Scores:
     Args:
         runs: the model.
         repeats: how many runs.
-        factor: how many times as many draws are scored in each of them as are needed.
-        apart: keep the repeated draws of a node, `name` and `name.1`, apart; else they count as
-            one, which is much faster for long sequences.
+        factor: multiplies the number of draws that are scored in each run.
+        apart: whether to keep the repeated draws of a node, `name` and `name.1`, apart; otherwise
+            they count as one, which is much faster for long sequences.
     """
 
     def __init__(self, runs: Runs, repeats: int, factor: int, apart: bool):
         self.runs, self.apart = runs, apart
         self.moments: dict[str, Moments] = {}
-        """By node, of the mean score `[P − 1]`."""
+        """By node, those of the mean score `[P − 1]`."""
         self.discrete: set[str] = set()
         self.left_out: dict[str, str] = {}
         for _ in range(repeats):
             self._run(RealDraws(DRAWS / repeats, factor))
 
-        # In runs that never reach a node its score is 0.
+        # In a run that never reaches a node, its score is 0.
         for moments in self.moments.values():
             for _ in range(repeats - moments.count):
                 moments.add(torch.zeros_like(moments.mean))
@@ -212,6 +213,6 @@ class _Scores:
 
 
 def _group(name: str, names: dict[str, Tensor]) -> str:
-    """The node that was drawn first under the name: `step` of `step.3`."""
+    """The node drawn first under a repeated name: `step` for `step.3`."""
     first, _, number = name.rpartition(".")
     return first if number.isdigit() and first in names else name

@@ -1,4 +1,4 @@
-"""The settings of the oracle and the check, refused where they make no sense."""
+"""Checks of the settings of `exact_gradient` and `check_unbiased`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from sfgrad.settings import describe, is_number, is_whole, whole_number
 MODES = ("auto", "exact", "monte_carlo")
 
 FEWEST = 30
-"""Runs, below which a standard error says little."""
+"""The smallest number of runs whose standard error means something."""
 
 
 def check_mode(mode: Any) -> None:
@@ -21,11 +21,11 @@ def check_mode(mode: Any) -> None:
 
 
 def check_chance(rtol: Any, error_rate: Any, repeats: Any, seed: Any) -> None:
-    """Refuse what makes no sense of tolerance, error rate, runs and seed.
+    """Refuse an invalid tolerance, error rate, number of runs or seed.
 
     Raises:
         ValueError: a number is out of its range.
-        TypeError: it is no number.
+        TypeError: the runs or the seed are not a whole number.
     """
     if not is_number(rtol) or not rtol >= 0:
         raise ValueError(f"rtol is {describe(rtol)}: it must be a number, at least 0, as in 1e-9")
@@ -36,19 +36,19 @@ def check_chance(rtol: Any, error_rate: Any, repeats: Any, seed: Any) -> None:
         )
     if whole_number("repeats", repeats) < FEWEST:
         raise ValueError(
-            f"repeats is {repeats}: standard errors of fewer than {FEWEST} runs say too little, "
-            "give at least that many"
+            f"repeats is {repeats}: it must be at least {FEWEST}, since the standard error of "
+            "fewer runs says too little"
         )
     if seed is not None and not is_whole(seed):
-        raise TypeError(f"seed is {describe(seed)}: it must be a whole number, or None for none")
+        raise TypeError(f"seed is {describe(seed)}: it must be a whole number or None")
 
 
 def check_quadrature(quadrature: Any) -> None:
-    """Refuse what is neither an order nor a dict of orders by name.
+    """Refuse anything but an order or a dict of orders by name.
 
     Raises:
         ValueError: an order is below 1.
-        TypeError: it is no whole number.
+        TypeError: an order is not a whole number.
     """
     if quadrature is None:
         return
@@ -64,23 +64,23 @@ def check_integrated(quadrature: Any, integrated: Iterable[str]) -> None:
 
     Args:
         quadrature: the setting.
-        integrated: the Gaussian nodes that were met.
+        integrated: the names of the Gaussian nodes in the model.
     """
     names = quadrature if isinstance(quadrature, dict) else {}
     if unknown := [name for name in names if name not in set(integrated)]:
         known = ", ".join(sorted(integrated)) or "none"
         raise ValueError(
-            f"quadrature= names {unknown[0]!r}, which is no Gaussian node of the model: name only "
-            f"those that are ({known})"
+            f"quadrature= names {unknown[0]!r}, which is not a Gaussian node of the model: name "
+            f"only Gaussian nodes ({known})"
         )
 
 
 def check_targets(wrt: Any) -> None:
-    """Refuse what cannot be differentiated by.
+    """Refuse anything but tensors that require a gradient.
 
     Raises:
         ValueError: a tensor does not require a gradient.
-        TypeError: it is no list of tensors.
+        TypeError: it is not a list of tensors.
     """
     if torch.is_tensor(wrt) or not isinstance(wrt, Iterable):
         raise TypeError(f"wrt is {describe(wrt)}: give a list of tensors, as in wrt=[tensor]")
@@ -91,6 +91,6 @@ def check_targets(wrt: Any) -> None:
             )
         if not tensor.requires_grad:
             raise ValueError(
-                f"wrt[{position}] does not require a gradient: make it by requires_grad_() before "
+                f"wrt[{position}] does not require a gradient: call requires_grad_() on it before "
                 "the model uses it"
             )

@@ -1,4 +1,4 @@
-"""Means of independent runs: their moments, and what chance explains of a distance."""
+"""Moments of independent runs, and the distances that chance explains."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Moments:
-    """Of a stream of estimates `[P]`: mean, variance, range and mean magnitude, in one pass.
+    """Mean, variance, range and mean magnitude of a stream of estimates `[P]`, in one pass.
 
     Source: West (1979), Updating Mean and Variance Estimates: An Improved Method.
     """
@@ -20,7 +20,7 @@ class Moments:
         self._squares = torch.empty(0)
 
     def add(self, estimate: Tensor) -> None:
-        """Take one more of several independent estimates, `[P]`."""
+        """Add one of several independent estimates, `[P]`."""
         self._begin(estimate)
         self.count += 1
         distance = estimate - self.mean
@@ -48,14 +48,14 @@ class Moments:
         self.high = torch.maximum(self.high, estimates.amax(0))
 
     def add_outcome(self, probability: float, estimate: Tensor) -> None:
-        """Take the estimate `[P]` of one of all outcomes: the mean is exact, without error."""
+        """Add the estimate `[P]` of one outcome; over all outcomes the mean is exact."""
         self._begin(estimate)
         self.mean = self.mean + probability * estimate
         self.magnitude = self.magnitude + probability * estimate.abs()
 
     @property
     def square_error(self) -> Tensor:
-        """The squared standard error of the mean, `[P]`; 0 where it is exact."""
+        """The squared standard error of the mean, `[P]`; 0 if the mean is exact."""
         return self._squares / max(self.count - 1, 1) / max(self.count, 1)
 
     def _begin(self, estimate: Tensor) -> None:
@@ -67,10 +67,10 @@ class Moments:
 
 @functools.lru_cache(maxsize=256)
 def t_quantile(tail: float, degrees: int) -> float:
-    """What Student's t exceeds with probability `tail`, below ½.
+    """The value that Student's t exceeds with probability `tail`.
 
     Args:
-        tail: the probability.
+        tail: the probability, below ½.
         degrees: of freedom, at least 1.
     """
     low, high = 0.0, 2 * NormalDist().inv_cdf(1 - tail) + 1
@@ -88,7 +88,7 @@ def t_quantile(tail: float, degrees: int) -> float:
 
 
 def t_tail(t: float, degrees: int) -> float:
-    """The probability that Student's t exceeds `t`, which is not negative."""
+    """The probability that Student's t exceeds `t`, at least 0."""
     x = degrees / (degrees + t * t)
     return _incomplete_beta(x, degrees / 2, 0.5) / 2
 

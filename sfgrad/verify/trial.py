@@ -1,4 +1,4 @@
-"""Who draws where a model is verified: draws along a script, estimators that are replaced."""
+"""The draws of a model under test: along a script, or with other estimators."""
 
 import copy
 import math
@@ -23,17 +23,17 @@ from sfgrad.verify.outcomes import Gaussian, Outcomes, Pick
 
 
 class Script(NamedTuple):
-    """Which of the finite outcomes every draw takes."""
+    """Which of its finitely many outcomes every draw takes."""
 
     outcomes: Outcomes
     pick: Pick
     joint: bool = False
-    """Whether it picks for all rows, and all elements of ragged rows, one by one; else all rows
+    """Whether every row, and every element of ragged rows, gets its own pick; otherwise all rows
     take the same outcomes."""
 
 
 class Substitution(NamedTuple):
-    """Estimators that take the place of the model's own.
+    """Estimators that replace the model's own.
 
     Args:
         rest: the estimator of every node but one.
@@ -45,13 +45,13 @@ class Substitution(NamedTuple):
 
 
 class Trial(Live):
-    """The source of draws of one run: they may be scripted, and estimators substituted.
+    """The source of draws of one run, which may follow a script or use other estimators.
 
     Baselines do not learn from it.
 
     Args:
         script: the outcomes that draws take; None leaves them random.
-        substitution: what is put in the place of estimators; None leaves all in place.
+        substitution: replaces estimators; None keeps all of them.
     """
 
     learns = False
@@ -59,28 +59,28 @@ class Trial(Live):
     def __init__(self, script: Script | None, substitution: Substitution | None):
         self.script, self.substitution = script, substitution
         self.log_mass: list[tuple[str, Tensor]] = []
-        """Of every scripted draw, the node and `[draws · R]`, nats."""
+        """For every scripted draw, the node and the log-mass `[draws · R]`, nats."""
         self.unscorable: set[str] = set()
-        """Nodes that stayed pathwise, since their support moves."""
+        """Nodes that remained pathwise, because their support moves."""
         self._own: Estimator | None = None  # of the node that is being drawn
 
     def estimator(self, name: str, estimator: Estimator) -> Estimator:
-        """The estimator of a node, or the one in its place."""
+        """The estimator of a node, or its substitute."""
         self._own = estimator
         if self.substitution is None or self.substitution.kept == name:
             return estimator
         rest, kept = self.substitution
-        compared = kept is not None and estimator.samples > 1  # by the node that is kept
+        compared = kept is not None and estimator.samples > 1  # by the kept node
         return ScoreFunction(samples=estimator.samples) if compared else rest
 
     def draw(self, site: Site, estimator: Estimator) -> Draw:
-        """The estimator's draw, from outcomes that are picked for it where there is a script."""
-        # In the place of the model's estimators come plain ones, which no mask leads astray.
+        """The estimator's draw, along the script if there is one."""
+        # A substitute ignores masks, so that a wrong one cannot bias it.
         substituted = self.substitution is not None and self.substitution.kept != site.name
         if substituted and isinstance(site.distribution, Masked):
             site = replace(site, distribution=site.distribution.original, counted=None)
 
-        # No score is right where the support moves, so a pathwise node stays what it is.
+        # No score is right if the support moves, so a pathwise node remains pathwise.
         if (
             substituted
             and isinstance(self._own, Pathwise)
@@ -95,7 +95,7 @@ class Trial(Live):
     def _scripted(self, site: Site, script: Script) -> Distribution:
         """A copy of the distribution whose `sample` and `rsample` follow the script.
 
-        Draws that are masked have their probability as well: the truth knows of no mask.
+        Masked draws have their probability too, since the truth knows of no mask.
         """
         masked = site.distribution
         distribution = masked.original if isinstance(masked, Masked) else masked
@@ -124,8 +124,8 @@ class Trial(Live):
 def _following(distribution: Distribution, draw: Callable[[Sequence[int]], Tensor]) -> Distribution:
     """A copy that draws by `draw`.
 
-    The `rsample` of a finite distribution stays its own: a straight-through one adds its path to
-    what `sample` gives.
+    A finite distribution keeps its own `rsample`: a straight-through one adds its path to the
+    result of `sample`.
     """
     result = copy.copy(distribution)
     if isinstance(result, Independent):
@@ -141,8 +141,8 @@ def _pick_ragged(site: Site, pick: Pick, size: int) -> tuple[Tensor, Tensor]:
     """One pick for the first element of every row, one for the second, and so on.
 
     Returns:
-        The pick of every element `[N]`, and how many picks every row has no element for `[R]`:
-        all of their values stand for the same outcome.
+        The pick of every element `[N]`, and the number of picks for which a row has no element,
+        `[R]`: all values of such a pick stand for the same outcome.
     """
     assert site.index is not None
     counts = site.index.bincount(minlength=site.rows)
@@ -165,7 +165,7 @@ def start_trial(batch_ndims: int, source: Live) -> StochasticGraph:
 
 
 def credit_everything(graph: StochasticGraph, kept: str | None) -> None:
-    """Credit every node but one with every cost: unbiased whatever the order of recording.
+    """Credit every node but one with every cost, which is unbiased for any recording order.
 
     Args:
         graph: recorded, before its loss.
