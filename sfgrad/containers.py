@@ -121,6 +121,12 @@ def _map_mapping(value: Any, change: Change) -> Any:
         raise RebuildError(f"{kind.__name__}(dict) fails: {error}") from error
     if not is_complete:
         raise RebuildError(f"{kind.__name__}(dict) does not keep the keys of the dict")
+
+    # Attributes beside the members, such as a tokenizer's encodings, unless the class set them.
+    for name, attribute in attributes(value):
+        holds_members = isinstance(attribute, Mapping) and attribute.keys() == members.keys()
+        if not holds_members and getattr(mapping, name, None) is None:
+            object.__setattr__(mapping, name, attribute)
     return mapping
 
 

@@ -139,8 +139,9 @@ class Learning:
         name = next(n for n, node in self.tape.nodes.items() if node.baseline is lost[0])
         warn_user(
             f"node {name!r} has a {type(lost[0]).__name__} baseline that was made while the graph "
-            "recorded, and that no module owns: made anew in each call it never learns. Make it "
-            "once, before, and keep it: self.node = StochasticNode(ScoreFunction(baseline))"
+            "recorded, and that no module owns: if each call makes a new one it never learns, and "
+            "no state_dict saves it. Make it once, before, and keep it: self.node = "
+            "StochasticNode(ScoreFunction(baseline))"
         )
 
     def _in_step(self) -> list[Update]:

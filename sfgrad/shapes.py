@@ -49,7 +49,9 @@ class Shapes:
             nodes: the draws so far.
         """
         n, length = self.batch_ndims, shape[0]
-        if self._warned or length == 1 or length not in shape[n:] or set(shape[:n]) != {length}:
+        if self._warned or length == 1 or set(shape[:n]) != {length}:
+            return
+        if length not in shape[n : n + 1] or len(shape) > n + 2:  # of pictures, say
             return
 
         # A draw with such a dimension may well have that many costs.

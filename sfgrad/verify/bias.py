@@ -19,6 +19,12 @@ CERTAIN = 20
 ENOUGH = 100
 """Runs, below which a standard error may be far too small by chance."""
 
+SINGLE = 1e-5
+"""Tolerance for rounding, relative, where the model makes its costs of single precision."""
+
+ROUNDING = 1e-6
+"""A gradient of this share of the error, or less, is none."""
+
 FRESH = 16
 """How many times as many draws must confirm a weaker alarm."""
 
@@ -160,6 +166,10 @@ class BiasTest:
                 if biases := [c.bias for c in alone if c.biased]:
                     nodes[name] = max(biases)
         basis = f"{self._draws} against {self.reference.basis}"
+        if self.runs.hidden:
+            basis += "; draws and noise outside of sample() are not checked"
+        if self.runs.single:
+            basis += f"; in single precision {', '.join(self.runs.single)}"
         power = self._power(together)
         return BiasReport(mode, comparisons, nodes, basis, untested=untested, power=power)
 
@@ -199,7 +209,8 @@ class BiasTest:
         """Distances that rounding explains, `[P]`, from the magnitudes of the estimates."""
         parts = self.runs.split(moments.magnitude)
         scale = torch.cat([part.max().expand(len(part)) for part in parts])
-        return self.rtol * scale + 1e-14 * moments.magnitude.max()
+        rtol = max(self.rtol, SINGLE) if self.runs.single else self.rtol
+        return rtol * scale + 1e-14 * moments.magnitude.max()
 
     def _worst(self, result: Distances) -> list[Comparison]:
         """The worst coordinate of the value and of every parameter."""
@@ -224,7 +235,7 @@ class BiasTest:
             Power(name, float(allowed.max()), float(wanted.abs().max()), self.repeats)
             for name, allowed, wanted in list(parts)[1:]
         ]
-        with_gradient = [power for power in powers if power.gradient > 0]
+        with_gradient = [power for power in powers if power.gradient > ROUNDING * power.bias]
         if with_gradient:
             return max(with_gradient, key=lambda power: power.bias / power.gradient)
         return max(powers, key=lambda power: power.bias)

@@ -1,7 +1,9 @@
 """Copies of models in double precision, with all tensors that they hold."""
 
+import contextlib
 import copy
-from collections.abc import Iterator
+import functools
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -29,13 +31,34 @@ def double_copy(model: Model, known: dict[int, Any]) -> Model:
         twin = double(tensor.detach().clone())
         known[id(tensor)] = twin.requires_grad_(tensor.requires_grad and tensor.is_leaf)
     try:
-        return copy.deepcopy(model, known).double()
+        result = copy.deepcopy(model, known).double()
+        for inner in hidden_modules(getattr(result, "fn", None)):
+            inner.double()
+        return result
     except Exception as error:
         path, value = _culprit(model, known)
         raise ValueError(
             f"the check runs a copy of the model, but {path} ({type(value).__name__}) cannot be "
             f"copied ({error}): keep it outside of the model, or give its class __deepcopy__"
         ) from error
+
+
+@contextlib.contextmanager
+def double_by_default() -> Generator[None]:
+    """Numbers that a model makes by itself, `torch.zeros(3)` or `z - 0.3`, are double as well."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    except RuntimeError as error:
+        error.add_note(
+            "It happened in the copy of the model that check_unbiased() runs in double precision. "
+            "If types do not match, let what the model computes follow its input, as in z.to(x) in "
+            "place of z.float()."
+        )
+        raise
+    finally:
+        torch.set_default_dtype(before)
 
 
 def double(tensor: Tensor) -> Tensor:
@@ -46,6 +69,18 @@ def double(tensor: Tensor) -> Tensor:
 def double_all(nest: Any) -> Any:
     """A nested container with every tensor in double precision."""
     return map_tensors(nest, double)
+
+
+def hidden_modules(fn: Any) -> list[nn.Module]:
+    """The modules behind a bound method or a `functools.partial`, which torch does not see."""
+    if isinstance(fn, functools.partial):
+        parts = [fn.func, *fn.args, *fn.keywords.values()]
+    else:
+        parts = [getattr(fn, "__self__", None)]
+    if fn is None or isinstance(fn, nn.Module) or parts == [None]:
+        return []
+    modules = [part for part in parts if isinstance(part, nn.Module)]
+    return modules + [module for part in parts for module in hidden_modules(part)]
 
 
 def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

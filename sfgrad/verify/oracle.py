@@ -10,9 +10,15 @@ from sfgrad.baselines import Baseline
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
 from sfgrad.settings import whole_number
+from sfgrad.verify.copies import hidden_modules
 from sfgrad.verify.outcomes import Outcomes, Pick, Quadrature
 from sfgrad.verify.replays import Replayed, check_replays, restored
-from sfgrad.verify.settings import check_integrated, check_quadrature, check_targets
+from sfgrad.verify.settings import (
+    check_integrated,
+    check_quadrature,
+    check_targets,
+    refuse_inference,
+)
 from sfgrad.verify.trial import Script, Substitution, Trial, start_trial
 
 
@@ -65,6 +71,7 @@ def exact_gradient(
         >>> sf.exact_gradient(fn, wrt=[eta])
         (tensor(0.2525), [tensor([0.0250])])
     """
+    refuse_inference()
     check_quadrature(quadrature)
     whole_number("max_trajectories", max_trajectories)
     model = as_objective(fn, batch_ndims)
@@ -121,6 +128,7 @@ def value_and_gradients(loss: Tensor, wrt: list[Tensor]) -> list[Tensor]:
     gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in wrt]
     if loss.requires_grad:
         gradients = torch.autograd.grad(loss, wrt, allow_unused=True, materialize_grads=True)
+        gradients = [part.to_dense() if part.is_sparse else part for part in gradients]
     return [loss.detach(), *gradients]
 
 
@@ -144,13 +152,25 @@ def as_objective(fn: Callable[..., Any], batch_ndims: int, samples: int = 1) -> 
     return fn
 
 
+def _own_parameters(module: nn.Module, seen: set[nn.Module]) -> set[Tensor]:
+    """The parameters of a module, but for those that only baselines use."""
+    if module in seen or isinstance(module, Baseline):
+        return set()
+    seen.add(module)
+    own: set[Tensor] = set(module.parameters(recurse=False))
+    for child in [*module.children(), *hidden_modules(getattr(module, "fn", None))]:
+        own |= _own_parameters(child, seen)
+    return own
+
+
 def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
     """The tensors to differentiate by, with names: `wrt`, or all parameters except baselines'."""
     names: dict[Tensor, str] = {p: name for name, p in objective.named_parameters()}
-    baselines = [module for module in objective.modules() if isinstance(module, Baseline)]
-    theirs = {parameter for baseline in baselines for parameter in baseline.parameters()}
+    for module in hidden_modules(getattr(objective, "fn", None)):
+        names |= {p: name for name, p in module.named_parameters() if p not in names}
     if wrt is None:
-        wrt = [p for p in names if p.requires_grad and p not in theirs]
+        own = _own_parameters(objective, set())
+        wrt = [p for p in names if p.requires_grad and p in own]
     check_targets(wrt)
     if not wrt:
         raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")

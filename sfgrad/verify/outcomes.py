@@ -31,9 +31,9 @@ class HiddenRandomnessError(ValueError):
     def __init__(self, advice: str = ""):
         super().__init__(
             "two replays with the same draws differ: either the graph does not know of some "
-            "randomness (dropout: use eval(); a draw outside of sample(); noise of an estimator's "
-            "own), or the model carries state from one call to the next (a counter, a hidden "
-            f"state: reset it in forward()){advice}"
+            "randomness (a draw that is not made by sf.sample(), which then has no gradient; "
+            "dropout: use eval(); noise of an estimator's own), or the model carries state from "
+            f"one call to the next (a counter, a hidden state: reset it in forward()){advice}"
         )
 
 

@@ -108,7 +108,7 @@ def _refuse_interaction(name: str, row: int) -> None:
         f"rows interact: changing the draw of node {name!r} in row {row} moves another row's cost "
         "or probability, as batch norm in training mode, batch statistics and shared capacities "
         "do: remove the interaction, or, if rows are meant to share a cost, make the whole batch "
-        "one row by batch_ndims=0 and record one cost, the sum or mean"
+        "one row by batch_ndims=0, without samples=, and record one cost, the sum or mean"
     )
 
 

@@ -85,7 +85,7 @@ class Power(NamedTuple):
     def __str__(self) -> str:
         """One sentence."""
         line = f"a bias below {self.bias:.1e} in {self.parameter} could not have been seen"
-        if not self.gradient:
+        if not self.gradient > 1e-6 * self.bias:  # but for rounding it is 0
             return line
         share = self.bias / self.gradient
         return (
@@ -159,6 +159,10 @@ class BiasReport:
             f"{score.allowed:.1e})"
             for name, score in at_fault.items()
         ]
+        if self.scores and not at_fault:
+            name = max(self.scores, key=lambda name: self.scores[name].allowed)
+            allowed = self.scores[name].allowed
+            lines.append(f"mean scores are 0 within chance (up to {allowed:.1e}, node {name!r})")
         alone = {name: bias for name, bias in self.nodes.items() if name not in at_fault}
         lines += [f"node {name!r} alone: bias {bias:.2e}" for name, bias in alone.items()]
         lines += [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sfgrad.expectation import Expectation
+from sfgrad.graph import StochasticGraph
 from sfgrad.verify import oracle
 from sfgrad.verify.copies import double_all, double_copy
 from sfgrad.verify.outcomes import HiddenRandomnessError, IntractableError, Outcomes
@@ -41,6 +42,8 @@ class Runs:
         self.sizes = [1, *[tensor.numel() for tensor in self.wrt]]
         self.nodes: dict[str, None] = {}  # all nodes so far, in order
         self.unscorable: dict[str, None] = {}  # those that keep their own estimator
+        self.hidden = False  # whether the model is random without telling the graph
+        self.single: dict[str, None] = {}  # costs and nodes that are not in double precision
 
     def run(self, substitution: Substitution | None, script: Script | None) -> tuple[Tensor, float]:
         """The loss with its gradient, `[P]`, and the probability of the scripted draws."""
@@ -50,6 +53,7 @@ class Runs:
             self.model.record(graph, *self.inputs)
             self.nodes.update(dict.fromkeys(graph.nodes))
             self.unscorable.update(dict.fromkeys(sorted(source.unscorable)))
+            self._note_precision(graph)
             probability = math.exp(sum(mass.sum().item() for _, mass in source.log_mass))
             if not probability:  # as of a masked value, whose log_prob no loss takes
                 return torch.zeros(sum(self.sizes), dtype=torch.float64, device=self.device), 0.0
@@ -59,6 +63,16 @@ class Runs:
             with restored(*[baseline for baseline in baselines if baseline is not None]):
                 estimate = oracle.value_and_gradients(graph.loss(), self.wrt)
         return flat(estimate), probability
+
+    def _note_precision(self, graph: StochasticGraph) -> None:
+        """Remember what the model itself makes of single precision."""
+        for name, cost in graph.costs.items():
+            if cost.value.dtype != torch.float64:
+                self.single[f"cost {name!r}"] = None
+        for name, node in graph.nodes.items():
+            log_prob = node.draw.log_prob
+            if log_prob is not None and log_prob.dtype != torch.float64:
+                self.single[f"node {name!r}"] = None
 
     @property
     def device(self) -> torch.device:

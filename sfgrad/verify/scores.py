@@ -209,7 +209,7 @@ class _Scores:
         gradients = torch.autograd.grad(
             log_prob, self.runs.wrt, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        return flat(gradients)
+        return flat([part.to_dense() if part.is_sparse else part for part in gradients])
 
 
 def _group(name: str, names: dict[str, Tensor]) -> str:

@@ -20,6 +20,15 @@ def check_mode(mode: Any) -> None:
         raise ValueError(f"mode is {mode!r}: it must be 'auto', 'exact' or 'monte_carlo'")
 
 
+def refuse_inference() -> None:
+    """Refuse a mode in which nothing has a gradient."""
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "inference_mode() is on, so nothing has a gradient to be looked at: leave it, or use "
+            "no_grad(), which the check switches off for itself"
+        )
+
+
 def check_chance(rtol: Any, error_rate: Any, repeats: Any, seed: Any) -> None:
     """Refuse an invalid tolerance, error rate, number of runs or seed.
 
