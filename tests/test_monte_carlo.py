@@ -188,6 +188,20 @@ def test_a_report_says_what_was_compared_with_what():
     assert "Pathwise() at every node" in other.basis
 
 
+def test_a_report_of_a_gradient_that_is_zero_gives_no_share_of_it():
+    loc = leaf(0.2)
+    report = sf.check_unbiased(
+        lambda: 1 + 0 * sf.sample(Bernoulli(logits=loc)),
+        wrt=[loc],
+        repeats=30,
+        seed=0,
+        mode="monte_carlo",
+    )
+    assert report, report
+    assert report.power.gradient == 0
+    assert str(report.power).endswith("in wrt[0] could not have been seen")
+
+
 def test_a_report_says_how_large_a_bias_it_could_have_seen():
     loc = leaf(0.2)
     report = sf.check_unbiased(

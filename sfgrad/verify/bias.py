@@ -231,11 +231,13 @@ class BiasTest:
             self.runs.split(result.wanted),
             strict=True,
         )
-        powers = [
-            Power(name, float(allowed.max()), float(wanted.abs().max()), self.repeats)
-            for name, allowed, wanted in list(parts)[1:]
-        ]
-        with_gradient = [power for power in powers if power.gradient > ROUNDING * power.bias]
+        powers: list[Power] = []
+        for name, allowed, wanted in list(parts)[1:]:
+            bias, gradient = float(allowed.max()), float(wanted.abs().max())
+            if gradient <= ROUNDING * bias:  # zero up to rounding
+                gradient = 0.0
+            powers.append(Power(name, bias, gradient, self.repeats))
+        with_gradient = [power for power in powers if power.gradient > 0]
         if with_gradient:
             return max(with_gradient, key=lambda power: power.bias / power.gradient)
         return max(powers, key=lambda power: power.bias)

@@ -85,7 +85,7 @@ class Power(NamedTuple):
     def __str__(self) -> str:
         """One sentence."""
         line = f"a bias below {self.bias:.1e} in {self.parameter} could not have been seen"
-        if not self.gradient > 1e-6 * self.bias:  # but for rounding it is 0
+        if not self.gradient:
             return line
         share = self.bias / self.gradient
         return (
