@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, Categorical, Independent, Uniform
+from torch.distributions import Bernoulli, Categorical, Independent, Normal, Uniform
 
 import sfgrad as sf
 
@@ -189,6 +189,21 @@ def test_a_loss_that_was_refused_may_be_asked_for_again(logits):
     for _ in range(2):
         with pytest.raises(ValueError, match="draws= names typo"):
             graph.loss()
+
+
+def test_a_sample_that_carries_a_path_is_scored_without_it():
+    class Reparametrised(Normal):
+        def sample(self, sample_shape=()):
+            return super().rsample(sample_shape)
+
+    loc = torch.zeros(3, requires_grad=True)
+    torch.manual_seed(0)
+    with sf.StochasticGraph() as graph:
+        z = sf.sample(Reparametrised(loc, 1.0))
+        sf.add_cost(z**2)
+    graph.loss().backward()
+    assert not z.requires_grad
+    torch.testing.assert_close(loc.grad, z**3 / 3)
 
 
 def test_a_baseline_that_compares_needs_two_draws(logits):

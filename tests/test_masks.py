@@ -358,6 +358,27 @@ def test_refusals_of_an_index(index, message):
             sf.sample(Bernoulli(logits=torch.zeros(5)), index=index, name="z")
 
 
+def test_an_own_estimator_of_masks_reads_the_parameters():
+    class Inverse(sf.Estimator):
+        """Draws by the inverse of the distribution function."""
+
+        takes_masks = True
+
+        def draw(self, distribution, batch_ndims):
+            value = (torch.rand(distribution.batch_shape) < distribution.probs).float()
+            log_prob = sf.row_log_prob(distribution, value, batch_ndims)
+            return sf.Draw(value, log_prob, log_prob)
+
+    torch.manual_seed(0)
+    eta, mask = torch.zeros(4, 3, requires_grad=True), torch.rand(4, 3) < 0.5
+    costs = torch.arange(1.0, 5.0)
+    with sf.StochasticGraph() as graph:
+        z = sf.sample(Bernoulli(logits=eta), Inverse(), mask=mask)
+        sf.add_cost(costs)
+    graph.loss().backward()
+    torch.testing.assert_close(eta.grad, (z - 0.5) * mask * costs.unsqueeze(1) / 4)
+
+
 def test_an_index_is_of_one_copy():
     with sf.StochasticGraph():
         sf.branch(torch.zeros(3), 2)

@@ -187,6 +187,24 @@ def test_of_draws_that_repeat_the_one_at_fault_is_named():
     assert set(report.nodes) == {"z.2"}
 
 
+def test_the_score_of_a_node_that_a_run_does_not_reach_is_0():
+    """The score of a logit is ½ at the draw 1; the node is drawn in half of the runs."""
+
+    class Stuck(Bernoulli):
+        def sample(self, sample_shape=()):
+            return torch.ones_like(super().sample(sample_shape))
+
+    logits = leaf(0.0)
+
+    def fn():
+        z = sf.sample(Bernoulli(logits=logits))
+        return sf.sample(Stuck(logits=logits), name="stuck") if z.item() else z
+
+    report = sf.check_unbiased(fn, wrt=[logits], repeats=1000)
+    assert set(report.nodes) == {"stuck"}
+    assert report.scores["stuck"].found == pytest.approx(0.25, abs=0.05)  # 6 standard errors
+
+
 def test_rare_values_are_no_fault():
     """A score that never varied where chances are small says nothing."""
     logits = leaf(-14.0, 0.3, 40.0)

@@ -17,6 +17,7 @@ from torch.distributions import (
 )
 
 import sfgrad as sf
+from sfgrad.verify.outcomes import Outcomes
 
 
 def leaf(*values):
@@ -186,6 +187,20 @@ def test_supports_of_different_size_in_a_batch():
     assert report, report
 
 
+def test_a_support_that_shrinks_with_another_rows_draw_is_no_interaction():
+    """With one row's draw changed no row has a second value left."""
+    probs = leaf(0.3, 0.6)
+
+    def epidemic():
+        first = sf.sample(Binomial(torch.ones(2).double(), probs), name="first")
+        return first + 2 * sf.sample(Binomial(first, probs), name="second")
+
+    value, (gradient,) = sf.exact_gradient(epidemic, wrt=[probs])
+    p = probs.detach()
+    assert_close(value, (p + 2 * p**2).mean())
+    assert_close(gradient, (1 + 4 * p) / 2)
+
+
 @pytest.mark.parametrize("kind", ["cost", "its derivative"])
 def test_the_cost_of_an_impossible_value_is_never_looked_at(kind):
     logits, slope = leaf(0.3, -math.inf, 0.2), leaf(1.0)
@@ -329,6 +344,21 @@ def test_rows_whose_number_changes_from_call_to_call_are_refused(check, what):
 
     with pytest.raises(ValueError, match="two replays with the same draws differ"):
         check(Growing())
+
+
+@pytest.mark.parametrize(("size", "others"), [(2, 1), (3, 2)])
+def test_choices_that_change_between_passes_are_refused(size, others):
+    """In the second pass the second node is gone, or the first one has another size."""
+    outcomes = Outcomes(limit=100)
+
+    def walk():
+        for count in outcomes:
+            outcomes.choose("z", 2 if count == 0 else size)
+            if count < others:
+                outcomes.choose("other", 2)
+
+    with pytest.raises(ValueError, match="two replays with the same draws differ"):
+        walk()
 
 
 def test_buffers_are_put_back_between_replays():

@@ -216,6 +216,13 @@ def a_log_probability_that_is_a_number_where_two_values_are_drawn():
     train(sf.ScoreFunction(samples=2), own(log_prob=lambda self, value: -1.0))
 
 
+@slip(r"node 'z': Own.log_prob\(\) returned shape \[\] for values \[4, 3, 2\]: return one number")
+def a_log_probability_that_is_a_sum_inside_of_independent():
+    logits = torch.zeros(4, 3, 2, requires_grad=True)
+    methods = {"log_prob": lambda self, value: Bernoulli.log_prob(self, value).sum()}
+    train(distribution=Independent(type("Own", (Bernoulli,), methods)(logits=logits), 2))
+
+
 @slip(r"node 'z': Own.log_prob\(\) returned a numpy array: return a tensor of shape \[4\]")
 def a_log_probability_of_numpy():
     train(distribution=own(log_prob=lambda self, value: np.zeros(4)))

@@ -183,6 +183,33 @@ def test_oracle_refuses_too_many_trajectories_of_a_tree():
         sf.exact_gradient(deeper_when_one, wrt=[eta], max_trajectories=10)
 
 
+def test_oracle_refuses_too_many_trajectories_of_several_nodes():
+    eta = torch.zeros(1, requires_grad=True)
+
+    def seven():
+        return sum(sf.sample(Bernoulli(logits=eta), name="z") for _ in range(7))
+
+    message = r"about 128 trajectories \(node 'z': 2, node 'z.1': 2, .* but the limit is 100"
+    with pytest.raises(ValueError, match=message):
+        sf.exact_gradient(seven, wrt=[eta], max_trajectories=100)
+
+
+def test_exact_mode_is_refused_where_it_is_impossible():
+    eta = torch.zeros(7, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="about 128 trajectories"):  # of all rows together
+        sf.check_unbiased(
+            lambda: sf.sample(Bernoulli(logits=eta)), wrt=[eta], mode="exact", max_outcomes=100
+        )
+    with pytest.raises(ValueError, match="node 'z' is continuous"):
+        sf.check_unbiased(lambda: sf.sample(Normal(eta, 1.0), name="z"), wrt=[eta], mode="exact")
+
+
+def test_a_tensor_of_single_precision_is_named():
+    eta = torch.zeros(2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"wrt\[0\] is neither float64 nor .*: make it float64"):
+        sf.check_unbiased(lambda: sf.sample(Bernoulli(logits=eta)), wrt=[eta])
+
+
 def test_oracle_refuses_a_continuous_node():
     eta = torch.zeros(2, requires_grad=True)
     with pytest.raises(
