@@ -8,15 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.breaks import RIGHT, random_break
 from tests.models import brute_force, outcomes, random_model
-from tests.verdicts import (
-    RIGHT,
-    check,
-    mean_of_estimator,
-    random_break,
-    verdicts,
-    wrong_monte_carlo,
-)
+from tests.verdicts import check, mean_of_estimator, verdicts, wrong_monte_carlo
 
 FEW = 4
 """Joint draws of a model at most, so that many take seconds."""
