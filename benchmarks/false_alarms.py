@@ -114,11 +114,12 @@ def share(flags: list[bool]) -> dict[str, float]:
 
 
 def each(count: int, of: Callable[[Program, int], bool]) -> dict[str, list[bool]]:
-    """What is so of `count` random programs of every family."""
+    """What is so of `count` random programs, as many of every family."""
+    share_of_family = math.ceil(count / len(FAMILIES))
     result: dict[str, list[bool]] = {name: [] for name in FAMILIES}
     for name, family in FAMILIES.items():
         torch.manual_seed(0)
-        for number in range(count):
+        for number in range(share_of_family):
             result[name].append(of(family(random.Random(number)), number))
     return result
 
@@ -179,9 +180,9 @@ def show(figures: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, count, what in (
-        ("--programs", 10_000, "right programs of every family"),
-        ("--checks", 40, "of them by check_unbiased itself"),
-        ("--broken", 20, "broken ones"),
+        ("--programs", 10_000, "right programs"),
+        ("--checks", 280, "of them by check_unbiased itself"),
+        ("--broken", 140, "broken ones"),
     ):
         parser.add_argument(name, type=int, default=count, help=f"{what} (%(default)s)")
     options = parser.parse_args()

@@ -182,6 +182,14 @@ def wrong_refusal(model: Model) -> str:
     return ""
 
 
+def report_of(model: Model, broken: Broken, checked: Callable[..., Any]) -> Any:
+    """The report on a broken model; draws off their density may take more runs to be seen."""
+    if not broken.scored:
+        return checked(model, broken)
+    report = checked(model, broken, repeats=100)
+    return report if report.verdict == "BIASED" else checked(model, broken, repeats=1000)
+
+
 def verdicts(model: Model, checked: Callable[..., Any] = check) -> dict[str, str]:
     """What is wrong, by what was tried: an empty string if nothing is.
 
@@ -204,13 +212,10 @@ def verdicts(model: Model, checked: Callable[..., Any] = check) -> dict[str, str
     broken = random_break(model)
     if broken is not None:
         biased = moves_expectation(model, broken)
-        repeats = 30 if broken.scored is None else 100
         kind = f"{broken.kind}{'' if biased else ', without effect'}"
         if biased is not None:
             result[kind] = attempt(
-                lambda: wrong_verdict(
-                    model, broken, checked(model, broken, repeats=repeats), biased
-                )
+                lambda: wrong_verdict(model, broken, report_of(model, broken, checked), biased)
             )
     return result
 
