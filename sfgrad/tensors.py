@@ -41,7 +41,7 @@ def check_dim(tensor: Tensor, dim: Any, what: str = "dim") -> None:
     if not -tensor.dim() <= dim < tensor.dim():
         raise ValueError(
             f"{what} is {dim}: a tensor of shape {list(tensor.shape)} has the dimensions 0 to "
-            f"{tensor.dim() - 1}, or −1 for the last"
+            f"{tensor.dim() - 1}, or -1 for the last"
         )
 
 

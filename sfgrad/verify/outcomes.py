@@ -132,7 +132,7 @@ class Outcomes:
         sizes = ", ".join(f"node {name!r}: {size}" for name, size, _ in self._path[:8])
         raise IntractableError(
             f"there are {count} trajectories ({sizes}, …) but the limit is {self.limit}: use fewer "
-            "rows, steps or values, or raise the limit"
+            "rows, steps or values, or raise max_trajectories= (of a check, max_outcomes=)"
         )
 
 
