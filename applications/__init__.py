@@ -1,1 +1,1 @@
-"""Applications of sfgrad, built on its public names only; `runs` is what their trainings share."""
+"""Applications of sfgrad, built on its public names only; `kit` is what they share."""

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from applications import style
+from applications.kit import figures as style
 from applications.memory.config import Config
 from applications.memory.machine import Machine
 from applications.memory.model import MemoryModel

@@ -19,8 +19,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from applications.commands import number
-from applications.runs import CHECKPOINT, METRICS, load_state, read_metrics
+from applications.kit.commands import number
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, read_metrics
 from benchmarks.timing import keep
 
 TRAINING = ("--steps", "500000", "--sticky-steps", "0", "--seed", "4")

@@ -39,9 +39,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from applications import style
-from applications.commands import number
-from applications.runs import METRICS, read_metrics
+from applications.kit import figures as style
+from applications.kit.commands import number
+from applications.kit.run import METRICS, read_metrics
 from benchmarks.timing import keep
 
 ROOT = Path(__file__).parents[1]

@@ -34,6 +34,9 @@ from rich.console import Console
 from rich.table import Table
 
 import sfgrad as sf
+from applications.kit.display import Display
+from applications.kit.files import save_state
+from applications.kit.run import Run
 from applications.pong import blog
 from applications.pong.blog import Config, add_gradient
 from applications.pong.frames import Differences, Frames
@@ -41,7 +44,6 @@ from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.progress import Tally
 from applications.pong.rollout import Rollout
-from applications.runs import Display, Run, save_state
 from benchmarks.timing import keep
 
 STICKY = 0.25

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, seed, tell_end
 from applications.control import evaluate, pictures
 from applications.control.config import LIMITS, METHODS, RUNS, Config
 from applications.control.environments import TASKS
 from applications.control.training import train as train_policy
-from applications.runs import Run
+from applications.kit.commands import Commands, add_run_options, number, prepare, seed, tell_end
+from applications.kit.run import Run
 
 
 def train(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from applications.control.environments import TASKS
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 RUNS = Path("runs/control")
 """Where runs go whose folder is not told."""

@@ -10,7 +10,9 @@ import torch
 from applications.control.config import Config
 from applications.control.environments import TASKS, Environments, play
 from applications.control.policies import Policy
-from applications.runs import CHECKPOINT, RunError, load_state, read_config
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, read_config
 
 EPISODES = 100
 """Played, unless told."""

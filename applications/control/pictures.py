@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from applications.control.config import METHODS, PICTURES, RUNS
-from applications.runs import METRICS, RunError, read_config, read_metrics
-from applications.style import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, title
+from applications.kit.errors import RunError
+from applications.kit.figures import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, title
+from applications.kit.run import METRICS, read_config, read_metrics
 
 FORMATS = ("png", "svg", "pdf")
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))

@@ -15,7 +15,10 @@ from applications.control.environments import Played
 from applications.control.policies import Policy
 from applications.control.score_function import ScoreFunction
 from applications.control.trust_region import TrustRegionStep
-from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
+from applications.kit.display import Display, duration, sparkline
+from applications.kit.files import restored
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 
 
 class Learner(Protocol):

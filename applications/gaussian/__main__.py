@@ -6,21 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from applications.commands import Commands, number, prepare, seed
 from applications.gaussian import plot as pictures
 from applications.gaussian.comparison import print_table
 from applications.gaussian.gaussian import BASELINES, START, make_baseline, make_objective
 from applications.gaussian.rewards import find_reward
 from applications.gaussian.training import LIMITS, Config, gaussian_of, snapshot_of, train
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    Run,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
+from applications.kit.commands import Commands, number, prepare, seed
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
 
 RUNS = Path("runs/gaussian")
 PANELS = {"samples": 80, "baseline": "none", "learning_rate": 3.0, "seed": 0}

@@ -11,22 +11,9 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from applications.gaussian.rewards import Reward
-from applications.gaussian.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    RED,
-    contours,
-    dots,
-    ground,
-    legend,
-    plane,
-    signed,
-    styled,
-    title,
-)
+from applications.gaussian.style import contours, dots, ground, legend, plane, signed, styled, title
 from applications.gaussian.training import Snapshot
+from applications.kit.figures import BLUE, GREEN, GREY, INK, RED
 
 
 def draw_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -> Figure:

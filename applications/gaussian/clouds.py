@@ -5,7 +5,8 @@ from matplotlib.patheffects import withStroke
 
 from applications.gaussian.comparison import Estimates, Exact, plain
 from applications.gaussian.rewards import Reward
-from applications.gaussian.style import BLUE, GREY, INK, RED, name_of, styled, title
+from applications.gaussian.style import name_of, styled, title
+from applications.kit.figures import BLUE, GREY, INK, RED
 
 
 def draw_baselines(

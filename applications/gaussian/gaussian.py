@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 
 import sfgrad as sf
 from applications.gaussian.rewards import Reward
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 
 @dataclass(frozen=True)

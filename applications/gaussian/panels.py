@@ -10,11 +10,6 @@ from torch import Tensor
 from applications.gaussian.gaussian import Step, expected_reward, scores
 from applications.gaussian.rewards import Reward
 from applications.gaussian.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    RED,
     contours,
     dots,
     ground,
@@ -26,6 +21,7 @@ from applications.gaussian.style import (
     styled,
     title,
 )
+from applications.kit.figures import BLUE, GREEN, GREY, INK, RED
 
 SHORTENED = 0.4
 """Arrows at samples are drawn at this part of their length; the step of the mean at its own."""

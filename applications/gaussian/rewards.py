@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 LIMIT = 3.4
 """The plotted square is [−LIMIT, LIMIT]²."""

@@ -1,7 +1,6 @@
 """What the pictures share: palette, reward in the background, contours, files.
 
-Colours are those of Okabe and Ito, which the colour-blind can tell apart; good and bad differ in
-shape as well, for a grey print.
+Good and bad differ in shape as well as in colour, for a grey print.
 """
 
 from collections.abc import Iterable
@@ -21,29 +20,24 @@ from torch import Tensor
 
 from applications.gaussian.gaussian import Gaussian
 from applications.gaussian.rewards import LIMIT, Reward
+from applications.kit.figures import GREEN, GREY, RED, RULES
 
-BLUE, GREEN, RED, INK, GREY = "#0072B2", "#009E73", "#D55E00", "#222222", "#777777"
 GROUND = LinearSegmentedColormap.from_list("reward", ["#FBF4EE", "#B4DFD1"])
 PIXELS = 600
 """Resolution of the reward in the background."""
-RULES = {
+OWN = {
+    **RULES,
     "font.size": 11,
-    "text.color": INK,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
     "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.8,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "svg.hashsalt": "sfgrad",
-    "pdf.fonttype": 42,
+    "axes.spines.top": True,
+    "axes.spines.right": True,
 }
+"""The plane has a frame, and its words are larger."""
 
 
 def styled() -> AbstractContextManager[None]:
     """A context in which figures look alike."""
-    return mpl.rc_context(RULES)
+    return mpl.rc_context(OWN)
 
 
 def plane(axes: Axes) -> None:

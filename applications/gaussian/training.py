@@ -19,7 +19,9 @@ from applications.gaussian.gaussian import (
     update,
 )
 from applications.gaussian.rewards import Reward
-from applications.runs import Display, Run, StopSignals, sparkline
+from applications.kit.display import Display, sparkline
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 
 FRESH = 10_000
 """Samples to measure the expected reward with after every update."""

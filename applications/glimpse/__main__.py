@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, seed, tell_end
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import BASELINES, ESTIMATORS, LIMITS, POLICIES, Config
 from applications.glimpse.pictures import RUNS
@@ -12,7 +11,8 @@ from applications.glimpse.precision import PRECISIONS
 from applications.glimpse.tasks import TASKS
 from applications.glimpse.training import choose_precision
 from applications.glimpse.training import train as train_model
-from applications.runs import Run
+from applications.kit.commands import Commands, add_run_options, number, prepare, seed, tell_end
+from applications.kit.run import Run
 
 
 def train(options: argparse.Namespace) -> None:

@@ -31,7 +31,6 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 import sfgrad as sf
-from applications import style
 from applications.glimpse import data, weights
 from applications.glimpse.config import Config
 from applications.glimpse.data import Images
@@ -39,7 +38,9 @@ from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.style import PICTURES
 from applications.glimpse.training import Scenes, Trainer, choose_precision
-from applications.runs import Display, RunError, duration
+from applications.kit import figures as style
+from applications.kit.display import Display, duration
+from applications.kit.errors import RunError
 
 Tell = Callable[[str], None]
 """Told what is being done."""

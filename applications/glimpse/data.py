@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from torch import Tensor
 
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 FOLDER = Path("data")
 TIMEOUT = 10.0  # seconds for a connection, and for each answer on it

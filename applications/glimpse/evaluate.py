@@ -17,7 +17,7 @@ from applications.glimpse.data import Images
 from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import TASKS, Task, make_scenes
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 TEST_SEED = 20140624
 """Fixes the test scenes, once and for all."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from applications.glimpse.looks import Example, Looks, recalled, sharpness
 from applications.glimpse.model import CLASSES
 from applications.glimpse.style import colour_of, counted
-from applications.style import BLUE, GREY, INK, LIGHT, PALE, RED, RULES, YELLOW, save_film
+from applications.kit.figures import BLUE, GREY, INK, LIGHT, PALE, RED, RULES, YELLOW, save_film
 
 DARK = LinearSegmentedColormap.from_list("dark", ["#15191F", "#FFFFFF"])
 

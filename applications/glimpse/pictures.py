@@ -26,8 +26,8 @@ from applications.glimpse.model import GlimpseModel
 from applications.glimpse.paths import draw_paths, write_film
 from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS
-from applications.runs import METRICS, read_metrics
-from applications.style import BLUE, GREEN, GREY, INK, PURPLE, RED, RULES, save, title
+from applications.kit.figures import BLUE, GREEN, GREY, INK, PURPLE, RED, RULES, save, title
+from applications.kit.run import METRICS, read_metrics
 
 RUNS = Path("runs/glimpse")
 """Where runs go, and the newest is looked for."""

@@ -1,4 +1,4 @@
-"""What the pictures share beyond `applications.style`: order of glimpses, percentages."""
+"""What the pictures share beyond `applications.kit.figures`: order of glimpses, percentages."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from applications.style import GREY
+from applications.kit.figures import GREY
 
 PICTURES = Path("pictures/glimpse")
 """Where pictures of shipped networks go."""

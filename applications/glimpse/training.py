@@ -20,8 +20,11 @@ from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.precision import BFLOAT16, faster_precision
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
-from applications.gradients import signal_to_noise
-from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
+from applications.kit.display import Display, duration, sparkline
+from applications.kit.files import restored
+from applications.kit.gradients import signal_to_noise
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 
 VALIDATION = 1 / 12
 """Share of the training images, the last ones, that the validation error is measured on."""

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from applications.glimpse.config import Config
 from applications.glimpse.model import make_model
-from applications.runs import RunError, load_state, read_config, save_state
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, save_state
+from applications.kit.run import read_config
 
 BEST = "best.safetensors"
 """In a run folder: the averaged weights at the lowest validation error."""

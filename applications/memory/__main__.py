@@ -4,14 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from applications.commands import Commands, add_run_options, number, prepare, seed, seeds, tell_end
+from applications.kit.commands import (
+    Commands,
+    add_run_options,
+    number,
+    prepare,
+    seed,
+    seeds,
+    tell_end,
+)
+from applications.kit.run import Run
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import BASELINES, LIMITS, RUNS, Config
 from applications.memory.controllers import CONTROLLERS
 from applications.memory.machine import MODES
 from applications.memory.tasks import TASKS
 from applications.memory.training import train as train_model
-from applications.runs import Run
 
 
 def train(options: argparse.Namespace) -> None:

@@ -20,11 +20,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from applications import style
+from applications.kit import figures as style
+from applications.kit.display import Display
+from applications.kit.run import METRICS, read_metrics
 from applications.memory.config import PICTURES, RUNS, Config
 from applications.memory.study import SOLVED, Result, judge
 from applications.memory.training import EVERY, Trainer
-from applications.runs import METRICS, Display, read_metrics
 
 Course = list[dict[str, Any]]
 """Lines of metrics."""

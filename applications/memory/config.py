@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 RUNS = Path("runs/memory")
 """Where runs go whose folder is not told."""

@@ -6,10 +6,10 @@ import json
 import torch
 from torch import Generator
 
+from applications.kit.errors import RunError
 from applications.memory import weights
 from applications.memory.model import MemoryModel
 from applications.memory.tasks import make_problems
-from applications.runs import RunError
 
 PATIENCE, SPARE = 2, 10
 """A run may take so many times the steps it needs, and so many more."""

@@ -6,9 +6,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from applications.kit.figures import BLUE, GREY, INK, RED, RULES, save_film
 from applications.memory.program import READ, SIGNS, WRITE, draw_cell, tint
 from applications.memory.trace import FAINT, NOTHING, Trace, input_cells, memory_cells
-from applications.style import BLUE, GREY, INK, RED, RULES, save_film
 
 SIDE, DENSITY = 0.44, 100
 """Of a cell, inches; pixels per inch."""

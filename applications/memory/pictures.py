@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 from torch import Generator
 
+from applications.kit.errors import RunError
+from applications.kit.figures import BLUE, GREY, INK, LIGHT, RULES, save, title
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS, read_config, read_metrics
 from applications.memory import weights
 from applications.memory.config import PICTURES, RUNS, Config
 from applications.memory.evaluate import solve
@@ -18,8 +21,6 @@ from applications.memory.film import write_film
 from applications.memory.model import MemoryModel
 from applications.memory.program import draw_program
 from applications.memory.trace import record
-from applications.runs import CHECKPOINT, CONFIG, METRICS, RunError, read_config, read_metrics
-from applications.style import BLUE, GREY, INK, LIGHT, RULES, save, title
 
 FORMATS = ("png", "svg", "pdf")
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 70, 100)

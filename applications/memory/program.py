@@ -11,9 +11,9 @@ from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 from matplotlib.patches import Circle, Rectangle, Wedge
 from torch import Tensor
 
+from applications.kit.figures import BLUE, GREEN, GREY, INK, PALE, PURPLE, RED, RULES
 from applications.memory.tasks import BLANK, FIRST, SYMBOLS
 from applications.memory.trace import FAINT, NOTHING, Trace, input_cells, memory_cells
-from applications.style import BLUE, GREEN, GREY, INK, PALE, PURPLE, RED, RULES
 
 SIGNS = ["", "■", "2", "3", *"abcdefghij"]
 """How each symbol is written: an empty cell, the input's end, repeat counts, letters."""

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from torch import Generator
 
-from applications.commands import prepare
+from applications.kit.commands import prepare
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, Run, read_config
 from applications.memory import weights
 from applications.memory.config import LIMITS, RUNS, Config
 from applications.memory.evaluate import solve
 from applications.memory.training import train
-from applications.runs import CHECKPOINT, Run, RunError, load_state, read_config
 
 FAR = (20, 100)
 """Lengths beyond those of training."""

@@ -9,12 +9,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 import sfgrad as sf
-from applications.gradients import signal_to_noise
+from applications.kit.display import Display, duration, sparkline
+from applications.kit.files import restored
+from applications.kit.gradients import signal_to_noise
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 from applications.memory.config import Config
 from applications.memory.evaluate import solve
 from applications.memory.model import MemoryModel
 from applications.memory.tasks import Problems, make_problems
-from applications.runs import Display, Run, StopSignals, duration, restored, sparkline
 
 MEMORY = 0.8
 """Decay of the average that the curriculum goes by."""

@@ -5,9 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, save_state
+from applications.kit.run import CHECKPOINT, read_config
 from applications.memory.config import Config
 from applications.memory.model import MemoryModel
-from applications.runs import CHECKPOINT, RunError, load_state, read_config, save_state
 
 BASELINE = "act."
 """What the names of the baseline's weights begin with: only training needs them."""

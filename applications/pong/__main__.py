@@ -10,7 +10,7 @@ from typing import Any
 
 import ale_py
 
-from applications.commands import (
+from applications.kit.commands import (
     Commands,
     add_run_options,
     number,
@@ -20,6 +20,8 @@ from applications.commands import (
     seeds,
     tell_end,
 )
+from applications.kit.errors import RunError
+from applications.kit.run import Run, latest_folder, read_config
 from applications.pong import blog, cross_entropy, curves, evaluate, fast, pictures, study, weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import find_game
@@ -27,7 +29,6 @@ from applications.pong.learner import TRUST
 from applications.pong.policy import NETWORKS
 from applications.pong.ranks import join
 from applications.pong.weights import RUNS
-from applications.runs import Run, RunError, latest_folder, read_config
 
 RECIPES = {"fast": fast, "blog": blog, "cross-entropy": cross_entropy}
 

@@ -10,12 +10,15 @@ from torch import Tensor
 from torch.optim import RMSprop
 
 import sfgrad as sf
+from applications.kit.display import Display
+from applications.kit.files import restored
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 from applications.pong.frames import View
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.progress import Tally
 from applications.pong.rollout import Episode, Rollout
-from applications.runs import Display, Run, StopSignals, restored
 
 CHUNK = 2048
 """Decisions scored at once: few enough for the processor's cache, many enough to be efficient."""

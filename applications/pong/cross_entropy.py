@@ -22,12 +22,16 @@ import numpy as np
 import torch
 
 import sfgrad as sf
+from applications.kit.display import Display
+from applications.kit.errors import RunError
+from applications.kit.files import restored
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 from applications.pong.frames import SIGHTS, Frames
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Blocks
 from applications.pong.progress import Tally
 from applications.pong.rollout import Games
-from applications.runs import Display, Run, RunError, StopSignals, restored
 from sfgrad.optim import CrossEntropyMethod
 
 TRIALS = 8

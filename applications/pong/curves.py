@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from applications.runs import METRICS, RunError, read_config, read_metrics
-from applications.style import save
+from applications.kit.errors import RunError
+from applications.kit.figures import save
+from applications.kit.run import METRICS, read_config, read_metrics
 
 POINTS = 200
 """Of a curve."""

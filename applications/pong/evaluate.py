@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from applications.kit.errors import RunError
 from applications.pong import weights
 from applications.pong.games import Settings, environment_of, environment_settings, make_emulators
 from applications.pong.player import Player
-from applications.runs import RunError
 
 GAMES = 16
 """At most so many are played at once."""

@@ -15,6 +15,10 @@ from typing import Any
 
 import torch
 
+from applications.kit.errors import RunError
+from applications.kit.files import restored
+from applications.kit.run import Run
+from applications.kit.signals import StopSignals
 from applications.pong import weights
 from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, make_emulators, view_and_actions
@@ -26,7 +30,6 @@ from applications.pong.progress import Tally
 from applications.pong.ranks import CORES, Onlooker, Ranks
 from applications.pong.rollout import Collector, Steps, groups
 from applications.pong.trust import TrustLearner
-from applications.runs import Run, RunError, StopSignals, restored
 
 __all__ = ["LIMITS", "Config", "train"]
 

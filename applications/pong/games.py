@@ -12,8 +12,8 @@ import numpy as np
 from ale_py import roms
 from ale_py.vector_env import AtariVectorEnv
 
+from applications.kit.errors import RunError
 from applications.pong.frames import View, any_view, pong_view, shuffled
-from applications.runs import RunError
 
 
 @dataclass(frozen=True)

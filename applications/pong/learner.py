@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import sfgrad as sf
-from applications.gradients import signal_to_noise
+from applications.kit.errors import RunError
+from applications.kit.gradients import signal_to_noise
 from applications.pong.frames import SIGHTS, Frames, chosen
 from applications.pong.policy import NETWORKS, ActorCritic
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Steps
-from applications.runs import RunError
 from sfgrad.optim import clipped_surrogate
 
 RANK_SEEDS = 1_000_003

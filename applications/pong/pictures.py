@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from applications.kit.errors import RunError
+from applications.kit.figures import save, writing
+from applications.kit.files import replacing
+from applications.kit.run import METRICS, read_metrics
+from applications.kit.signals import StopSignals
 from applications.pong import weights
 from applications.pong.frames import SIDE, pong_view
 from applications.pong.games import Settings, make_emulators
 from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic, Policy
 from applications.pong.window import FRAMES_PER_SECOND, Window
-from applications.runs import METRICS, RunError, StopSignals, read_metrics, replacing
-from applications.style import save, writing
 
 UNITS = 40
 """Hidden units shown, as in the text."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from applications.runs import duration, sparkline
+from applications.kit.display import duration, sparkline
 
 
 @dataclass

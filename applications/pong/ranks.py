@@ -11,7 +11,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from applications.runs import CHECKPOINT, Display, Run, load_state
+from applications.kit.display import Display
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 T = TypeVar("T")

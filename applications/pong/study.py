@@ -14,10 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from applications.kit.errors import RunError
+from applications.kit.figures import save
+from applications.kit.run import CHECKPOINT, METRICS, read_metrics
+from applications.kit.signals import StopSignals
 from applications.pong import curves
 from applications.pong.weights import RUNS
-from applications.runs import CHECKPOINT, METRICS, RunError, StopSignals, read_metrics
-from applications.style import save
 
 Lines = list[dict[str, Any]]
 MARKS = {"> 0": lambda mean: mean > 0, "≥ +18": lambda mean: mean >= 18}

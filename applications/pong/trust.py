@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from applications.kit.errors import RunError
 from applications.pong.frames import Frames, chosen
 from applications.pong.learner import Config, Learner, Stage, explained
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Steps
-from applications.runs import RunError
 from sfgrad.optim import StepReport, TrustRegion
 
 

@@ -8,19 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, replacing, save_state
+from applications.kit.run import CHECKPOINT, METRICS, read_config, read_metrics
 from applications.pong.frames import SIDE, SIGHTS
 from applications.pong.games import view_and_actions
 from applications.pong.policy import NETWORKS, ActorCritic, Blocks, Policy
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-    replacing,
-    save_state,
-)
 
 RUNS = Path("runs/pong")
 """Where a run's folder is, unless told."""

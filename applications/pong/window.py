@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 import ale_py
 from ale_py import roms
 
+from applications.kit.errors import RunError
 from applications.pong.games import Settings
-from applications.runs import RunError
 
 FRAMES_PER_SECOND = 60
 """Of the emulator."""

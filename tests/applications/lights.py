@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.distributions import Bernoulli
 
+from applications.kit.run import METRICS, Run, read_metrics
 from applications.pong import fast
 from applications.pong.frames import Pairs
 from applications.pong.games import view_and_actions
 from applications.pong.learner import LIMITS, Config, stages
 from applications.pong.rollout import Collector, groups
-from applications.runs import METRICS, Run, read_metrics
 
 VIEW, ACTIONS = view_and_actions("pong")
 QUICK = Config(

@@ -20,7 +20,9 @@ from applications.control.rollout import Player, episode_returns
 from applications.control.score_function import ScoreFunction
 from applications.control.training import LEARNERS, Trainer
 from applications.control.trust_region import TrustRegionStep
-from applications.runs import RunError, load_state, read_metrics
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import read_metrics
 
 CARTPOLE, PENDULUM = TASKS["CartPole-v1"], TASKS["Pendulum-v1"]
 

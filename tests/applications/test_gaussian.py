@@ -24,7 +24,8 @@ from applications.gaussian.gaussian import (
 )
 from applications.gaussian.rewards import LIMIT, Reward, find_reward
 from applications.gaussian.training import Config, course
-from applications.runs import RunError, read_metrics
+from applications.kit.errors import RunError
+from applications.kit.run import read_metrics
 
 TILTED = Gaussian(
     torch.tensor([0.4, -0.3], dtype=torch.float64),

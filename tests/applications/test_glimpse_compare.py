@@ -25,7 +25,7 @@ from applications.glimpse.compare import (
 )
 from applications.glimpse.config import Config
 from applications.glimpse.model import GlimpseModel, make_model
-from applications.runs import RunError
+from applications.kit.errors import RunError
 from sfgrad import expectation
 from tests.applications.digits import generated_digits
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from applications.glimpse import data
 from applications.glimpse.data import FILES, ORIGINS, ensure, fetch, load
-from applications.runs import RunError
+from applications.kit.errors import RunError
 from tests.applications.digits import generated_digits
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES.values()

@@ -6,10 +6,10 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from applications import style
 from applications.glimpse import paths
 from applications.glimpse.looks import Example, sharpness
-from applications.runs import RunError
+from applications.kit import figures as style
+from applications.kit.errors import RunError
 from tests.applications.glimpses import looks_at, noise
 
 

@@ -14,14 +14,15 @@ import torch
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from applications import style
 from applications.glimpse import data, paths, pictures, weights
 from applications.glimpse.config import Config
 from applications.glimpse.evaluate import held_out_scenes
 from applications.glimpse.looks import Looks, look_at
 from applications.glimpse.model import make_model
 from applications.glimpse.tasks import DIGIT, TASKS
-from applications.runs import METRICS, RunError
+from applications.kit import figures as style
+from applications.kit.errors import RunError
+from applications.kit.run import METRICS
 from tests.applications.digits import generated_digits
 
 IMAGES = generated_digits(20, 120, seed=0)

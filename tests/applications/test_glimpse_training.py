@@ -12,15 +12,9 @@ from applications.glimpse.__main__ import main
 from applications.glimpse.config import LIMITS, Config
 from applications.glimpse.evaluate import errors
 from applications.glimpse.training import Scenes, Trainer, average, train
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    Run,
-    RunError,
-    load_state,
-    read_metrics,
-    save_state,
-)
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, save_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_metrics
 from tests.applications.digits import generated_digits
 
 TINY = Config(glimpses=3, hidden=32, features=32, batch=32, epochs=2, precision="float32", warp=0.5)

@@ -14,6 +14,8 @@ from PIL import Image
 from rich.console import Console
 
 import applications.memory.compare as comparison
+from applications.kit.errors import RunError
+from applications.kit.run import METRICS, read_metrics
 from applications.memory import study, training
 from applications.memory.compare import (
     CASES,
@@ -31,7 +33,6 @@ from applications.memory.compare import (
 from applications.memory.config import Config
 from applications.memory.study import Result
 from applications.memory.training import Trainer
-from applications.runs import METRICS, RunError, read_metrics
 
 LUCKY = Config(units=8, first=10, last=10, strict=False, slack=0.0)
 """Ten letters of which many are guessed: a cost that all runs have in common."""

@@ -14,14 +14,16 @@ from matplotlib.patches import Circle, Rectangle, Wedge
 from PIL import Image
 from torch import Generator
 
-from applications import style
+from applications.kit import figures as style
+from applications.kit.errors import RunError
+from applications.kit.files import save_state
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS
 from applications.memory import film, pictures, weights
 from applications.memory.config import RUNS, Config
 from applications.memory.model import MemoryModel
 from applications.memory.program import READ, SIGNS, WRITE, draw_program, tint
 from applications.memory.tasks import BLANK, END, FIRST, KINDS, THRICE, TWICE
 from applications.memory.trace import NOTHING, memory_cells, record
-from applications.runs import CHECKPOINT, CONFIG, METRICS, RunError, save_state
 
 REVERSE = Config(task="reverse")
 COURSE = [

@@ -13,22 +13,16 @@ import pytest
 import torch
 from torch import Generator
 
-from applications.commands import seeds
+from applications.kit.commands import seeds
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
 from applications.memory import evaluate, study, training, weights
 from applications.memory.__main__ import main
 from applications.memory.config import LIMITS, Config
 from applications.memory.evaluate import PATIENCE, SPARE, solve
 from applications.memory.model import MemoryModel, Step
 from applications.memory.training import ANY, CALM, MEMORY, PASSED, UP_TO, Trainer, train
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    Run,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
 
 FAMILY = 1e-6
 TINY = Config(updates=8, batch=16, samples=4, units=8, last=4)

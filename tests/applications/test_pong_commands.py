@@ -12,18 +12,12 @@ import pytest
 import torch
 
 from applications.control.__main__ import main as control
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS, read_config, read_metrics
 from applications.memory.__main__ import main as memory
 from applications.pong import blog, weights
 from applications.pong.__main__ import main
-from applications.runs import (
-    CHECKPOINT,
-    CONFIG,
-    METRICS,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
 from tests.applications.films import read_film
 
 COMMAND = [sys.executable, "-m", "applications.pong"]

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_metrics
 from applications.pong import cross_entropy, weights
 from applications.pong.__main__ import main
 from applications.pong.cross_entropy import LIMITS, Config
 from applications.pong.frames import PIXELS, Frames
 from applications.pong.policy import Blocks
-from applications.runs import CHECKPOINT, METRICS, Run, RunError, load_state, read_metrics
 from tests.applications.lights import Lights
 
 QUICK = Config(

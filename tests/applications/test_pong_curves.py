@@ -5,9 +5,9 @@ import json
 import imageio.v2 as imageio
 import numpy as np
 
+from applications.kit.run import CONFIG, METRICS
 from applications.pong import curves
 from applications.pong.__main__ import main
-from applications.runs import CONFIG, METRICS
 
 STEPS = np.arange(1, 51) * 1000
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from applications.kit.errors import RunError
 from applications.pong import evaluate
 from applications.pong.__main__ import main
 from applications.pong.games import Settings, environment_of, find_game
 from applications.pong.progress import Tally
-from applications.runs import RunError
 
 
 class Scripted:

@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
 from applications.pong import fast, weights
 from applications.pong.__main__ import main
 from applications.pong.learner import LIMITS, Learner
 from applications.pong.rollout import Collector
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    Run,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
 from tests.applications.lights import QUICK, Lights, train
 
 CLOCKS = {"seconds", "steps_per_second", "emulator_limit"}
@@ -156,7 +150,7 @@ DIES = """
 import os, signal, sys
 from applications.pong import fast
 from applications.pong.__main__ import main
-from applications.runs import Run
+from applications.kit.run import Run
 
 log, fast.SAVE = Run.log, 0.0
 

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
 from applications.pong import fast, games, pictures, weights, window
 from applications.pong.__main__ import main
 from applications.pong.frames import SIDE, pong_view
@@ -22,15 +25,6 @@ from applications.pong.learner import LIMITS, Config
 from applications.pong.player import Game, Player, ScreenPlayer
 from applications.pong.ranks import Onlooker, Ranks
 from applications.pong.window import FRAMES_PER_SECOND, Window, visible_emulator
-from applications.runs import (
-    CHECKPOINT,
-    METRICS,
-    Run,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
 from tests.applications.films import read_film
 
 SMALL = Config(

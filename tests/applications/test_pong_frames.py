@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.errors import RunError
 from applications.pong.frames import (
     PIXELS,
     Differences,
@@ -28,7 +29,6 @@ from applications.pong.games import (
 )
 from applications.pong.policy import Policy
 from applications.pong.rollout import groups
-from applications.runs import RunError
 from tests.applications.lights import Lights
 
 STEPS = 300

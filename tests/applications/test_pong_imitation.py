@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.errors import RunError
+from applications.kit.run import METRICS, read_metrics
 from applications.pong.frames import Frames
 from applications.pong.learner import Config, Learner, stages
-from applications.runs import METRICS, RunError, read_metrics
 from tests.applications.lights import QUICK, VIEW, by_product, collector, opinionated, train
 
 STUDENT = replace(QUICK, imitation_steps=1280, steps=256, learning_rate=3e-4, seed=5)

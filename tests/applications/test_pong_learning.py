@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from applications.kit.run import METRICS, Run, read_metrics
 from applications.pong import blog
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import Rollout
-from applications.runs import METRICS, Run, read_metrics
 from tests.applications.lights import Lights
 
 CONFIG = blog.Config()

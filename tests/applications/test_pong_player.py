@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS, read_config, read_metrics
 from applications.pong import weights
 from applications.pong.__main__ import main
 from applications.pong.frames import PIXELS, pong_view, shuffled
@@ -17,15 +20,6 @@ from applications.pong.games import Settings, make_emulators
 from applications.pong.pictures import draw_curve
 from applications.pong.player import Player, ScreenPlayer, load_policy
 from applications.pong.policy import ActorCritic
-from applications.runs import (
-    CHECKPOINT,
-    CONFIG,
-    METRICS,
-    RunError,
-    load_state,
-    read_config,
-    read_metrics,
-)
 
 STEPS = 200
 CONFIG_OF_PONG = {"game": "pong", "frames": "pair"}

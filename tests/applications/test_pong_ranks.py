@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit.files import load_state, save_state
+from applications.kit.run import CHECKPOINT, METRICS, read_metrics
 from applications.pong import __main__ as command_line
 from applications.pong.__main__ import main
 from applications.pong.learner import Config, Learner, stages
 from applications.pong.policy import ActorCritic
 from applications.pong.ranks import Ranks, join
 from applications.pong.rollout import Steps
-from applications.runs import CHECKPOINT, METRICS, load_state, read_metrics, save_state
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 PONG = ["-m", "applications.pong", "train"]

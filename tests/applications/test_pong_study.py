@@ -9,11 +9,11 @@ import subprocess
 import imageio.v2 as imageio
 import pytest
 
-from applications.commands import prepare
+from applications.kit.commands import prepare
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS
 from applications.pong import study
 from applications.pong.__main__ import OPTIONS, RECIPES, commands, main
 from applications.pong.weights import RUNS
-from applications.runs import CHECKPOINT, CONFIG, METRICS
 
 
 def line(episodes, steps, mean):

@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
+from applications.kit.errors import RunError
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, read_metrics
 from applications.pong import fast
 from applications.pong.__main__ import main
 from applications.pong.frames import Frames, Pairs
@@ -17,7 +20,6 @@ from applications.pong.learner import stages
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Collector, groups
 from applications.pong.trust import TrustLearner
-from applications.runs import CHECKPOINT, METRICS, RunError, load_state, read_metrics
 from tests.applications.lights import ACTIONS, QUICK, VIEW, train
 
 BOUND = 0.02

@@ -1,4 +1,4 @@
-"""What every training shares: the run folder, checkpoints, metrics, a clean stop, the display.
+"""The run folder of a training.
 
 A run folder holds
 
@@ -14,132 +14,20 @@ and nothing else.
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
-from itertools import pairwise
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, replacing, save_state
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
-
-T = TypeVar("T")
-
-
-class RunError(Exception):
-    """Something that the user can put right: told without a traceback."""
-
-
-# ---------------------------------------------------------------- files, whole or not at all
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which replaces `path` as a whole at the end, or not at all.
-
-    Raises:
-        RunError: the disk is full or cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        with open(part, "rb+") as file:  # Windows writes out only what it may write to
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise RunError(
-            f"{path} could not be written ({error}): what it held is kept; make room and try again "
-            "(a training goes on by --resume)"
-        ) from error
-
-
-def save_state(path: Path, state: Any) -> None:
-    """Save nested dicts and lists of tensors and JSON values as one safetensors file, atomically.
-
-    That takes the `state_dict()` of modules and optimizers and `torch.get_rng_state()`. The
-    structure and a checksum of everything travel in the file's metadata.
-    """
-    tensors: dict[str, Tensor] = {}
-
-    def pack(value: Any, name: str) -> Any:
-        if isinstance(value, Tensor):
-            value = value.detach().cpu().contiguous()
-            shared = any(value.data_ptr() == other.data_ptr() for other in tensors.values())
-            tensors[name] = value.clone() if shared else value
-            return {"tensor": name}
-        if isinstance(value, dict):
-            return {"dict": [[key, pack(item, f"{name}.{key}")] for key, item in value.items()]}
-        if isinstance(value, list | tuple):
-            return {"list": [pack(item, f"{name}.{index}") for index, item in enumerate(value)]}
-        return value
-
-    structure = json.dumps(pack(state, "state"))
-    metadata = {"structure": structure, "checksum": _checksum(structure, tensors)}
-    with replacing(path) as part:
-        save_file(tensors, part, metadata)
-
-
-def load_state(path: Path) -> Any:
-    """What `save_state` saved.
-
-    Raises:
-        RunError: there is no such file, or it is damaged.
-    """
-    if not path.is_file():
-        raise RunError(f"there is no {path}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            # a safetensors file is no mapping: it has keys() but cannot be iterated over
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata["checksum"] != _checksum(metadata["structure"], tensors):
-            raise ValueError("its checksum is wrong")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}): put a copy of it back, or start another folder"
-        ) from error
-
-    def unpack(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        ((kind, content),) = value.items()
-        if kind == "tensor":
-            return tensors[content]
-        if kind == "dict":
-            return {key: unpack(item) for key, item in content}
-        return [unpack(item) for item in content]
-
-    return unpack(json.loads(metadata["structure"]))
-
-
-def restored(kind: type[T], state: dict[str, Any]) -> T:
-    """The dataclass whose fields, as `asdict` tells them, are among a state's entries."""
-    return kind(**{field.name: state[field.name] for field in fields(kind)})
-
-
-def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:
-    checksum = zlib.crc32(structure.encode())
-    for name in sorted(tensors):
-        checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy(), checksum)
-    return str(checksum)
-
-
-# ---------------------------------------------------------------- the folder
 
 
 class Run:
@@ -351,81 +239,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RunError(f"{path} is damaged in line {index} ({error})") from error
     return metrics
-
-
-# ---------------------------------------------------------------- a clean stop
-
-
-class StopSignals:
-    """Within the block Ctrl-C and SIGTERM only set `requested`; a second Ctrl-C interrupts."""
-
-    requested = False
-
-    def __enter__(self) -> "StopSignals":
-        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-
-
-# ---------------------------------------------------------------- the display
-
-
-class Display:
-    """Figures on a terminal, four times a second; elsewhere a plain line every ten seconds."""
-
-    def __init__(self, title: str):
-        self.title, self.started, self.next = title, time.monotonic(), 0.0
-        console = Console()
-        self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self.every = 0.25 if self.live else 10.0
-
-    def __enter__(self) -> "Display":
-        if self.live:
-            self.live.__enter__()
-        else:
-            print(self.title, flush=True)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self.live:
-            self.live.__exit__(*error)
-
-    def show(self, figures: Callable[[], dict[str, str]], now: bool = False) -> None:
-        """Show `figures()`, name → text, if it is time to, or `now`."""
-        clock = time.monotonic()
-        if clock < self.next and not now:
-            return
-        self.next = clock + self.every
-        if self.live is None:
-            line = " · ".join(f"{name} {text}" for name, text in figures().items())
-            print(f"[{clock - self.started:5.0f} s] {line}", flush=True)
-            return
-        table = Table(box=None, show_header=False, title=self.title, title_justify="left")
-        for name, text in figures().items():
-            table.add_row(f"[dim]{name}[/dim]", text)
-        self.live.update(table, refresh=True)
-
-
-def sparkline(values: Sequence[float], width: int = 32) -> str:
-    """The course of `values` in one line of at most `width` blocks."""
-    columns = min(width, len(values))
-    edges = [index * len(values) // columns for index in range(columns + 1)] if columns else []
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, span = min(means, default=0), max(means, default=0) - min(means, default=0)
-    return "".join("▁▂▃▄▅▆▇█"[int((mean - low) / (span or 1) * 7.99)] for mean in means)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `1 h 05 min`, `3 min 20 s`, `7 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

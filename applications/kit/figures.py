@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from applications.runs import RunError
+from applications.kit.errors import RunError
 
 LONGEST = 1600
 """Long side of a picture, at most, pixels."""

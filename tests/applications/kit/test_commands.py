@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from applications.commands import Commands, number, prepare
-from applications.runs import Run, RunError
+from applications.kit.commands import Commands, number, prepare
+from applications.kit.errors import RunError
+from applications.kit.run import Run
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from applications.runs import RunError, latest_folder, new_folder, read_config
+from applications.kit.errors import RunError
+from applications.kit.run import latest_folder, new_folder, read_config
 
 
 class Commands:

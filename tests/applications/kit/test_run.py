@@ -7,24 +7,20 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from applications.runs import (
+from applications.kit.display import Display, duration, sparkline
+from applications.kit.errors import RunError
+from applications.kit.files import load_state, replacing, save_state
+from applications.kit.run import (
     CHECKPOINT,
     CONFIG,
     METRICS,
-    Display,
     Run,
-    RunError,
-    StopSignals,
-    duration,
     latest_folder,
-    load_state,
     new_folder,
     read_config,
     read_metrics,
-    replacing,
-    save_state,
-    sparkline,
 )
+from applications.kit.signals import StopSignals
 
 
 @dataclass(frozen=True)
@@ -216,7 +212,7 @@ def test_signals_ask_once_and_interrupt_twice():
 def test_display_prints_a_line_at_once_and_then_waits(capsys, monkeypatch):
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("applications.runs.time.monotonic", lambda: 0.0)
+    monkeypatch.setattr("applications.kit.display.time.monotonic", lambda: 0.0)
     with Display("a title") as display:
         for count in range(5):
             display.show(lambda count=count: {"count": str(count)})

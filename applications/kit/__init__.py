@@ -1,0 +1,1 @@
+"""What the applications share; it knows none of them."""

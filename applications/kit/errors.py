@@ -1,0 +1,5 @@
+"""The error that is told without a traceback."""
+
+
+class RunError(Exception):
+    """Something that the user can put right: told without a traceback."""
