@@ -52,12 +52,12 @@ gaussian: setup
 
 glimpse: setup
 	$(BIN)/python -m applications.glimpse train $(ARGS)
-	$(BIN)/python -m applications.glimpse plot
+	$(BIN)/python -m applications.glimpse plot --latest
 
 memory: setup
 	for task in copy reverse; do \
 		$(BIN)/python -m applications.memory train --task $$task --mode address $(ARGS) && \
-		$(BIN)/python -m applications.memory plot || exit 1; \
+		$(BIN)/python -m applications.memory plot --latest || exit 1; \
 	done
 
 bench: setup

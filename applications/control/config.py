@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from applications.control.environments import TASKS
-from applications.kit.errors import RunError
+from applications.kit.errors import OptionError
+from applications.kit.options import Amount, Count, Limit, Needs, Positive, Several, Steps, Training
 
 RUNS = Path("runs/control")
 """Where runs go whose folder is not told."""
@@ -17,38 +19,43 @@ STEPS = dict(zip(METHODS, (60_000, 150_000, 300_000, 20_000), strict=True))
 """Agent steps that each method may take, unless told."""
 
 
+def only(method: str) -> Needs:
+    """For an option of one method."""
+    return Needs(lambda config: config.method == method, f"--method {method}")
+
+
 @dataclass(frozen=True)
-class Config:
+class Config(Training):
     """Every option of a training; the same for all methods.
 
     Raises:
-        RunError: options that contradict each other.
+        OptionError: options that contradict each other.
     """
 
-    method: str = "cross-entropy"
-    """A name in `METHODS`."""
-    environment: str = "CartPole-v1"
-    """A name in `TASKS`."""
-    units: int | None = None
-    """Hidden units of policy and critic; by default those in `UNITS`."""
-    population: int = 50
-    """Policies that cross-entropy compares at a time."""
-    bound: float = 0.02
-    """Of the trust region, nats a state."""
-    natural: bool = True
-    """Whether the trust region follows the natural gradient."""
-    learning_rate: float = 1e-2
-    """Of Adam, for the policy of the score function."""
-    steps: int | None = None
-    """Stop after so many agent steps in all; by default those in `STEPS`."""
-    seed: int = 0
-    """Fixes the whole training."""
-    seconds: float | None = None
-    """Stop at a checkpoint after so many in all."""
+    RESUMABLE: ClassVar = (*Training.RESUMABLE, "max_steps")
+    RENAMED: ClassVar = {"bound": "max_kl", "steps": "max_steps"}
 
-    def __post_init__(self):
+    method: Literal[METHODS] = "cross-entropy"
+    """How to learn."""
+    environment: Literal[tuple(TASKS)] = "CartPole-v1"
+    """What to learn."""
+    units: Steps | None = None
+    """Hidden units of policy and critic, 64 by default; 0 (cross-entropy's default): linear."""
+    population: Annotated[Several, only("cross-entropy")] = 50
+    """Policies that cross-entropy compares at a time."""
+    max_kl: Annotated[Positive, only("trust-region")] = 0.02
+    """Largest divergence of the trust region's step, nats a state."""
+    natural: Annotated[bool, only("trust-region")] = True
+    """Whether the trust region follows the natural gradient."""
+    learning_rate: Annotated[Amount, only("score-function")] = 1e-2
+    """Of Adam, for the policy of the score function."""
+    max_steps: Count | None = None
+    """Stop after so many agent steps in all; by default 20,000 to 300,000, as the method needs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.method == "deterministic" and TASKS[self.environment].discrete:
-            raise RunError(
+            raise OptionError(
                 f"{self.environment} has discrete actions, along which nothing can be "
                 "differentiated: the deterministic policy gradient needs Pendulum-v1"
             )
@@ -61,8 +68,16 @@ class Config:
     @property
     def most(self) -> int:
         """Agent steps to take."""
-        return STEPS[self.method] if self.steps is None else self.steps
+        return STEPS[self.method] if self.max_steps is None else self.max_steps
 
+    def limits(self) -> list[Limit]:
+        """The agent steps, and the time."""
 
-LIMITS = ("seconds", "steps")
-"""In what a resumed run may differ."""
+        def steps(state: Any) -> float:
+            return state["agent_steps"]
+
+        return [Limit("agent steps", steps, self.most), *super().limits()]
+
+    def name(self) -> str:
+        """What its run folders are called."""
+        return f"{self.environment}-{self.method}"

@@ -57,11 +57,11 @@ class CrossEntropy:
             for (name, weight), part in zip(named.items(), parts, strict=True)
         }
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """All that is needed to go on."""
         return {"policy": self.policy.state_dict(), "search": self.search.state_dict()}
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
         self.policy.load_state_dict(state["policy"])
         self.search.load_state_dict(state["search"])

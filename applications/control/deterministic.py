@@ -46,11 +46,11 @@ class Memory:
         """Rows at random, `[rows, width]`."""
         return self.rows[torch.randint(min(self.count, len(self.rows)), (rows,))]
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """What is remembered."""
         return {"rows": self.rows[: self.count], "count": self.count}
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Remember that."""
         self.count = state["count"]
         self.rows[: self.count] = state["rows"]
@@ -162,20 +162,20 @@ class Deterministic:
         for target, parameter in zip(self.targets.parameters(), present, strict=True):
             target.lerp_(parameter, FOLLOW)
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """All that is needed to go on."""
         return {
             "policy": self.policy.state_dict(),
             "critics": self.critics.state_dict(),
             "targets": self.targets.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "memory": self.memory.state(),
+            "memory": self.memory.state_dict(),
         }
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
         for name in ("policy", "critics", "targets"):
             getattr(self, name).load_state_dict(state[name])
         for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(own)
-        self.memory.load_state(state["memory"])
+        self.memory.load_state_dict(state["memory"])

@@ -1,28 +1,32 @@
 """Measure a trained policy: its returns when it always does what is likeliest."""
 
-import argparse
 import json
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from applications.control.config import Config
+from applications.control.config import RUNS, Config
 from applications.control.environments import TASKS, Environments, play
 from applications.control.policies import Policy
-from applications.kit.errors import RunError
 from applications.kit.files import load_state
+from applications.kit.options import Several
 from applications.kit.run import CHECKPOINT, read_config
-
-EPISODES = 100
-"""Played, unless told."""
+from applications.kit.sources import Measurement, named, run_of
 
 
-def evaluate(options: argparse.Namespace) -> None:
-    """Play with the policy of `--run-dir`; tell the mean return and the least."""
-    if options.run_dir is None:
-        raise RunError("evaluate needs to know which run: name it by --run-dir")
-    policy, had = load_policy(options.run_dir)
+@dataclass(frozen=True, kw_only=True)
+class Options(Measurement):
+    """What `evaluate` is asked; nothing is shipped, so a run must be named."""
+
+    episodes: Several = 100
+    """Played."""
+
+
+def evaluate(options: Options) -> None:
+    """Play with the policy of a run; tell the mean return and the least."""
+    folder = named(run_of(options, RUNS), "evaluate")
+    policy, had = load_policy(folder)
     torch.manual_seed(options.seed)
     returns = play(Environments(policy.task, options.episodes), policy.best).returns
     told = {
@@ -44,8 +48,7 @@ def evaluate(options: argparse.Namespace) -> None:
 def load_policy(folder: Path) -> tuple[Policy, dict]:
     """The policy of a run, and its config."""
     had, state = read_config(folder), load_state(folder / CHECKPOINT)
-    names = {field.name for field in fields(Config)}
-    config = Config(**{name: value for name, value in had.items() if name in names})
+    config = Config.from_saved(had, folder)
     policy = Policy(TASKS[config.environment], config.hidden)
     policy.load_state_dict(state["learner"]["policy"])
     return policy.eval(), had

@@ -1,19 +1,19 @@
 """The picture: return against agent steps and against time, several runs in one."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import tyro
 from matplotlib.figure import Figure
 
 from applications.control.config import METHODS, PICTURES, RUNS
 from applications.kit.errors import RunError
 from applications.kit.figures import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, title
 from applications.kit.run import METRICS, read_config, read_metrics
+from applications.kit.sources import Picture, run_of
 
-FORMATS = ("png", "svg", "pdf")
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
 SMOOTH = 10
 """Episodes at the least that a point of a line is the mean of."""
@@ -30,13 +30,22 @@ class Course:
     """By name of `PANELS` and `mean_return`, `[P]` each."""
 
 
-def plot(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(Picture):
+    """What `plot` is asked."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Run folders; by default all in runs/control."""
+
+
+def plot(options: Options) -> None:
     """Draw the runs named, or all in `runs/control`: a picture for each environment.
 
     Raises:
         RunError: there are none, one has no metrics, or a picture cannot be written.
     """
-    told = [*options.runs, *([options.run_dir] if options.run_dir else [])]
+    run = run_of(options, RUNS)
+    told = [*options.runs, *([run] if run else [])]
     folders = told or sorted(path.parent for path in RUNS.glob(f"*/{METRICS}"))
     if not folders:
         raise RunError(f"there is no run in {RUNS} to draw: train one, or name folders")

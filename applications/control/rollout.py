@@ -102,7 +102,7 @@ class Player:
                 self.optimizer.step()
         return 1 - (error / rollout.goal.var().clamp_min(1e-8)).item()
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """All that is needed to go on."""
         return {
             "policy": self.policy.state_dict(),
@@ -110,7 +110,7 @@ class Player:
             "critic_optimizer": self.optimizer.state_dict(),
         }
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
         self.policy.load_state_dict(state["policy"])
         self.critic.load_state_dict(state["critic"])

@@ -31,11 +31,11 @@ class ScoreFunction:
         explained = self.player.learn_values(rollout)
         return rollout.told(entropy=law.entropy().mean().item(), explained=explained)
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """All that is needed to go on."""
-        return {**self.player.state(), "optimizer": self.optimizer.state_dict()}
+        return {**self.player.state_dict(), "optimizer": self.optimizer.state_dict()}
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
-        self.player.load_state(state)
+        self.player.load_state_dict(state)
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,9 +1,9 @@
-"""Train by any of the methods: the loop, the metrics, the display."""
+"""Train by any of the methods: the updates, the metrics, what is shown."""
 
-import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -15,10 +15,10 @@ from applications.control.environments import Played
 from applications.control.policies import Policy
 from applications.control.score_function import ScoreFunction
 from applications.control.trust_region import TrustRegionStep
-from applications.kit.display import Display, duration, sparkline
-from applications.kit.files import restored
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.display import sparkline
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
 
 
 class Learner(Protocol):
@@ -31,11 +31,11 @@ class Learner(Protocol):
         """Play and learn."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on, but torch's generator; its policy as `policy`."""
         ...
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         ...
 
@@ -49,32 +49,50 @@ LEARNERS = {
 
 
 @dataclass
-class Tally:
+class Tally(kit.Tally):
     """What a run has done so far."""
 
-    update: int = 0
-    """Updates made."""
     agent_steps: int = 0
     """Steps taken in all environments together."""
     episodes: int = 0
     """Episodes that ended."""
-    seconds: float = 0.0
-    """Time spent training."""
     cpu_seconds: float = 0.0
-    """What of it a processor worked, which other programs on the machine change less."""
+    """What of the time a processor worked, which other programs on the machine change less."""
 
 
-class Trainer:
+class Trainer(kit.Trainer):
     """A method at work on a task.
 
     Args:
         config: which, and how.
     """
 
+    work, work_name = "agent_steps", "steps"
+
     def __init__(self, config: Config):
+        super().__init__(config, Tally(), f"{config.environment} by {config.method}")
         torch.manual_seed(config.seed)
-        self.config, self.tally = config, Tally()
         self.learner: Learner = LEARNERS[config.method](config)
+        self.parts = {"learner": self.learner}
+        self.course: list[float] = []
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """An update a line."""
+        while True:
+            played = self.step()
+            self.tick()
+            self.course.append(played.returns.mean().item())
+            yield {**asdict(self.tally), "mean_return": self.course[-1], **played.figures}
+
+    def start(self, folder: Path | None) -> None:
+        """Let both clocks run."""
+        super().start(folder)
+        self.cpu_started = time.process_time() - self.tally.cpu_seconds
+
+    def tick(self) -> None:
+        """Count both times."""
+        super().tick()
+        self.tally.cpu_seconds = time.process_time() - self.cpu_started
 
     def step(self) -> Played:
         """One update."""
@@ -84,56 +102,16 @@ class Trainer:
         tally.episodes += len(played.returns)
         return played
 
-    def state(self) -> dict[str, Any]:
-        """All that is needed to go on, bit for bit."""
-        learner, rng = self.learner.state(), torch.get_rng_state()
-        return {"learner": learner, "rng": rng, **asdict(self.tally)}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.learner.load_state(state["learner"])
-        torch.set_rng_state(state["rng"])
-        self.tally = restored(Tally, state)
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        shown = {"episodes": f"{self.tally.episodes:,}"}
+        if self.course:
+            shown["mean return"] = f"{self.course[-1]:.0f}"
+            shown["mean return so far"] = sparkline(self.course)
+        return shown
 
 
 def train(config: Config, run: Run) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # the tensors are small: a second thread only waits
-    trainer = Trainer(config)
-    if run.state is None:
-        run.save(trainer.state())
-    else:
-        trainer.load_state(run.state)
-    tally, course = trainer.tally, []
-    started = time.monotonic() - tally.seconds, time.process_time() - tally.cpu_seconds
-    limit = math.inf if config.seconds is None else config.seconds
-
-    def complete() -> bool:
-        return tally.agent_steps >= config.most or tally.seconds >= limit
-
-    title = f"{config.environment} by {config.method} · {run.folder}"
-    with StopSignals() as stop, Display(title) as display:
-        while not complete() and not stop.requested:
-            played = trainer.step()
-            tally.seconds = round(time.monotonic() - started[0], 3)
-            tally.cpu_seconds = round(time.process_time() - started[1], 3)
-            line = {**asdict(tally), "mean_return": played.returns.mean().item(), **played.figures}
-            course.append(line["mean_return"])
-            run.log(line)
-            run.save(trainer.state())
-            display.show(partial(figures, trainer, course), now=complete() or stop.requested)
-    return complete()
-
-
-def figures(trainer: Trainer, course: list[float]) -> dict[str, str]:
-    """What the display shows."""
-    tally, steps = trainer.tally, trainer.config.most
-    return {
-        "update": f"{tally.update}",
-        "agent steps": f"{tally.agent_steps:,} of {steps:,}",
-        "speed": f"{tally.agent_steps / max(tally.seconds, 1e-9):,.0f} steps/s",
-        "episodes": f"{tally.episodes:,}",
-        "time": duration(tally.seconds),
-        "mean return": f"{course[-1]:.0f}",
-        "course": sparkline(course),
-    }
+    return loop.train(Trainer(config), run)

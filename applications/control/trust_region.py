@@ -20,7 +20,7 @@ class TrustRegionStep:
     def __init__(self, config: Config):
         self.player = Player(config)
         self.policy = self.player.policy
-        self.region = TrustRegion(self.policy.parameters(), config.bound, config.natural)
+        self.region = TrustRegion(self.policy.parameters(), config.max_kl, config.natural)
 
     def update(self) -> Played:
         """One update."""
@@ -45,11 +45,11 @@ class TrustRegionStep:
             halvings=report.halvings,
         )
 
-    def state(self) -> dict:
+    def state_dict(self) -> dict:
         """All that is needed to go on."""
-        return {**self.player.state(), "region": self.region.state_dict()}
+        return {**self.player.state_dict(), "region": self.region.state_dict()}
 
-    def load_state(self, state: dict) -> None:
+    def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
-        self.player.load_state(state)
+        self.player.load_state_dict(state)
         self.region.load_state_dict(state["region"])

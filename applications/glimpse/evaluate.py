@@ -1,6 +1,5 @@
 """How often a trained network errs on the test images, and what knowing where to look is worth."""
 
-import argparse
 import json
 import math
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ from rich.table import Column, Table
 from torch import Generator, Tensor, nn
 
 from applications.glimpse import data, weights
-from applications.glimpse.config import CHEAPEST, Config
+from applications.glimpse.config import CHEAPEST, RUNS, Config, TaskName
 from applications.glimpse.data import Images
 from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import TASKS, Task, make_scenes
 from applications.kit.errors import RunError
+from applications.kit.options import Count
+from applications.kit.sources import Measurement, run_of
 
 TEST_SEED = 20140624
 """Fixes the test scenes, once and for all."""
@@ -162,7 +163,21 @@ def _look(
 # ---------------------------------------------------------------- the subcommand
 
 
-def evaluate(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(Measurement, data.Stored):
+    """What `evaluate` is asked."""
+
+    task: TaskName | None = None
+    """What is to be seen; by default what the network was trained on."""
+    glimpses: Count | None = None
+    """Per image; by default as trained."""
+    paths: Count = 1
+    """Drawn per image."""
+    images: Count | None = None
+    """The first so many; by default all."""
+
+
+def evaluate(options: Options) -> None:
     """Measure a network, and those that it is compared with, on the test scenes.
 
     Raises:
@@ -201,18 +216,15 @@ def evaluate(options: argparse.Namespace) -> None:
         console.print(price_table(by_price(model, scenes, labels)))
 
 
-def choose(options: argparse.Namespace) -> tuple[nn.Module, Config, str]:
+def choose(options: Options) -> tuple[nn.Module, Config, str]:
     """The network to evaluate, its config, and the name of the task to evaluate it on.
 
     Raises:
         RunError: there is no such network, its file is damaged, or it cannot do what is asked.
     """
-    path = weights.shipped(options.task or Config.task)
-    if options.run_dir is not None:
-        path = options.run_dir / weights.BEST
-    elif not path.exists():
-        raise RunError(f"no weights are shipped yet ({path.name}): name a run by --run-dir")
-    model, config, _ = weights.load(path)
+    run = run_of(options, RUNS)
+    trained = weights.choose(run, options.task)
+    model, config = trained.model, trained.config
     task = options.task or config.task
     if isinstance(model, ConvNet):
         if TASKS[task].canvas != TASKS[config.task].canvas:
@@ -221,7 +233,9 @@ def choose(options: argparse.Namespace) -> tuple[nn.Module, Config, str]:
             raise RunError("a convolutional network takes no glimpses: leave out --glimpses")
     elif options.glimpses is not None:
         if options.glimpses > 1 and model.policy == "learned" and not hasattr(model, "locate"):
-            raise RunError(f"{path} was trained for one glimpse: it does not know where to look")
+            raise RunError(
+                f"{trained.path} was trained for one glimpse: it does not know where to look"
+            )
         model.glimpses = options.glimpses
     return model, config, task
 

@@ -56,7 +56,11 @@ class GlimpseModel(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         task, hidden = config.looks(), config.hidden
-        self.glimpses, self.noise, self.every = task.glimpses, config.noise_end, config.every
+        self.glimpses, self.noise, self.earlier_weight = (
+            task.glimpses,
+            config.noise_end,
+            config.earlier_weight,
+        )
         self.policy, self.stop_price = config.policy, config.stop_price
         self.steering = config.steering
         self.retina = Retina(task.patch, task.scales)
@@ -173,7 +177,7 @@ class GlimpseModel(nn.Module):
         price = self.prices(len(labels), price)
         for glimpse in self.look(table, labels=labels, price=price):
             assert glimpse.error is not None
-            due = glimpse.last + self.every * (glimpse.looking - glimpse.last)
+            due = glimpse.last + self.earlier_weight * (glimpse.looking - glimpse.last)
             yield due * glimpse.error
             if price is not None:
                 yield price * (glimpse.looking - glimpse.last)

@@ -4,8 +4,8 @@ First what is shown is computed (`looks`), then it is drawn (`paths`, and here),
 (`style`). Images are light on dark, as they are.
 """
 
-import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from applications.glimpse import data, weights
-from applications.glimpse.config import Config
+from applications.glimpse.config import RUNS, Config, TaskName
 from applications.glimpse.data import Images
 from applications.glimpse.evaluate import OTHERS, by_glimpses, companion, held_out_scenes
 from applications.glimpse.looks import Example, Looks, choose, density, digit_centres, look_at
@@ -26,12 +26,11 @@ from applications.glimpse.model import GlimpseModel
 from applications.glimpse.paths import draw_paths, write_film
 from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS
+from applications.glimpse.weights import Trained
 from applications.kit.figures import BLUE, GREEN, GREY, INK, PURPLE, RED, RULES, save, title
+from applications.kit.options import Seed
 from applications.kit.run import METRICS, read_metrics
-
-RUNS = Path("runs/glimpse")
-"""Where runs go, and the newest is looked for."""
-FORMATS = ("png", "svg", "pdf")
+from applications.kit.sources import Picture, run_of
 
 SHOWN = 6
 """Images whose path is drawn."""
@@ -51,54 +50,49 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#FFFFFF", "#9CCBE8", "#0072B2
 # ---------------------------------------------------------------- the subcommand
 
 
-def plot(options: argparse.Namespace) -> None:
-    """Draw a run, or a shipped network, into a folder; tell each file.
+@dataclass(frozen=True, kw_only=True)
+class Options(Picture, data.Stored):
+    """What `plot` is asked."""
 
-    Args:
-        options: `task`, `run_dir`, `folder` of the data, `output`, `seed`, `format`.
+    task: TaskName | None = None
+    """What is to be seen; by default what the network was trained on."""
+    seed: Seed = 0
+    """Fixes the paths."""
+
+
+def plot(options: Options) -> None:
+    """Draw a run, or a shipped network, into a folder; tell each file.
 
     Raises:
         RunError: there is no such network, its file is damaged, or a picture cannot be written.
     """
-    run = run_of(options)
-    model, config, _ = weights.load(
-        run / weights.BEST if run else weights.shipped(options.task or Config.task)
-    )
-    folder = options.output or run or PICTURES
-    if isinstance(model, GlimpseModel):
+    run = run_of(options, RUNS)
+    trained = weights.choose(run, options.task)
+    folder, config = options.output or run or PICTURES, trained.config
+    if isinstance(trained.model, GlimpseModel):
         images = data.ensure(config.data, options.folder)
         torch.manual_seed(options.seed)
-        plot_glimpses(model, config, options.task or config.task, images, folder, options.format)
+        plot_glimpses(trained, options.task or config.task, images, folder, options.format)
     if metrics := read_metrics(run / METRICS) if run else []:
-        save(draw_learning(metrics, config), folder / f"learning.{options.format}")
+        save(draw_learning(metrics, config), folder / f"learning.{options.format}", trained.whose)
 
 
-def run_of(options: argparse.Namespace) -> Path | None:
-    """The run to draw: the one named, or the newest if no task is; None for what is shipped."""
-    if options.run_dir or options.task:
-        return options.run_dir
-    found = RUNS.glob(f"*/{weights.BEST}")
-    best = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return best and best.parent
-
-
-def plot_glimpses(
-    model: GlimpseModel, config: Config, task: str, images: Images, folder: Path, ending: str
-) -> None:
+def plot_glimpses(trained: Trained, task: str, images: Images, folder: Path, ending: str) -> None:
     """Draw everything there is to see of a network that looks, from its test images."""
+    model, whose = trained.model, trained.whose
     setting = TASKS[task]
     scenes, labels = held_out_scenes(setting, images, LOOKED)
     looks = look_at(model, scenes)
     chosen = choose(labels[:SEARCHED], looks.answers[:SEARCHED], SHOWN)
     shown = [Example(scenes[row], int(labels[row]), looks.of(row)) for row in chosen]
-    save(draw_paths(shown), folder / f"paths.{ending}")
+    save(draw_paths(shown), folder / f"paths.{ending}", whose)
     write_film(shown[-FILMED:], folder / "looking.gif")
     centres = digit_centres(setting, images, len(labels))
     figure = draw_where(looks, centres, images.test_images[: len(labels)], setting.canvas)
-    save(figure, folder / f"where.{ending}")
+    save(figure, folder / f"where.{ending}", whose)
     everything = held_out_scenes(setting, images)
-    found = curves(model, config, task, *everything)
-    save(draw_error(found, len(everything[1]), task), folder / f"error.{ending}")
+    found = curves(model, trained.config, task, *everything)
+    save(draw_error(found, len(everything[1]), task), folder / f"error.{ending}", whose)
 
 
 # ---------------------------------------------------------------- maps and curves

@@ -1,9 +1,8 @@
 """Train a glimpse model: locations by the score function, all else by backpropagation."""
 
 import math
-import time
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +19,12 @@ from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.precision import BFLOAT16, faster_precision
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp
-from applications.kit.display import Display, duration, sparkline
-from applications.kit.files import restored
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.display import sparkline
 from applications.kit.gradients import signal_to_noise
+from applications.kit.options import Limit
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
 
 VALIDATION = 1 / 12
 """Share of the training images, the last ones, that the validation error is measured on."""
@@ -35,17 +35,20 @@ WARM_UP = 200
 LOCATOR = ("locate.", "plan")
 """What the names of the locator's weights begin with."""
 
+SHOWN = {
+    "mean_glimpses": "glimpses an image",
+    "baseline_fit": "variance that the baseline explains",
+    "locator_snr": "locator's gradient, signal to noise",
+}
+"""Metrics of an epoch, and what the display calls them."""
+
 
 @dataclass
-class Tally:
+class Tally(kit.Tally):
     """What a run has done so far."""
 
-    update: int = 0
-    """Updates made."""
     images: int = 0
     """Images learned from."""
-    seconds: float = 0.0
-    """Time spent training."""
     loss: float = 0.0
     """Sum of the losses since the epoch began, nats."""
     best: float = 1.0
@@ -88,7 +91,7 @@ class Scenes:
         return len(self.digits) // self.config.batch
 
 
-class Trainer:
+class Trainer(kit.Trainer):
     """A model in training.
 
     Args:
@@ -99,11 +102,14 @@ class Trainer:
         ValueError: the config leaves the precision open.
     """
 
+    work, work_name = "images", "images"
+
     def __init__(self, config: Config, images: Images):
+        super().__init__(config, Tally(), f"Hard attention · {config.task}")
         if config.precision is None:
             raise ValueError("precision is None: let choose_precision() fill it in first")
         torch.manual_seed(config.seed)
-        self.config, task = config, config.looks()
+        task = config.looks()
         kept = round(len(images.train_images) * (1 - VALIDATION))
         self.scenes = Scenes(
             config, images.train_images[:kept], images.train_labels[:kept], config.seed
@@ -122,7 +128,33 @@ class Trainer:
         self.optimizer = torch.optim.Adam(groups, config.learning_rate, fused=True)
         self.objective = sf.expectation(self.model, config.samples)
         self.updates = config.epochs * self.scenes.per_epoch
-        self.tally = Tally()
+        self.latest: dict[str, float] = {}
+        self.parts = {
+            "model": self.model,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer,
+            "scenes": self.scenes.generator,
+        }
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """An update, and at the end of each epoch a line; the best weights are kept as well."""
+        while True:
+            self.step()
+            self.tick()
+            if self.tally.update % self.scenes.per_epoch:
+                yield None
+                continue
+            self.latest = self.end_epoch()
+            if self.folder and self.tally.best_epoch == len(self.tally.course):
+                weights.save_best(self.folder, self.averaged.module, self.config, self.latest)
+            yield {**self.latest, "images_per_second": self.speed()}
+
+    def limits(self) -> list[Limit]:
+        """Those of the config, the epochs in parts."""
+        parts = Limit(
+            "epochs", lambda state: state["update"] / self.scenes.per_epoch, self.config.epochs
+        )
+        return [parts if limit.unit == "epochs" else limit for limit in super().limits()]
 
     def step(self) -> None:
         """One update."""
@@ -205,25 +237,17 @@ class Trainer:
         self.model.train()
         return signal_to_noise(torch.stack(gradients))
 
-    def state(self) -> dict:
-        """All that is needed to go on, bit for bit."""
-        return {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "scenes": self.scenes.generator.get_state(),
-            **asdict(self.tally),
-        }
-
-    def load_state(self, state: dict) -> None:
-        """Go on from there."""
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        self.scenes.generator.set_state(state["scenes"])
-        self.tally = restored(Tally, state)
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        shown = {"matrix products": f"in {self.config.precision}"}
+        if last := self.latest:
+            shown["validation error"] = f"{last['error']:.2%}, at best {self.tally.best:.2%}"
+            for name, words in SHOWN.items():
+                if name in last:
+                    shown[words] = f"{last[name]:.2f}"
+            errors = [math.log(max(error, 1e-4)) for error in self.tally.course]
+            shown["validation error so far"] = sparkline(errors)
+        return shown
 
 
 @torch.no_grad()
@@ -251,60 +275,4 @@ def choose_precision(config: Config) -> Config:
 def train(config: Config, run: Run, images: Images) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # a second gains a fifth where it is idle, and loses all where not
-    trainer = Trainer(config, images)
-    if run.state is not None:
-        trainer.load_state(run.state)
-    tally, scenes = trainer.tally, trainer.scenes
-    before = tally.seconds, tally.images
-    started = time.monotonic() - tally.seconds
-    limit = math.inf if config.seconds is None else config.seconds
-    last: dict[str, float] = {}
-
-    def complete() -> bool:
-        epochs = len(tally.course)
-        tired = config.patience and epochs - tally.best_epoch >= config.patience
-        return tally.update >= trainer.updates or tally.seconds >= limit or bool(tired)
-
-    title = f"Hard attention · {config.task} · {run.folder}"
-    with StopSignals() as stop, Display(title) as display:
-        while not complete() and not stop.requested:
-            trainer.step()
-            tally.seconds = time.monotonic() - started
-            if tally.update % scenes.per_epoch == 0:
-                last = trainer.end_epoch()
-                tally.seconds = time.monotonic() - started
-                run.log({**last, "images_per_second": speed(tally, before)})
-                if tally.best_epoch == len(tally.course):
-                    weights.save_best(run.folder, trainer.averaged.module, config, last)
-                run.save(trainer.state())
-            display.show(partial(figures, trainer, before, last))
-        display.show(partial(figures, trainer, before, last), now=True)
-    run.save(trainer.state())
-    return not stop.requested
-
-
-def speed(tally: Tally, before: tuple[float, int]) -> float:
-    """Images per second since this call of `train` began."""
-    return (tally.images - before[1]) / max(tally.seconds - before[0], 1e-9)
-
-
-def figures(trainer: Trainer, before: tuple[float, int], last: dict[str, float]) -> dict[str, str]:
-    """What the display shows."""
-    tally, config = trainer.tally, trainer.config
-    rate = speed(tally, before)
-    left = (trainer.updates - tally.update) * config.batch / max(rate, 1e-9)
-    if config.seconds is not None:
-        left = min(left, max(config.seconds - tally.seconds, 0))
-    steps = rate / config.batch
-    shown = {
-        "epoch": f"{tally.update / trainer.scenes.per_epoch:.1f} of {config.epochs}",
-        "speed": f"{rate:,.0f} images/s, {steps:.1f} steps/s, in {config.precision}",
-        "time": f"{duration(tally.seconds)}, {duration(left)} left",
-    }
-    if last:
-        shown["validation error"] = f"{last['error']:.2%}, at best {tally.best:.2%}"
-        for name in ("mean_glimpses", "baseline_fit", "locator_snr"):
-            if name in last:
-                shown[name.replace("_", " ")] = f"{last[name]:.2f}"
-        shown["course"] = sparkline([math.log(max(error, 1e-4)) for error in tally.course])
-    return shown
+    return loop.train(Trainer(config, images), run)

@@ -1,19 +1,45 @@
-"""The command line of an application: its subcommands, `--run-dir` and `--resume`, plain errors."""
+"""The command line of an application: its subcommands, made of dataclasses of options."""
 
-import argparse
+import os
+import shlex
+import shutil
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from applications.kit.errors import RunError
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from applications.kit.errors import OptionError, RunError
+from applications.kit.options import Options, Training, bare, hints, option, refuse_idle
 from applications.kit.run import latest_folder, new_folder, read_config
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+T = TypeVar("T", bound=Training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Options):
+    """What every `train` is asked beside its config."""
+
+    run_dir: Path | None = None
+    """The run folder itself; by default a new one, and with --resume the last one."""
+    resume: bool = False
+    """Go on with the run in the folder, with its own options."""
+
+
+class Command(NamedTuple):
+    """A subcommand."""
+
+    run: Callable[[list[str], str], object]
+    """Called with its arguments and what it is called."""
+    help: str
 
 
 class Commands:
-    """`python -m applications.<name> <command>`; most commands may be told a run folder.
+    """`python -m applications.<name> <command>`.
 
     Args:
         application: its name.
@@ -21,38 +47,31 @@ class Commands:
     """
 
     def __init__(self, application: str, description: str | None):
-        self.parser = ArgumentParser(f"python -m applications.{application}", None, description)
-        self._commands = self.parser.add_subparsers(required=True, metavar="command")
+        self.program = f"python -m applications.{application}"
+        self.description, self.commands = description, dict[str, Command]()
 
-    def add(
-        self,
-        name: str,
-        run: Callable[[Namespace], object],
-        help: str,
-        folder: str | None = "the run folder itself",
-    ) -> ArgumentParser:
+    def add(self, name: str, run: Callable[[O], object], kind: type[O], help: str) -> None:
         """A command.
 
         Args:
             name: what it is called.
             run: what it calls, with its options.
+            kind: of options, which are parsed and checked.
             help: what it does.
-            folder: what `--run-dir` is; None if it has no such option.
-
-        Returns:
-            Its parser, to add options to.
         """
-        one = self._commands.add_parser(name, help=help, description=help)
-        one.set_defaults(run=run)
-        if folder:
-            one.add_argument("--run-dir", type=Path, help=folder)
-        return one
 
-    def main(self, arguments: list[str] | None = None) -> int:
+        def call(arguments: list[str], program: str) -> None:
+            run(parse(kind, arguments, program, help))
+
+        self.commands[name] = Command(call, help)
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run a command: the exit status; what the user can put right is told on standard error."""
-        options = self.parser.parse_args(arguments)
+        name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+        if name not in self.commands:
+            self.tell_usage(name)
         try:
-            options.run(options)
+            self.commands[name].run(rest[:-1], f"{self.program} {name}")
         except RunError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -60,89 +79,217 @@ class Commands:
             return 130
         return 0
 
+    def tell_usage(self, name: str) -> None:
+        """Say which commands there are, and end.
 
-def prepare(kind: type, options: Namespace, parent: Path, name: str) -> tuple[Any, Path]:
+        Raises:
+            SystemExit: with status 0 if that was asked for, otherwise with 2.
+        """
+        rows = "\n".join(f"  {name:10} {command.help}" for name, command in self.commands.items())
+        text = f"usage: {self.program} COMMAND [OPTIONS]\n\n{self.description}\n\n{rows}"
+        if name in ("-h", "--help"):
+            print(text)
+            raise SystemExit(0)
+        print(f"{text}\n\nerror: there is no command {name!r}: name one of these", file=sys.stderr)
+        raise SystemExit(2)
+
+
+# ---------------------------------------------------------------- trainings
+
+
+class Asked(NamedTuple):
+    """What a `train` command is asked."""
+
+    config: Any
+    folder: Path
+    start: Any
+
+
+def prepare(
+    kinds: Mapping[str, type[T]],
+    arguments: list[str],
+    program: str,
+    parent: Path,
+    name: Callable[[T], str],
+    start: type[Start] = Start,
+) -> Asked:
     """The config and the folder of the run that a `train` command asks for.
 
+    The recipe and the folder are parsed first, then the recipe's config. A resumed run keeps all
+    that it is not told, but for `seconds`: they were for the time before.
+
     Args:
-        kind: the config, a dataclass; an option of the same name sets a field, unless it is None.
-        options: with `run_dir` and `resume`. A resumed run keeps all that it is not told, but for
-            `seconds`: they were for the time before.
+        kinds: of configs, by recipe; the first is the default.
+        arguments: of the command.
+        program: what it is called.
         parent: where a run goes whose folder is not told.
-        name: what its folder is called there.
+        name: what a config's folder is called there.
+        start: what is asked beside the config.
 
     Raises:
-        RunError: there is nothing to resume.
+        RunError: there is nothing to resume, or an option cannot be.
     """
-    names = [field.name for field in fields(kind)]
-    told = {n: value for n in names if (value := getattr(options, n, None)) is not None}
-    folder = options.run_dir
-    if folder is None:
-        folder = latest_folder(parent) if options.resume else new_folder(parent, name)
-    if options.resume:
-        had = read_config(folder)
-        told = {n: had[n] for n in names if n in had and n != "seconds"} | told
-    return kind(**told), folder
+    first, _ = known(start, arguments)
+    recipe, folder, default = getattr(first, "recipe", None), first.run_dir, None
+    if first.resume:
+        only = {} if recipe is None else {"recipe": recipe}
+        folder = folder or latest_folder(parent, **only)
+        saved = read_config(folder)
+        trained = saved.get("recipe")
+        if None not in (recipe, trained) and recipe != trained:
+            raise RunError(
+                f"the run in {folder} has recipe = {trained}, not {recipe}: resume it with its own "
+                "options, or start another folder"
+            )
+        recipe = trained if trained in kinds else recipe
+    kind = kinds[recipe or next(iter(kinds))]
+    if first.resume:
+        default = replace(kind.from_saved(saved, f"the run in {folder}"), seconds=None)
+    may = " and ".join(map(option, kind.RESUMABLE))
+    help = f"Train; Ctrl-C stops at a checkpoint. A resumed run may differ in {may} only."
+    config = parse(kind, arguments, program, help, start, default)
+    if not first.resume:
+        refuse_idle(config)
+    return Asked(config, folder or new_folder(parent, name(config)), first)
 
 
-def add_run_options(parser: ArgumentParser, limits: Collection[str]) -> None:
-    """`--seed`, `--seconds` and `--resume` of a `train` command.
-
-    Args:
-        parser: the command's.
-        limits: what a resumed run may be told to differ in.
-    """
-    parser.add_argument("--seed", type=seed, help="fixes the whole training (0)")
-    parser.add_argument(
-        "--seconds", type=number(float, 0), help="stop after so many in all (never)"
-    )
-    names = " and ".join(map(option, limits))
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in the folder, with its own options; only "
-        f"{names} may be other than they were",
-    )
-
-
-def tell_end(application: str, folder: Path, complete: bool) -> None:
+def tell_end(program: str, folder: Path, complete: bool) -> None:
     """Say where a run is that has ended, or how to go on with it if it is not complete."""
-    go_on = f"go on with: python -m applications.{application} train --resume --run-dir {folder}"
-    print(f"the run is in {folder}" if complete else f"stopped at a checkpoint; {go_on}")
+    if complete:
+        print(f"the run is in {folder}")
+        return
+    command = program.removeprefix("python ")
+    again = f"{interpreter()} {command} --resume --run-dir {shlex.quote(str(folder))}"
+    print(f"stopped at a checkpoint; go on with: {again}")
 
 
-def option(name: str) -> str:
-    """How a config's field is spelled on the command line: `--run-dir` for `run_dir`."""
-    return "--" + name.replace("_", "-")
+def interpreter() -> str:
+    """The Python that runs, as it can be typed here: `python`, or its path."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    path = os.path.relpath(sys.executable)
+    return shlex.quote(sys.executable if path.startswith("..") else path)
 
 
-def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
-    """A `type=` for argparse: an `int` or `float` from `least` to `most`."""
+# ---------------------------------------------------------------- parsing
 
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            name = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
-        if not least <= value <= most or value == float("inf"):
-            wanted = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: it must be {wanted}")
-        return value
-
-    return parse
+REGISTRY = ConstructorRegistry()
+SWITCH = bool | None
 
 
-seed = number(int, 0, 2**31 - 1)
-"""A `type=` for argparse: what every generator of random numbers takes."""
+@REGISTRY.primitive_rule
+def _switch(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """`--x` or `--no-x`, or neither."""
+    if info.type != SWITCH:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="(or --no-…)",
+        instance_from_str=lambda texts: texts[0] == "True",
+        is_instance=lambda value: value is None or isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+@REGISTRY.primitive_rule
+def _range(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[range] | None:
+    """`FIRST-LAST`."""
+    if info.type is not range:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FIRST-LAST",
+        instance_from_str=lambda texts: seeds(texts[0]),
+        is_instance=lambda value: isinstance(value, range),
+        str_from_instance=lambda value: [f"{value[0]}-{value[-1]}"],
+    )
 
 
 def seeds(text: str) -> range:
-    """A `type=` for argparse: `FIRST-LAST` as a range that has both."""
+    """`FIRST-LAST` as a range that has both.
+
+    Raises:
+        OptionError: it is none.
+    """
     first, _, last = text.partition("-")
     if not first.isdigit() or not (last or first).isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST-LAST, e.g. 0-9")
-    found = range(int(first), int(last or first) + 1)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
-    return found
+        raise OptionError(f"{text!r} is not FIRST-LAST, e.g. 0-9")
+    both = range(int(first), int(last or first) + 1)
+    if not both:
+        raise OptionError(f"{text!r} ends before it begins")
+    return both
+
+
+def parse(
+    kind: type[O],
+    arguments: list[str],
+    program: str,
+    help: str,
+    start: type[Options] | None = None,
+    default: O | None = None,
+) -> O:
+    """Options from arguments.
+
+    Args:
+        kind: of options.
+        arguments: former names of options are understood too.
+        program: what the command is called.
+        help: what it does.
+        start: further options, which are left out of what comes back.
+        default: what is not told; None for the defaults of the fields.
+
+    Raises:
+        RunError: there is no such option, or its value cannot be.
+        SystemExit: help was asked for, or a value cannot be read.
+    """
+    names = [field.name for field in fields(kind)]
+    usual = {} if default is None else {name: getattr(default, name) for name in names}
+    whole = both(kind, start) if start else kind
+    found, unknown = known(whole, arguments, usual, prog=program, description=help)
+    if unknown:
+        recipe = getattr(kind, "recipe", None)
+        whose = f"the recipe {recipe}" if recipe else program
+        raise RunError(f"{unknown[0]} is no option of {whose}: see --help")
+    apart = hints(start) if start else {}
+    return kind(**{name: getattr(found, name) for name in names if name not in apart})
+
+
+def known(
+    kind: type[O], arguments: list[str], usual: Mapping[str, Any] | None = None, **about: str
+) -> tuple[O, list[str]]:
+    """The options of a kind among arguments, unchecked, and the arguments that are none of them."""
+    plain = unchecked(kind)
+    found, unknown = tyro.cli(
+        plain,
+        args=[rewritten(kind, argument) for argument in arguments],
+        default=plain(**usual) if usual else None,
+        return_unknown_args=True,
+        registry=REGISTRY,
+        add_help=bool(about),
+        **about,
+    )
+    return found, list(unknown)
+
+
+def both(kind: type[O], start: type[Options]) -> type[O]:
+    """A dataclass with the fields of two; those of the second stand where both have one."""
+    return dataclass(frozen=True)(type(kind.__name__, (start, kind), {"RENAMED": kind.RENAMED}))
+
+
+def unchecked(kind: type[O]) -> type[O]:
+    """The dataclass without its checks: what those refuse is told later, as one whole line."""
+    return type(kind.__name__, (kind,), {"__post_init__": lambda self: None})
+
+
+def rewritten(kind: type[Options], argument: str) -> str:
+    """An argument under its present name; a switch of three states with its value."""
+    name, equals, value = argument.partition("=")
+    renamed = {option(old): option(new) for old, new in kind.RENAMED.items()}
+    name = renamed.get(name, name)
+    for field, hint in hints(kind).items():
+        if set(bare(hint)) == {bool, type(None)}:
+            if name == option(field) and not equals:
+                return f"{name}=True"
+            if name == option(f"no_{field}"):
+                return f"{option(field)}=False"
+    return name + equals + value

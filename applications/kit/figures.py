@@ -45,8 +45,16 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.012, ha="left", fontsize=13, weight="bold")
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure, undated, so that equal figures make equal files."""
+def save(figure: Figure, path: Path, whose: str = "") -> None:
+    """Write the figure, undated, so that equal figures make equal files.
+
+    Args:
+        figure: the picture.
+        path: its file.
+        whose: what was trained that it shows; a caption.
+    """
+    if whose:
+        figure.supxlabel(whose, x=0.99, ha="right", fontsize=8, color=GREY)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     dpi = min(DENSEST, LONGEST / max(figure.get_size_inches()))
     with writing(path), mpl.rc_context(RULES):

@@ -16,9 +16,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import torch
 
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, replacing, save_state
+from applications.kit.options import Options
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
 
@@ -35,23 +36,22 @@ class Run:
 
     Args:
         folder: the run folder itself.
-        config: a dataclass instance; it is written to `config.json`.
+        config: it is written to `config.json`.
         resume: go on with the run in the folder.
-        limits: fields of the config in which a resumed run may differ: how long to train.
 
     Raises:
         RunError: the folder holds a run and `resume` is false; or it is true and the folder holds
-            no run, a damaged checkpoint, or a run of another config; or another process is at work
-            in the folder.
+            no run, a damaged checkpoint, a run of another config, or one that has reached a limit;
+            or another process is at work in the folder.
     """
 
-    def __init__(self, folder: Path, config: Any, resume: bool, limits: Collection[str] = ()):
+    def __init__(self, folder: Path, config: Options, resume: bool):
         self.folder = folder
         self.state: Any = None
         """What the checkpoint holds, if resumed; it counts its updates as `update`."""
-        asked, origin = json.loads(json.dumps(asdict(config))), _origin()
+        origin = _origin()
         if resume:
-            origin = self._same_config(config, asked, limits).get("origin")
+            origin = _same_config(folder, config).get("origin")
         elif (folder / CHECKPOINT).exists():
             raise RunError(
                 f"{folder} holds a run already: go on with it by --resume, or name another folder "
@@ -65,8 +65,9 @@ class Run:
                 stack.enter_context(_alone(folder))
                 if resume:
                     self.state = load_state(folder / CHECKPOINT)
+                    _refuse_reached(folder, config, self.state)
                     self._drop_lines()
-                text = json.dumps({**asked, "origin": origin}, indent=2) + "\n"
+                text = json.dumps({**asdict(config), "origin": origin}, indent=2) + "\n"
                 with replacing(folder / CONFIG) as part:
                     part.write_text(text)
                 self._lines = stack.enter_context(open(folder / METRICS, "a" if resume else "w"))
@@ -91,29 +92,6 @@ class Run:
         with replacing(self.folder / METRICS) as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
-    def _same_config(
-        self, config: Any, asked: dict[str, Any], limits: Collection[str]
-    ) -> dict[str, Any]:
-        if not (self.folder / CHECKPOINT).exists():
-            raise RunError(f"{self.folder} holds no checkpoint to go on from: leave out --resume")
-        written = read_config(self.folder)
-        had = {field.name: field.default for field in fields(config)} | written
-        differing = [n for n in asked if n not in limits and had.get(n) != asked[n]]
-        unknown = written.keys() - asked.keys() - {"origin"}
-        if unknown and not written.keys() & set(differing):
-            some = ", ".join(sorted(unknown)[:3])
-            raise RunError(
-                f"the run in {self.folder} is of another application or another version of this "
-                f"one, which does not know its {some}{', …' if len(unknown) > 3 else ''}"
-            )
-        if differing:
-            name = differing[0]
-            raise RunError(
-                f"the run in {self.folder} has {name} = {had.get(name)}, not {asked[name]}: "
-                "resume it with its own options, or start another folder"
-            )
-        return had
-
     def log(self, metrics: dict[str, Any]) -> None:
         """Append a line; its numbers go to TensorBoard too, at step `metrics["update"]`."""
         try:
@@ -131,6 +109,40 @@ class Run:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; `state["update"]` counts the updates made."""
         save_state(self.folder / CHECKPOINT, state)
+
+
+def _same_config(folder: Path, config: Options) -> dict[str, Any]:
+    """The config of the run in a folder, which may differ in how long to train alone.
+
+    Raises:
+        RunError: it differs in something else, or there is nothing to go on from.
+    """
+    if not (folder / CHECKPOINT).exists():
+        raise RunError(f"{folder} holds no checkpoint to go on from: leave out --resume")
+    written = read_config(folder)
+    trained = type(config).from_saved(written, f"the run in {folder}")
+    for name, value in asdict(config).items():
+        if name not in config.RESUMABLE and value != getattr(trained, name):
+            raise RunError(
+                f"the run in {folder} has {name} = {getattr(trained, name)}, not {value}: resume "
+                "it with its own options, or start another folder"
+            )
+    return written
+
+
+def _refuse_reached(folder: Path, config: Options, state: dict[str, Any]) -> None:
+    """Refuse to go on with a run that is complete.
+
+    Raises:
+        RunError: it is.
+    """
+    for limit in config.limits():
+        if (done := limit.done(state)) >= limit.target:
+            raise RunError(
+                f"the run in {folder} has made {done:,.0f} of {limit.target:,.0f} {limit.unit}: "
+                "nothing is left to train; all limits are totals, so ask for more than it has, or "
+                "start another folder"
+            )
 
 
 @contextmanager
@@ -190,6 +202,12 @@ def new_folder(parent: Path, name: str) -> Path:
     """`parent/name-1`, or the first number that is free."""
     taken = [_number(folder) for folder in parent.glob(f"{name}-*")]
     return parent / f"{name}-{max(taken, default=0) + 1}"
+
+
+def is_complete(folder: Path, config: Options) -> bool:
+    """Whether the run in a folder has reached a limit of a config."""
+    state = load_state(folder / CHECKPOINT)
+    return any(limit.done(state) >= limit.target for limit in config.limits())
 
 
 def latest_folder(parent: Path, **config: Any) -> Path:

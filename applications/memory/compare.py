@@ -6,11 +6,11 @@ a gradient over fresh problems, which a training suffers. It is measured at the 
 half-trained program, and of the expected cost alone: what entropy earns is left out.
 """
 
-import argparse
 import math
 import statistics
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib as mpl
 import torch
@@ -21,9 +21,11 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from applications.kit import figures as style
+from applications.kit import options as kit
 from applications.kit.display import Display
+from applications.kit.options import Range
 from applications.kit.run import METRICS, read_metrics
-from applications.memory.config import PICTURES, RUNS, Config
+from applications.memory.config import PICTURES, RUNS, Config, Task
 from applications.memory.study import SOLVED, Result, judge
 from applications.memory.training import EVERY, Trainer
 
@@ -67,16 +69,29 @@ class Outcome(NamedTuple):
     """Of each seed."""
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Train seeds with every estimator, measure its gradients at one program; tell and draw both.
+@dataclass(frozen=True, kw_only=True)
+class Options(kit.Options):
+    """What `compare` is asked."""
 
-    Args:
-        options: `task`, `seeds`, `batches`, `run_dir` for the runs, `output`.
+    task: Task = "reverse"
+    """What is learned."""
+    seeds: range = range(3)
+    """Of the trainings with each estimator."""
+    batches: Annotated[int, Range(3)] = 64
+    """By which the variance is measured."""
+    run_dir: Path | None = None
+    """Where its runs are; by default in runs/memory."""
+    output: Path | None = None
+    """Folder of the picture."""
+
+
+def compare(options: Options) -> None:
+    """Train seeds with every estimator, measure its gradients at one program; tell and draw both.
 
     Raises:
         RunError: a run was stopped, is damaged, or a file cannot be written.
     """
-    config = Config(task=options.task or "reverse")
+    config = Config(task=options.task)
     parent = options.run_dir or RUNS / f"compare-{config.task}"
     results, courses = {}, {}
     for name in CASES:

@@ -1,13 +1,16 @@
 """How much of the answers is right, by length, also far beyond the lengths of training."""
 
-import argparse
 import json
+from dataclasses import dataclass
 
 import torch
 from torch import Generator
 
-from applications.kit.errors import RunError
+from applications.kit.errors import OptionError, RunError
+from applications.kit.options import Count
+from applications.kit.sources import Measurement, run_of
 from applications.memory import weights
+from applications.memory.config import RUNS, Mode, Task
 from applications.memory.model import MemoryModel
 from applications.memory.tasks import make_problems
 
@@ -42,19 +45,41 @@ def solve(
 
 
 def lengths(text: str) -> list[int]:
-    """`10,100` as numbers."""
+    """`10,100` as numbers.
+
+    Raises:
+        OptionError: it is none.
+    """
     parts = text.split(",")
     if not all(part.isdigit() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of lengths, e.g. 10,100")
+        raise OptionError(f"{text!r} is not a list of lengths, e.g. 10,100")
     return [int(part) for part in parts]
 
 
-def evaluate(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(Measurement):
+    """What `evaluate` is asked."""
+
+    task: Task | None = None
+    """The task of a shipped program; with a run, its own."""
+    mode: Mode | None = None
+    """The mode of a shipped program; with a run, its own."""
+    lengths: str | None = None
+    """Letters of the problems, such as 10,100; by default several, where there is memory."""
+    problems: Count = PROBLEMS
+    """For each length."""
+
+
+def evaluate(options: Options) -> None:
     """Print how much is right at each length."""
-    model, provenance = weights.choose(options.run_dir, options.task, options.mode)
+    model, provenance = weights.choose(run_of(options, RUNS), options.task, options.mode)
     config = model.config
     most = config.cells if config.mode == "absolute" else max(LENGTHS)
-    asked = options.lengths or [length for length in LENGTHS if length <= most]
+    asked = (
+        lengths(options.lengths)
+        if options.lengths
+        else [length for length in LENGTHS if length <= most]
+    )
     if config.mode == "absolute" and max(asked) > most:
         raise RunError(
             f"this program addresses {config.cells} cells by number: ask for --lengths up to that"

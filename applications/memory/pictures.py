@@ -1,9 +1,9 @@
 """Pictures: what a program does, how far it goes beyond what it was trained on, how it learned."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -13,16 +13,17 @@ from torch import Generator
 
 from applications.kit.errors import RunError
 from applications.kit.figures import BLUE, GREY, INK, LIGHT, RULES, save, title
-from applications.kit.run import CHECKPOINT, CONFIG, METRICS, read_config, read_metrics
+from applications.kit.options import Range, Seed
+from applications.kit.run import CONFIG, METRICS, read_config, read_metrics
+from applications.kit.sources import Picture, run_of
 from applications.memory import weights
-from applications.memory.config import PICTURES, RUNS, Config
+from applications.memory.config import PICTURES, RUNS, Config, Mode, Task
 from applications.memory.evaluate import solve
 from applications.memory.film import write_film
 from applications.memory.model import MemoryModel
 from applications.memory.program import draw_program
 from applications.memory.trace import record
 
-FORMATS = ("png", "svg", "pdf")
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 70, 100)
 """Letters at which it is measured."""
 PROBLEMS = 50
@@ -36,42 +37,46 @@ Course = list[dict[str, Any]]
 # ---------------------------------------------------------------- the subcommand
 
 
-def plot(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(Picture):
+    """What `plot` is asked."""
+
+    task: Task | None = None
+    """The task of a shipped program; with a run, its own."""
+    mode: Mode | None = None
+    """The mode of a shipped program; with a run, its own."""
+    length: Annotated[int, Range(1, 20)] = 6
+    """Letters of the problem that is drawn."""
+    seed: Seed = 0
+    """Fixes the problem."""
+
+
+def plot(options: Options) -> None:
     """Draw a program, and how it learned, into a folder; tell each file.
 
-    Args:
-        options: `run_dir`, `task`, `mode`, `length`, `seed`, `output`, `format`. The folder of a
-            study has only learning to show.
+    The folder of a study has only learning to show.
 
     Raises:
         RunError: there is no such program, no metrics, or a picture cannot be written.
     """
-    run, ending = run_of(options), options.format
+    run, ending = run_of(options, RUNS), options.format
     if run is None or not seeds_of(run):
-        model, _ = weights.choose(run, options.task, options.mode)
-        name = f"{model.config.task}-{model.config.mode}"
-        folder = options.output or run or PICTURES / name
-        plot_program(model, options.length, options.seed, folder, ending)
+        model, whose = weights.choose(run, options.task, options.mode)
+        folder = options.output or run or PICTURES / model.config.name()
+        plot_program(model, options.length, options.seed, folder, ending, whose)
     if run is not None:
         folder = options.output or run
-        save(draw_learning(*courses_of(run)), folder / f"learning.{ending}")
+        save(draw_learning(*courses_of(run)), folder / f"learning.{ending}", f"{run}")
 
 
-def run_of(options: argparse.Namespace) -> Path | None:
-    """The run to draw: the one named, or the newest if nothing is; None for what is shipped."""
-    if options.run_dir or options.task or options.mode:
-        return options.run_dir
-    found = RUNS.glob(f"*/{CHECKPOINT}")
-    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return newest and newest.parent
-
-
-def plot_program(model: MemoryModel, length: int, seed: int, folder: Path, ending: str) -> None:
+def plot_program(
+    model: MemoryModel, length: int, seed: int, folder: Path, ending: str, whose: str
+) -> None:
     """Draw what it does to a problem of so many letters, and how far it goes."""
     trace = record(model, length, Generator().manual_seed(seed))
-    save(draw_program(trace), folder / f"program.{ending}")
+    save(draw_program(trace), folder / f"program.{ending}", whose)
     write_film(trace, folder / "program.gif")
-    save(draw_length(measure(model), model.config), folder / f"length.{ending}")
+    save(draw_length(measure(model), model.config), folder / f"length.{ending}", whose)
 
 
 # ---------------------------------------------------------------- how far it goes

@@ -1,18 +1,18 @@
 """Several seeds of a training, each judged at its end."""
 
-import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Generator
 
-from applications.kit.commands import prepare
+from applications.kit.commands import known, parse
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
-from applications.kit.run import CHECKPOINT, Run, read_config
+from applications.kit.options import Options, refuse_idle
+from applications.kit.run import CHECKPOINT, Run, is_complete, read_config
 from applications.memory import weights
-from applications.memory.config import LIMITS, RUNS, Config
+from applications.memory.config import RUNS, Config
 from applications.memory.evaluate import solve
 from applications.memory.training import train
 
@@ -34,12 +34,23 @@ class Result(NamedTuple):
     """Of training."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seeds(Options):
+    """What `study` is asked beside a config."""
+
+    seeds: range = range(10)
+    """Each is trained, and judged at its end."""
+    run_dir: Path | None = None
+    """Where its runs are; by default in runs/memory."""
+
+
 def judge(config: Config, folder: Path) -> Result:
-    """Train, or go on with, one seed; then measure."""
+    """Train, or go on with, one seed unless it is complete; then measure."""
     begun = (folder / CHECKPOINT).exists()
-    with Run(folder, config, begun, LIMITS) as run:
-        if not train(config, run):
-            raise RunError(f"stopped; the same command goes on from {folder}")
+    if not begun or not is_complete(folder, config):
+        with Run(folder, config, begun) as run:
+            if not train(config, run):
+                raise RunError(f"stopped; the same command goes on from {folder}")
     state = load_state(folder / CHECKPOINT)
     model = weights.build(read_config(folder), state["model"], folder / CHECKPOINT)
 
@@ -51,14 +62,16 @@ def judge(config: Config, folder: Path) -> Result:
     return Result(config.seed, near, far, state["seconds"])
 
 
-def study(options: argparse.Namespace) -> None:
+def study(arguments: list[str], program: str) -> None:
     """Train each seed in a folder of its own and print what it came to."""
-    options.seed, options.seconds, options.resume = None, None, False
-    task, mode = options.task or Config.task, options.mode or Config.mode
-    name = f"study-{task}-{mode}"
-    options.run_dir = options.run_dir or RUNS / name  # the same again: it goes on
-    config, parent = prepare(Config, options, RUNS, name)
-    found = [judge(replace(config, seed=seed), parent / str(seed)) for seed in options.seeds]
+    asked, _ = known(Seeds, arguments)
+    config = parse(Config, arguments, program, "Train several seeds and judge each.", Seeds)
+    refuse_idle(config)
+    if config.seed:
+        raise RunError("--seed does nothing in a study: name its seeds by --seeds")
+    parent = asked.run_dir or RUNS / f"study-{config.name()}"  # the same again: it goes on
+    found = [judge(replace(config, seed=seed), parent / str(seed)) for seed in asked.seeds]
+    task, mode = config.task, config.mode
     beyond = "".join(f"{f'{length} letters':>13}" for length in FAR)
     print(f"{task} by {mode}\n{'seed':>5} {f'1–{config.last} letters':>14}{beyond} {'seconds':>8}")
     for seed, near, far, seconds in found:

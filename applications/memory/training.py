@@ -1,19 +1,18 @@
 """Train a program: problems grow as they are solved, and choices are credited with what follows."""
 
-import math
-import time
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 import sfgrad as sf
-from applications.kit.display import Display, duration, sparkline
-from applications.kit.files import restored
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.display import sparkline
 from applications.kit.gradients import signal_to_noise
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
 from applications.memory.config import Config
 from applications.memory.evaluate import solve
 from applications.memory.model import MemoryModel
@@ -34,11 +33,9 @@ EVERY = 50
 
 
 @dataclass
-class Tally:
+class Tally(kit.Tally):
     """What a run has done so far."""
 
-    update: int = 0
-    """Updates made."""
     level: int = 0
     """Letters of the problems that are being learned."""
     average: float = 0.0
@@ -47,26 +44,40 @@ class Tally:
     """Runs through a problem made."""
     steps: int = 0
     """Choices made."""
-    seconds: float = 0.0
-    """Time spent training."""
 
 
-class Trainer:
+class Trainer(kit.Trainer):
     """A program in training.
 
     Args:
         config: what to train.
     """
 
+    work, work_name = "steps", "steps"
+
     def __init__(self, config: Config):
+        title = f"Sampled memory · {config.task} by {config.mode}"
+        super().__init__(config, Tally(level=config.first), title)
         torch.manual_seed(config.seed)
-        self.config = config
         self.generator = Generator().manual_seed(config.seed)
         self.model = MemoryModel(config)
         self.objective = sf.expectation(self.model, config.samples, has_aux=True)
         self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate)
-        self.tally = Tally(level=config.first)
         self.latest: dict[str, float] = {}
+        self.line, self.course = dict[str, Any](), list[float]()
+        """The last line of metrics, and the share right in each."""
+        self.parts = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "problems_rng": self.generator,
+        }
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """An update, and every so often a line."""
+        while True:
+            self.step()
+            self.tick()
+            yield self.metrics() if self.tally.update % EVERY == 0 or self.reached() else None
 
     def draw_lengths(self, count: int) -> Tensor:
         """Letters of each of the next problems, int64 `[B]`."""
@@ -92,7 +103,11 @@ class Trainer:
         loss, (entropy, right, steps) = self.objective(*problems, limit)
         self.tally.steps += int(steps.sum())
         left = 1 - self.tally.update / (CALM * self.config.updates)
-        return loss - self.config.entropy * max(0.0, left) * entropy.mean(), entropy, right
+        return (
+            loss - self.config.entropy_coefficient * max(0.0, left) * entropy.mean(),
+            entropy,
+            right,
+        )
 
     def step(self) -> None:
         """One update."""
@@ -121,7 +136,8 @@ class Trainer:
         """A line of metrics."""
         tally, longest = self.tally, self.config.last
         symbols, perfect = solve(self.model, longest, Generator().manual_seed(0))
-        return {
+        self.course.append(symbols)
+        self.line = {
             "update": tally.update,
             "seconds": round(tally.seconds, 3),
             "level": tally.level,
@@ -131,7 +147,9 @@ class Trainer:
             "error": 1 - symbols,
             "perfect": perfect,
             "gradient_snr": self.signal_to_noise(),
+            "steps_per_second": self.speed(),
         }
+        return self.line
 
     def signal_to_noise(self, batches: int = 4) -> float | None:
         """Of an update's gradient of the controller.
@@ -152,78 +170,20 @@ class Trainer:
         self.tally.steps = before[2]
         return signal_to_noise(torch.stack(gradients))
 
-    def state(self) -> dict:
-        """All that is needed to go on, bit for bit."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "problems_rng": self.generator.get_state(),
-            **asdict(self.tally),
-        }
-
-    def load_state(self, state: dict) -> None:
-        """Go on from there."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        self.generator.set_state(state["problems_rng"])
-        self.tally = restored(Tally, state)
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        tally, last, line = self.tally, self.config.last, self.line
+        shown = {"level": f"{tally.level} letters of {last}"}
+        if line:
+            shown[f"error, {last} letters"] = f"{line['error']:.1%} of letters"
+            shown["all right"] = f"{line['perfect']:.0%} of problems"
+            shown["entropy"] = f"{line['entropy']:.1f} nats a run"
+            shown["gradient, signal to noise"] = f"{line['gradient_snr']:.2f}"
+            shown["letters right so far"] = sparkline(self.course)
+        return shown
 
 
 def train(config: Config, run: Run) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # the tensors are small: a second thread only waits
-    trainer = Trainer(config)
-    if run.state is None:
-        run.save(trainer.state())
-    else:
-        trainer.load_state(run.state)
-    tally, course, line = trainer.tally, [], {}
-    before = tally.seconds, tally.steps
-    started = time.monotonic() - tally.seconds
-    limit = math.inf if config.seconds is None else config.seconds
-
-    def complete() -> bool:
-        return tally.update >= config.updates or tally.seconds >= limit
-
-    title = f"Sampled memory · {config.task} by {config.mode} · {run.folder}"
-    with StopSignals() as stop, Display(title) as display:
-        while not complete() and not stop.requested:
-            trainer.step()
-            tally.seconds = time.monotonic() - started
-            if tally.update % EVERY == 0 or complete():
-                line = trainer.metrics()
-                course.append(1 - line["error"])
-                tally.seconds = time.monotonic() - started
-                speed = (tally.steps - before[1]) / max(tally.seconds - before[0], 1e-9)
-                run.log({**line, "steps_per_second": speed})
-                run.save(trainer.state())
-            display.show(partial(figures, trainer, before, line, course))
-        display.show(partial(figures, trainer, before, line, course), now=True)
-    run.save(trainer.state())
-    return complete()
-
-
-def figures(
-    trainer: Trainer, before: tuple[float, int], line: dict[str, float], course: list[float]
-) -> dict[str, str]:
-    """What the display shows."""
-    tally, config = trainer.tally, trainer.config
-    spent = max(tally.seconds - before[0], 1e-9)
-    left = (config.updates - tally.update) * tally.seconds / max(tally.update, 1)
-    if config.seconds is not None:
-        left = min(left, max(config.seconds - tally.seconds, 0))
-    shown = {
-        "update": f"{tally.update} of {config.updates}",
-        "level": f"{tally.level} letters of {config.last}",
-        "speed": f"{(tally.steps - before[1]) / spent:,.0f} steps/s",
-        "time": f"{duration(tally.seconds)}, {duration(left)} left",
-    }
-    if line:
-        shown[f"error, {config.last} letters"] = f"{line['error']:.1%} of letters"
-        shown["all right"] = f"{line['perfect']:.0%} of problems"
-        shown["entropy"] = f"{line['entropy']:.1f} nats a run"
-        shown["gradient snr"] = f"{line['gradient_snr']:.2f}"
-        shown["course"] = sparkline(course)
-    return shown
+    return loop.train(Trainer(config), run)

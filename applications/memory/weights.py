@@ -1,13 +1,12 @@
 """Trained programs as files: a run's checkpoint, and the small exports that are shipped."""
 
-import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, save_state
 from applications.kit.run import CHECKPOINT, read_config
+from applications.kit.sources import Export, named
 from applications.memory.config import Config
 from applications.memory.model import MemoryModel
 
@@ -59,8 +58,7 @@ def build(config: dict[str, Any], weights: dict[str, Any], path: Path) -> Memory
     Raises:
         RunError: they do not fit.
     """
-    known = {field.name for field in fields(Config)}
-    model = MemoryModel(Config(**{name: value for name, value in config.items() if name in known}))
+    model = MemoryModel(Config.from_saved(config, path))
     own = {name: value for name, value in weights.items() if not name.startswith(BASELINE)}
     try:
         missing, surplus = model.load_state_dict(own, strict=False)
@@ -73,11 +71,10 @@ def build(config: dict[str, Any], weights: dict[str, Any], path: Path) -> Memory
     return model.eval()
 
 
-def export(options: argparse.Namespace) -> None:
+def export(options: Export) -> None:
     """Write the weights of `--run-dir` with their provenance."""
-    if options.run_dir is None:
-        raise RunError("export needs to know which run: name it by --run-dir")
-    config, state = read_config(options.run_dir), load_state(options.run_dir / CHECKPOINT)
+    folder = named(options.run_dir, "export")
+    config, state = read_config(folder), load_state(folder / CHECKPOINT)
     output = options.output or shipped(config["task"], config["mode"])
     output.parent.mkdir(parents=True, exist_ok=True)
     own = {n: value for n, value in state["model"].items() if not n.startswith(BASELINE)}

@@ -1,65 +1,64 @@
 """`--recipe blog`: the text's experiment, number for number."""
 
-import time
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import RMSprop
 
 import sfgrad as sf
-from applications.kit.display import Display
-from applications.kit.files import restored
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.options import Amount, Count, Limit, Needs, Share
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
+from applications.pong import progress
+from applications.pong.config import GameTraining
 from applications.pong.frames import View
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
-from applications.pong.progress import Tally
 from applications.pong.rollout import Episode, Rollout
 
 CHUNK = 2048
 """Decisions scored at once: few enough for the processor's cache, many enough to be efficient."""
+DISCOUNTED = Needs(lambda config: config.credit == "discounted", "--credit discounted")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(GameTraining):
     """The text's numbers, and what it left open."""
 
-    recipe: str = "blog"
+    RESUMABLE: ClassVar = (*GameTraining.RESUMABLE, "episodes")
+
+    recipe: Literal["blog"] = "blog"
     """The recipe that this configures."""
-    game: str = "pong"
-    """ROM name of an ALE game."""
-    sticky: float = 0.25
+    sticky: Share = 0.25
     """Probability that the emulator repeats the last action instead of the one sent: Pong-v0's."""
-    environments: int = 16
+    environments: Count = 16
     """Games in flight."""
-    batch_episodes: int = 10
+    batch_episodes: Count = 10
     """Episodes per update."""
-    credit: str = "discounted"
+    credit: Literal["discounted", "game", "episode"] = "discounted"
     """What a move is credited with: `discounted` later points, whether the `game` that it was made
     in was won, as the text counts games, up to the next point, or whether the `episode` was."""
-    discount: float = 0.99
+    discount: Annotated[Share, DISCOUNTED] = 0.99
     """γ, per agent step."""
-    learning_rate: float = 1e-4
+    learning_rate: Amount = 1e-4
     """RMSProp's step size."""
-    decay: float = 0.99
+    decay: Share = 0.99
     """RMSProp's memory of squared gradients, per update."""
-    hidden: int = 200
+    hidden: Count = 200
     """Hidden units."""
-    seed: int = 0
-    """Fixes the weights, the moves and the emulators."""
-    episodes: int = 8000
+    episodes: Count = 8000
     """Stop after so many, in all."""
-    seconds: float | None = None
-    """Stop after so many seconds of training, in all; None: never."""
 
-
-CREDITS = ("discounted", "game", "episode")
-LIMITS = ("episodes", "seconds")
-"""The fields in which a resumed run may differ."""
+    def limits(self) -> list[Limit]:
+        """The episodes, and the time."""
+        return [
+            Limit("episodes", lambda state: state["episodes"], self.episodes),
+            *super().limits(),
+        ]
 
 
 def advantages(episode: Episode, config: Config) -> Tensor:
@@ -101,75 +100,66 @@ def add_gradient(policy: Policy, episode: Episode, view: View, config: Config) -
     return entropy
 
 
+class Trainer(progress.Trainer):
+    """Games in flight, of which each batch of episodes is learned from once.
+
+    Args:
+        config: what to train.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        torch.manual_seed(config.seed)
+        self.view, self.actions = view_and_actions(config.game)
+        self.policy = Policy(len(self.actions), config.hidden)
+        self.optimizer = RMSprop(
+            self.policy.parameters(), config.learning_rate, alpha=config.decay, eps=1e-5
+        )
+        self.parts = {"policy": self.policy, "optimizer": self.optimizer}
+        self.waiting: list[Episode] = []
+        """Episodes that ended and were not learned from yet."""
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """A step of all games, and a line when a batch of episodes is complete."""
+        settings, config = Settings(self.config.game, self.config.sticky), self.config
+        rollout = Rollout(
+            lambda games: make_emulators(settings, games, self.view),
+            config.environments,
+            self.view,
+            self.actions,
+            seed=int(torch.randint(2**30, ())),  # a resumed run starts new games
+        )
+        before = self.tally.agent_steps
+        while True:
+            self.waiting += rollout.step(self.policy)
+            self.tally.agent_steps = before + rollout.agent_steps
+            if len(self.waiting) < config.batch_episodes:
+                yield None
+                continue
+            batch = self.waiting[: config.batch_episodes]
+            self.waiting = self.waiting[config.batch_episodes :]
+            yield self.learn(batch)
+
+    def learn(self, batch: list[Episode]) -> kit.Line:
+        """Learn from a batch of episodes: the update's line of metrics."""
+        self.optimizer.zero_grad()
+        entropy = sum(
+            add_gradient(self.policy, episode, self.view, self.config) for episode in batch
+        )
+        self.optimizer.step()
+        self.tick()
+        returns = [float(episode.rewards.sum()) for episode in batch]
+        self.tally.add(returns)
+        decisions = sum(len(episode.moves) for episode in batch)
+        figures = {"entropy": entropy / decisions, "episode_length": decisions / len(batch)}
+        return self.line(returns, figures)
+
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        return {"episodes of the next update": f"{len(self.waiting)}", **super().columns()}
+
+
 def train(config: Config, run: Run) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # the emulators bring threads of their own
-    torch.manual_seed(config.seed)
-    view, actions = view_and_actions(config.game)
-    policy = Policy(len(actions), config.hidden)
-    optimizer = RMSprop(policy.parameters(), config.learning_rate, alpha=config.decay, eps=1e-5)
-    tally = Tally()
-    if run.state is not None:
-        policy.load_state_dict(run.state["policy"])
-        optimizer.load_state_dict(run.state["optimizer"])
-        tally = restored(Tally, run.state)
-        torch.set_rng_state(run.state["rng"])
-
-    def save() -> None:
-        states = {"policy": policy.state_dict(), "optimizer": optimizer.state_dict()}
-        run.save({**states, "rng": torch.get_rng_state(), **asdict(tally)})
-
-    settings = Settings(config.game, config.sticky)
-    rollout = Rollout(
-        lambda games: make_emulators(settings, games, view),
-        config.environments,
-        view,
-        actions,
-        seed=int(torch.randint(2**30, ())),  # a resumed run starts new games
-    )
-    if run.state is None:
-        save()
-    before = replace(tally)
-    started = time.monotonic() - before.seconds
-    limit = float("inf") if config.seconds is None else config.seconds
-    waiting: list[Episode] = []
-    with StopSignals() as stop, Display(f"Pong from pixels · {run.folder}") as display:
-        while tally.episodes < config.episodes and tally.seconds < limit and not stop.requested:
-            waiting += rollout.step(policy)
-            tally.agent_steps = before.agent_steps + rollout.agent_steps
-            if len(waiting) >= config.batch_episodes:
-                batch, waiting = waiting[: config.batch_episodes], waiting[config.batch_episodes :]
-                optimizer.zero_grad()
-                entropy = sum(add_gradient(policy, episode, view, config) for episode in batch)
-                optimizer.step()
-                tally.seconds = time.monotonic() - started
-                run.log(learned(batch, tally, before, entropy))
-                save()
-            tally.seconds = time.monotonic() - started
-            display.show(partial(figures, tally, before, len(waiting), config))
-        display.show(partial(figures, tally, before, len(waiting), config), now=True)
-    save()
-    return not stop.requested
-
-
-def learned(batch: list[Episode], tally: Tally, before: Tally, entropy: float) -> dict[str, Any]:
-    """Count a batch that was learned from: the update's line of metrics."""
-    returns = [float(episode.rewards.sum()) for episode in batch]
-    tally.add(returns)
-    decisions = sum(len(episode.moves) for episode in batch)
-    return {
-        **tally.metrics(before),
-        "entropy": entropy / decisions,
-        "episode_length": decisions / len(batch),
-        "returns": returns,
-    }
-
-
-def figures(tally: Tally, before: Tally, waiting: int, config: Config) -> dict[str, str]:
-    """What the display shows."""
-    episodes = tally.episodes + waiting
-    limits = [
-        (before.episodes, episodes, config.episodes),
-        (before.seconds, tally.seconds, config.seconds),
-    ]
-    return {"episodes": f"{episodes:,} of {config.episodes:,}", **tally.figures(before, limits)}
+    return loop.train(Trainer(config), run)

@@ -12,96 +12,95 @@ shrinks on lucky draws, and the search ends where it began. Even then it learns 
 long rallies, which is what few points in so many steps ask for (docs/pong-studies.md).
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 
 import sfgrad as sf
-from applications.kit.display import Display
-from applications.kit.errors import RunError
-from applications.kit.files import restored
+from applications.kit import loop
+from applications.kit import trainer as kit
+from applications.kit.errors import OptionError
+from applications.kit.options import Amount, Count, Limit, Range, Several, Share
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
+from applications.pong import progress
+from applications.pong.config import GameTraining, Rest, Sight
 from applications.pong.frames import SIGHTS, Frames
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Blocks
-from applications.pong.progress import Tally
-from applications.pong.rollout import Games
+from applications.pong.rollout import Games, Seen
 from sfgrad.optim import CrossEntropyMethod
 
 TRIALS = 8
 """Games that the mean of the search plays meanwhile: the returns that are told."""
+Side = Annotated[int, Range(1, 80)]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(GameTraining):
     """What is searched for, and how."""
 
-    recipe: str = "cross-entropy"
+    RESUMABLE: ClassVar = (*GameTraining.RESUMABLE, "generations")
+
+    recipe: Literal["cross-entropy"] = "cross-entropy"
     """The recipe that this configures."""
-    game: str = "pong"
-    """ROM name of an ALE game."""
-    sticky: float = 0.0
+    sticky: Share = 0.0
     """Probability per frame that the emulator repeats the last action instead of the one sent."""
-    frames: str = "pair"
+    frames: Sight = "pair"
     """What the policy sees: a `pair` of frames or their `difference`."""
-    rest: bool = False
+    rest: Rest = False
     """Whether Pong's paddle may also be left where it is."""
-    block_height: int = 16
+    block_height: Side = 16
     """Height of a block, of which the policy sees how many pixels are lit; pixels."""
-    block_width: int = 20
+    block_width: Side = 20
     """Width of a block, pixels."""
-    population: int = 64
+    population: Several = 64
     """Policies of a generation."""
-    elite: int = 16
+    elite: Several = 16
     """How many of them are kept."""
-    horizon: int = 400
+    horizon: Count = 400
     """Agent steps by whose points a policy is judged."""
-    spread: float = 0.25
+    spread: Amount = 0.25
     """Standard deviation of the weights at first, logits per pixel."""
-    noise: float = 0.00625
+    noise: Amount = 0.00625
     """Variance added to that of the elite at first, in the unit of the weights squared."""
-    fade: int = 100
+    fade: Count = 100
     """Generations until none is."""
-    seed: int = 0
-    """Fixes the guesses, the moves and the emulators."""
-    generations: int = 100
+    generations: Count = 100
     """Stop after so many, in all."""
-    seconds: float | None = None
-    """Stop after so many seconds of training, in all; None: never."""
 
     def __post_init__(self) -> None:
         """Refuse an elite that nothing selects."""
+        super().__post_init__()
         if self.elite > self.population:
-            raise RunError(
+            raise OptionError(
                 f"the elite of {self.elite} is no part of a population of {self.population}: keep "
                 "fewer, or draw more"
             )
 
+    def limits(self) -> list[Limit]:
+        """The generations, and the time."""
+        limit = Limit("generations", lambda state: state["update"], self.generations)
+        return [limit, *super().limits()]
 
-LIMITS = ("generations", "seconds")
-"""The fields in which a resumed run may differ."""
 
-
-class Search:
+class Trainer(progress.Trainer):
     """The search, and the games by which it judges.
 
     Args:
         config: what is searched for.
-        state: to go on from, with new games; None at the beginning.
     """
 
-    def __init__(self, config: Config, state: dict[str, Any] | None = None):
+    def __init__(self, config: Config):
+        super().__init__(config)
         torch.manual_seed(config.seed)
-        self.config = config
-        view, actions = view_and_actions(config.game, rest=config.rest)
-        sight, self.scale = SIGHTS[config.frames], view.scale
-        self.policy = Blocks(len(actions), config.block_height, config.block_width, sight.size)
+        self.view, self.actions = view_and_actions(config.game, rest=config.rest)
+        self.sight = SIGHTS[config.frames]
+        self.policy = Blocks(
+            len(self.actions), config.block_height, config.block_width, self.sight.size
+        )
         self.method = CrossEntropyMethod(
             self.policy.weight.detach().flatten(),
             config.spread,
@@ -110,102 +109,64 @@ class Search:
             config.noise,
             config.fade,
         )
-        if state is not None:
-            self.load_state(state)
-        count = config.population + TRIALS
-        emulators = make_emulators(Settings(config.game, config.sticky), count, view)
-        seed = int(torch.randint(2**30, ()))
-        self.games = Games(emulators, sight(view, count), actions, seed)
+        self.parts = {"policy": self.policy, "search": self.method}
+
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """A step of all games, and a line at the end of each generation."""
+        count = self.config.population + TRIALS
+        settings = Settings(self.config.game, self.config.sticky)
+        emulators = make_emulators(settings, count, self.view)
+        seed = int(torch.randint(2**30, ()))  # a resumed run starts new games
+        self.games = Games(emulators, self.sight(self.view, count), self.actions, seed)
         self.scores = np.zeros(TRIALS, np.float32)
         """Points of the trials in flight."""
+        while True:
+            yield from self.generation()
 
     @torch.no_grad()
-    def generation(self, tick: Callable[[], None]) -> dict[str, Any]:
-        """Guess, judge, and guess better from now on: what the metrics tell of it.
-
-        Args:
-            tick: called after every step.
-        """
+    def generation(self) -> Iterator[kit.Line | None]:
+        """Guess, judge, and guess better from now on."""
         guesses = self.method.ask().unflatten(1, self.policy.weight.shape)
         own = torch.cat([guesses, self.policy.weight.expand(TRIALS, -1, -1)])
         points, returns = torch.zeros(len(own)), []
         for _ in range(self.config.horizon):
-            frames = Frames.of(*self.games.see().changes, self.scale)
-            self.games.act(sf.sample(self.policy(frames, own)))  # outside a graph: it just draws
-            seen = self.games.see()
+            seen = self.play(own)
             points += torch.from_numpy(seen.rewards)
             self.scores += seen.rewards[-TRIALS:]
             over = seen.first[-TRIALS:]
             returns += self.scores[over].tolist()
             self.scores[over] = 0
-            tick()
+            yield None
         points = points[:-TRIALS]
         self.method.tell(points)
         self.policy.weight.copy_(self.method.mean.view_as(self.policy.weight))
-        return {
+        self.tick()
+        self.tally.add(returns)
+        figures = {
             "points": points.mean().item(),
             "points_elite": points.topk(self.config.elite).values.mean().item(),
             "spread": self.method.std.mean().item(),
-            "returns": returns,
         }
+        yield self.line(returns, figures)
 
-    def state(self) -> dict[str, Any]:
-        """All that is needed to go on."""
-        return {
-            "policy": self.policy.state_dict(),
-            "search": self.method.state_dict(),
-            "rng": torch.get_rng_state(),
-        }
+    def play(self, own: torch.Tensor) -> Seen:
+        """A step of every game, with weights of its own, `[N, ...]`: what came of it."""
+        frames = Frames.of(*self.games.see().changes, self.view.scale)
+        self.games.act(sf.sample(self.policy(frames, own)))  # outside a graph: it just draws
+        self.tally.agent_steps += len(own)
+        return self.games.see()
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.policy.load_state_dict(state["policy"])
-        self.method.load_state_dict(state["search"])
-        torch.set_rng_state(state["rng"])
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        shown, latest = super().columns(), self.latest
+        if latest:
+            shown[f"points in {self.config.horizon} steps"] = f"{latest['points']:+.1f}"
+            shown["points of the elite"] = f"{latest['points_elite']:+.1f}"
+            shown["spread of the weights"] = f"{latest['spread']:.3f}"
+        return shown
 
 
 def train(config: Config, run: Run) -> bool:
     """Train until a limit of the config or a signal to stop: whether it was a limit."""
     torch.set_num_threads(1)  # the emulators bring threads of their own
-    search, tally, latest = Search(config, run.state), Tally(), dict[str, Any]()
-
-    def save() -> None:
-        run.save({**search.state(), **asdict(tally)})
-
-    if run.state is None:
-        save()
-    else:
-        tally = restored(Tally, run.state)
-    before = replace(tally)
-    started = time.monotonic() - before.seconds
-    limit = float("inf") if config.seconds is None else config.seconds
-    with StopSignals() as stop, Display(f"Pong from pixels · {run.folder}") as display:
-        now = partial(figures, tally, before, latest, config)
-
-        def step() -> None:
-            """Count a step of every game."""
-            tally.agent_steps += config.population + TRIALS
-            tally.seconds = time.monotonic() - started
-            display.show(now)
-
-        while tally.update < config.generations and tally.seconds < limit and not stop.requested:
-            latest.update(search.generation(step))
-            tally.add(latest["returns"])
-            run.log({**tally.metrics(before), **latest})
-            save()
-        display.show(now, now=True)
-    return not stop.requested
-
-
-def figures(tally: Tally, before: Tally, latest: dict[str, Any], config: Config) -> dict[str, str]:
-    """What the display shows."""
-    limits = [
-        (before.update, tally.update, config.generations),
-        (before.seconds, tally.seconds, config.seconds),
-    ]
-    shown = {"trials": f"{tally.episodes:,}", **tally.figures(before, limits)}
-    if latest:
-        shown[f"points in {config.horizon} steps"] = f"{latest['points']:+.1f}"
-        shown["of the elite"] = f"{latest['points_elite']:+.1f}"
-        shown["spread"] = f"{latest['spread']:.3f}"
-    return shown
+    return loop.train(Trainer(config), run)

@@ -1,11 +1,14 @@
 """Learning curves of several runs: what differs between their configs names them."""
 
-import argparse
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 from matplotlib.figure import Figure
 
+from applications.kit import options as kit
 from applications.kit.errors import RunError
 from applications.kit.figures import save
 from applications.kit.run import METRICS, read_config, read_metrics
@@ -18,7 +21,17 @@ ALIKE = ("seed", "origin", "seconds", "film_minutes", "episodes", "generations")
 """In what runs of one curve may differ."""
 
 
-def plot(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(kit.Options):
+    """What `curves` is asked."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    output: Path = Path("curves.png")
+    """The picture."""
+
+
+def plot(options: Options) -> None:
     """Draw the mean return of the last 50 episodes of runs, against agent steps and minutes.
 
     Runs that differ in their seed alone are one curve: their median, and a band from the lowest to

@@ -1,6 +1,5 @@
 """How well a policy plays: the mean return over whole episodes."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from applications.kit.errors import RunError
+from applications.kit.options import Count
+from applications.kit.sources import Measurement, run_of
 from applications.pong import weights
+from applications.pong.config import RecipeName
 from applications.pong.games import Settings, environment_of, environment_settings, make_emulators
 from applications.pong.player import Player
 
@@ -59,10 +61,25 @@ class Score:
     """Its probability of a repeated action."""
 
 
-def evaluate(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(Measurement):
+    """What `evaluate` is asked."""
+
+    recipe: RecipeName = "fast"
+    """Of the shipped policy."""
+    environment: str | None = None
+    """`training` for the settings trained with, or an id such as ALE/Pong-v5; by default both, and
+    with --json the game's own id."""
+    episodes: Count = 100
+    """Played."""
+    greedy: bool = False
+    """The likeliest move, not a draw: without sticky actions all games are the same then."""
+
+
+def evaluate(options: Options) -> None:
     """Play the environment asked for, or both, and print what came out."""
     torch.set_num_threads(1)
-    trained, config = weights.load(options.run_dir, options.recipe)
+    trained, config = weights.load(run_of(options, weights.RUNS), options.recipe)
     player = Player(trained, config, options.greedy)
     usual = [environment_of(config["game"]), "training"]
     names = [options.environment] if options.environment else usual

@@ -4,34 +4,34 @@ While the emulators play a roll-out, the network learns from the one before it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from applications.kit import loop
+from applications.kit import trainer as kit
 from applications.kit.errors import RunError
-from applications.kit.files import restored
 from applications.kit.run import Run
-from applications.kit.signals import StopSignals
-from applications.pong import weights
+from applications.pong import progress, weights
+from applications.pong.config import Config, Stage, stages
 from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, make_emulators, view_and_actions
-from applications.pong.learner import LIMITS, RANK_SEEDS, Config, Learner, Stage, stages
+from applications.pong.learner import RANK_SEEDS, Learner
 from applications.pong.pictures import film
 from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic
-from applications.pong.progress import Tally
 from applications.pong.ranks import CORES, Onlooker, Ranks
 from applications.pong.rollout import Collector, Steps, groups
 from applications.pong.trust import TrustLearner
 
-__all__ = ["LIMITS", "Config", "train"]
+__all__ = ["Config", "train"]
 
 SAVE = 5.0
 """Seconds between checkpoints."""
@@ -84,46 +84,52 @@ class Emulation:
         self.pool.shutdown()
 
 
-class Training:
+class Trainer(progress.Trainer):
     """A training, alone or as one rank of several.
 
     Args:
         config: what to train.
-        run: where it is kept.
         ranks: the processes that train together; each plays the config's number of games.
     """
 
-    def __init__(self, config: Config, run: Run | Onlooker, ranks: Ranks):
-        self.config, self.run, self.ranks = config, run, ranks
-        self.started = time.monotonic()
+    def __init__(self, config: Config, ranks: Ranks):
+        super().__init__(config)
+        self.ranks, self.save_seconds = ranks, SAVE
         self.view, self.actions = view_and_actions(config.game, config.shuffle, config.rest)
         kind = Learner if config.trust == "clip" else TrustLearner
         self.learner = kind(config, len(self.actions), self.view.scale, ranks)
-        self.tally, self.stopped, self.latest = Tally(), False, dict[str, Any]()
+        self.teacher = trained(config, "teacher") if config.imitation_steps else None
         self.sticky = 0.0
         """The probability of repeated actions that was learned with last."""
-        if run.state is not None:
-            self.learner.load_state(run.state)
-            self.sticky = run.state["sticky"]
-            self.tally = restored(Tally, run.state)
-            if ranks.rank:  # the state is the first one's
-                torch.manual_seed(config.seed + RANK_SEEDS * ranks.rank + self.tally.update)
-        elif config.start:
-            self.learner.begin(trained(config, "start"))
-        self.before, self.saved = replace(self.tally), time.monotonic()
-        self.filmed = self.saved
-        self.started -= self.tally.seconds
+        self.requested, self.stopped = False, False
+        """Whether somebody asked this rank to stop, and whether one asked any of them."""
+        self.filmed = time.monotonic()
 
-    def save(self) -> None:
-        """Replace the checkpoint."""
-        self.run.save({**self.learner.state(), **asdict(self.tally), "sticky": self.sticky})
-        self.saved = time.monotonic()
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from there; a new run may start from another policy."""
+        super().restore(state)
+        if state is None and self.config.start:
+            self.learner.begin(trained(self.config, "start"))
 
-    def over(self, stage: Stage) -> bool:
-        """Whether a stage has ended, or all of it has."""
-        seconds = float("inf") if self.config.seconds is None else self.config.seconds
-        ended = self.tally.agent_steps >= stage.end or self.tally.seconds >= seconds
-        return ended or self.stopped
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on, but the games in flight."""
+        return {**super().state_dict(), **self.learner.state_dict(), "sticky": self.sticky}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, each rank with chance of its own."""
+        super().load_state_dict(state)
+        self.learner.load_state_dict(state)
+        self.sticky = state["sticky"]
+        if self.ranks.rank:  # the state is the first one's
+            torch.manual_seed(self.config.seed + RANK_SEEDS * self.ranks.rank + self.tally.update)
+
+    def tick(self) -> None:
+        """Nothing: ranks agree on the time when they `count`."""
+
+    def stops(self, requested: bool) -> bool:
+        """Whether a rank was asked to; all of them stop after the same update."""
+        self.requested = requested
+        return self.stopped
 
     def emulation(self, stage: Stage) -> Emulation:
         """The games of a stage; a resumed run starts new ones."""
@@ -136,29 +142,30 @@ class Training:
             self.actions,
             seed=int(torch.randint(2**30, ())),
         )
-        model = trained(config, "teacher") if stage.imitation else self.learner.model
+        model = self.teacher if stage.imitation else self.learner.model
         return Emulation(
             Collector(games, stage.horizon, self.view.scale), model.to(self.learner.device)
         )
 
-    def go(self, stage: Stage, stop: StopSignals, show: Callable[[], None]) -> None:
-        """Go through a stage: learn from each roll-out while the next one is played."""
-        with closing(self.emulation(stage)) as emulation:
-            if not self.tally.update:
-                self.save()
-            coming = emulation.start()
-            while not self.over(stage):
-                steps = coming.result()
-                self.film(stage)
-                if self.tally.agent_steps + self.ranks.size * steps.moves.numel() < stage.end:
-                    coming = emulation.start()
-                self.latest = self.learner.learn(steps, stage, stage.left(self.tally.agent_steps))
-                self.sticky = stage.sticky
-                self.latest |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
-                self.count(steps, [] if stage.imitation else steps.returns, stop.requested)
-                if time.monotonic() - self.saved > SAVE:
-                    self.save()
-                show()
+    def __iter__(self) -> Iterator[kit.Line | None]:
+        """Learn from each roll-out while the next one is played, stage by stage."""
+        for stage in stages(self.config):
+            if self.tally.agent_steps < stage.end:
+                with closing(self.emulation(stage)) as emulation:
+                    yield from self.learn(stage, emulation)
+
+    def learn(self, stage: Stage, emulation: Emulation) -> Iterator[kit.Line]:
+        """Go through a stage."""
+        tally, coming = self.tally, emulation.start()
+        while tally.agent_steps < stage.end:
+            steps = coming.result()
+            self.film(stage)
+            if tally.agent_steps + self.ranks.size * steps.moves.numel() < stage.end:
+                coming = emulation.start()
+            figures = self.learner.learn(steps, stage, stage.left(tally.agent_steps))
+            self.sticky = stage.sticky
+            figures |= {"sticky": stage.sticky, "emulator_limit": emulation.limit()}
+            yield self.count(steps, [] if stage.imitation else steps.returns, figures)
 
     def film(self, stage: Stage) -> None:
         """Record the present policy, if it is time to; only while no roll-out is being played.
@@ -170,23 +177,26 @@ class Training:
             return
         player = Player(deepcopy(self.learner.model).cpu(), asdict(self.config))
         game = Game(player, Settings(self.config.game, stage.sticky), seed=0)
-        path = self.run.folder / f"film-{self.tally.agent_steps}.mp4"
+        path = self.folder / f"film-{self.tally.agent_steps}.mp4"
         with torch.random.fork_rng(devices=[]):
             film(game, game.moves(FILM_STEPS), path)
         self.filmed = time.monotonic()
 
-    def count(self, steps: Steps, returns: list[float], stop: bool) -> None:
-        """Add up what the ranks did, so that all of them know the same, and log it.
+    def count(self, steps: Steps, returns: list[float], figures: dict[str, Any]) -> kit.Line:
+        """Add up what the ranks did, so that all of them know the same.
 
         Args:
             steps: that were learned from.
             returns: of the learner's own episodes that ended, points.
-            stop: whether somebody asks to.
+            figures: of the update.
+
+        Returns:
+            The update's metrics.
         """
         mine = {
             "steps": steps.moves.numel(),
             "seconds": time.monotonic() - self.started,
-            "stop": stop,
+            "stop": self.requested,
             "won": (steps.rewards > 0).sum().item(),
             "lost": (steps.rewards < 0).sum().item(),
             "returns": returns,
@@ -197,8 +207,25 @@ class Training:
         self.stopped = any(one["stop"] for one in told)
         returns = [points for one in told for points in one["returns"]]
         tally.add(returns)
-        self.latest |= {name: sum(one[name] for one in told) for name in ("won", "lost")}
-        self.run.log({**tally.metrics(self.before), **self.latest, "returns": returns})
+        points = {name: sum(one[name] for one in told) for name in ("won", "lost")}
+        return self.line(returns, {**figures, **points})
+
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        shown, latest = super().columns(), self.latest
+        if not latest:
+            return shown
+        if speed := self.speed():
+            shown["share of the emulator's own speed"] = f"{speed / latest['emulator_limit']:.0%}"
+        shown["sticky actions"] = f"{latest['sticky']:g}"
+        shown["entropy"] = f"{latest['entropy']:.2f} nats"
+        shown["change of the policy"] = f"{latest['kl']:.3f} nats"
+        shown["variance that the baseline explains"] = f"{latest['baseline_fit']:.0%}"
+        if latest.get("halvings") is not None:
+            shown["steps halved"] = f"{latest['halvings']} times"
+        if latest["gradient_snr"] is not None:
+            shown["gradient, signal to noise"] = f"{latest['gradient_snr']:.2f}"
+        return shown
 
 
 def train(config: Config, run: Run | Onlooker, ranks: Ranks | None = None) -> bool:
@@ -211,15 +238,7 @@ def train(config: Config, run: Run | Onlooker, ranks: Ranks | None = None) -> bo
     """
     torch.set_num_threads(1)  # the other cores are the emulators'
     ranks = ranks or Ranks()
-    training = Training(config, run, ranks)
-    with StopSignals() as stop, ranks.display(f"Pong from pixels · {run.folder}") as display:
-        now = partial(figures, training)
-        for stage in stages(config):
-            if not training.over(stage):
-                training.go(stage, stop, partial(display.show, now))
-        display.show(now, now=True)
-    training.save()
-    return not training.stopped
+    return loop.train(Trainer(config, ranks), run, run if ranks.rank else None)
 
 
 def trained(config: Config, role: str) -> ActorCritic:
@@ -241,26 +260,3 @@ def trained(config: Config, role: str) -> ActorCritic:
                 f"{getattr(config, field)}: name another by --{role}"
             )
     return model
-
-
-def figures(training: Training) -> dict[str, str]:
-    """What the display shows."""
-    tally, before, latest = training.tally, training.before, training.latest
-    steps = stages(training.config)[-1].end
-    limits = [
-        (before.agent_steps, tally.agent_steps, steps),
-        (before.seconds, tally.seconds, training.config.seconds),
-    ]
-    shown = {"episodes": f"{tally.episodes:,}", **tally.figures(before, limits)}
-    if latest:
-        share = tally.speed(before) / latest["emulator_limit"]
-        shown["of the emulator's speed"] = f"{share:.0%}"
-        shown["sticky actions"] = f"{latest['sticky']:g}"
-        shown["entropy"] = f"{latest['entropy']:.2f} nats"
-        shown["divergence"] = f"{latest['kl']:.3f} nats"
-        shown["baseline fit"] = f"{latest['baseline_fit']:.2f}"
-        if latest.get("halvings") is not None:
-            shown["halvings"] = f"{latest['halvings']}"
-        if latest["gradient_snr"] is not None:
-            shown["gradient snr"] = f"{latest['gradient_snr']:.2f}"
-    return shown

@@ -1,7 +1,6 @@
-"""What the fast recipe is told, and how it learns from a roll-out."""
+"""How the fast recipe learns from a roll-out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 import sfgrad as sf
 from applications.kit.errors import RunError
 from applications.kit.gradients import signal_to_noise
+from applications.pong.config import Config, Stage
 from applications.pong.frames import SIGHTS, Frames, chosen
 from applications.pong.policy import NETWORKS, ActorCritic
 from applications.pong.ranks import Ranks
@@ -19,151 +19,6 @@ from sfgrad.optim import clipped_surrogate
 
 RANK_SEEDS = 1_000_003
 """What a rank's seed is further than the one's before it."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What is trained, on what, and how."""
-
-    recipe: str = "fast"
-    """The recipe that this configures."""
-    game: str = "pong"
-    """ROM name of an ALE game."""
-    environments: int = 32
-    """Games in flight."""
-    horizon: int = 64
-    """Steps of each game in a roll-out, in the first stage."""
-    frames: str = "pair"
-    """What the policy sees: a `pair` of frames or their `difference`."""
-    shuffle: bool = False
-    """Whether it sees the pixels in another order, drawn once and for all."""
-    rest: bool = True
-    """Whether Pong's paddle may also be left where it is."""
-    network: str | None = None
-    """`dense`, `conv`, or `apart`: dense, with hidden units of its own for the expected return; by
-    default `dense`, and `apart` where a trust region bounds the divergence."""
-    hidden: int = 128
-    """Hidden units."""
-    discount: float = 0.99
-    """γ, per agent step."""
-    trace: float = 0.95
-    """λ of the advantages."""
-    cut: bool | None = None
-    """Whether a move is credited up to the next point only, not to the end of the game; by default
-    in Pong."""
-    baseline: bool = True
-    """Whether what was expected is subtracted from what came."""
-    standardize: bool = True
-    """Whether advantages are standardised in each roll-out."""
-    trust: str = "clip"
-    """What bounds the change that a roll-out makes: `clip` the ratio of probabilities to those of
-    the policy that played it; `line` and `natural` the divergence from the policy before the step,
-    which goes along either gradient."""
-    clip: float = 0.2
-    """A move counts only while its probability is within so much of what it was, relatively."""
-    bound: float = 0.01
-    """Largest divergence of a roll-out's step from the policy before it, nats."""
-    epochs: int = 10
-    """How often each step is learned from."""
-    minibatch: int = 512
-    """Steps per update of the weights, in the first stage."""
-    learning_rate: float | None = None
-    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step. By default
-    2.5e-3, and 3e-4 after imitation: a policy that can play is soon spoilt by large steps."""
-    entropy: float = 0.01
-    """Reward of the policy's entropy, standard deviations of the advantage (or points, if that is
-    not standardised) per nat; it falls as the step size does."""
-    value: float = 0.5
-    """Weight of the squared error of the expected return."""
-    l2: float = 0.01
-    """AdamW's decay of weights (L2)."""
-    start: str | None = None
-    """The folder of a run whose policy to begin with, or `shipped`."""
-    imitation_steps: int = 0
-    """Agent steps for which a teacher plays and is imitated, before the first stage."""
-    imitation_rate: float = 2.5e-3
-    """AdamW's step size when that begins."""
-    teacher: str | None = None
-    """The folder of its run; by default the policy that is `shipped`."""
-    seed: int = 0
-    """Fixes the weights, the moves and the emulators."""
-    steps: int = 700_000
-    """Agent steps of the first stage, in which every action is done as sent."""
-    sticky: float = 0.25
-    """In the second stage, the probability per frame that the emulator repeats the last action."""
-    sticky_steps: int = 3_000_000
-    """Agent steps of the second stage."""
-    patience: int = 4
-    """So many times longer are roll-outs and minibatches there, where chance has a greater part."""
-    caution: float = 0.6
-    """And so many times as large the step size."""
-    seconds: float | None = None
-    """Stop after so many seconds of training, in all; None: never."""
-    film_minutes: float | None = None
-    """Minutes of training from one film of the policy to the next; None: no films."""
-
-    def __post_init__(self) -> None:
-        """Fill in what depends on other options."""
-        usual = {
-            "network": "dense" if self.trust == "clip" else "apart",
-            "cut": self.game == "pong",
-            "learning_rate": 3e-4 if self.imitation_steps else 2.5e-3,
-        }
-        for name, value in usual.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
-        if self.trust != "clip" and self.network != "apart":
-            raise RunError(
-                f"a bound on the divergence moves the policy alone, and in the network "
-                f"{self.network} it shares its units: use --network apart"
-            )
-
-
-TRUST = ("clip", "line", "natural")
-LIMITS = ("seconds", "film_minutes")
-"""The fields in which a resumed run may differ."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training, under one probability of repeated actions."""
-
-    sticky: float
-    """That probability, per frame."""
-    begin: int
-    """Agent steps before it."""
-    end: int
-    """And up to its end."""
-    horizon: int
-    """Steps of each game in a roll-out."""
-    minibatch: int
-    """Steps per update of the weights."""
-    learning_rate: float
-    """AdamW's step size when it begins."""
-    imitation: bool = False
-    """Whether a teacher plays."""
-
-    def left(self, agent_steps: int) -> float:
-        """The share of it that is still to come."""
-        return max(0.0, (self.end - agent_steps) / max(self.end - self.begin, 1))
-
-
-def stages(config: Config) -> list[Stage]:
-    """Imitation; then as the text's emulator is without chance; then as `ALE/Pong-v5` is."""
-    begin = config.imitation_steps
-    middle = begin + config.steps
-    end = middle + config.sticky_steps
-    quick = config.horizon, config.minibatch, config.learning_rate
-    calm = (
-        config.patience * config.horizon,
-        config.patience * config.minibatch,
-        config.caution * config.learning_rate,
-    )
-    return [
-        Stage(0.0, 0, begin, *quick[:2], config.imitation_rate, imitation=True),
-        Stage(0.0, begin, middle, *quick),
-        Stage(config.sticky, middle, end, *calm),
-    ]
 
 
 class Learner:
@@ -187,7 +42,7 @@ class Learner:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             config.learning_rate,
-            weight_decay=config.l2,
+            weight_decay=config.weight_decay,
             eps=1e-5,
             fused=True,
         )
@@ -222,7 +77,7 @@ class Learner:
             parts = loss(frames.to(self.device), *(column[here] for column in columns))
             entropy = parts[1]
             self.optimizer.zero_grad()
-            (parts[0] - config.entropy * left * entropy).backward()
+            (parts[0] - config.entropy_coefficient * left * entropy).backward()
             if epoch == 0:
                 gradients.append(self.model.heads.weight.grad[1:].flatten().cpu())
             self.optimizer.step()
@@ -256,7 +111,7 @@ class Learner:
         done = steps.ended | (steps.rewards != 0) if config.cut else steps.ended
         values, rewards = steps.values[:-1], steps.rewards.sign()  # games have units of their own
         advantage = sf.generalized_advantage(
-            rewards, values, steps.values[-1], config.discount, config.trace, done
+            rewards, values, steps.values[-1], config.discount, config.gae_lambda, done
         )
         target = advantage + values
         credit = advantage if config.baseline else target
@@ -270,12 +125,12 @@ class Learner:
         dist, value = self.network(frames)
         log_prob = dist.log_prob(moves)
         entropy = dist.entropy().mean()
-        surrogate = clipped_surrogate(log_prob, old, advantage, config.clip)
-        loss = surrogate + config.value * F.mse_loss(value, target)
+        surrogate = clipped_surrogate(log_prob, old, advantage, config.clip_range)
+        loss = surrogate + config.value_coefficient * F.mse_loss(value, target)
         log_ratio = (log_prob - old).detach()
         ratio = log_ratio.exp()
         kl = (log_ratio.expm1() - log_ratio).mean()  # an estimate that is never negative
-        return loss, entropy, kl, ((ratio - 1).abs() > config.clip).float().mean()
+        return loss, entropy, kl, ((ratio - 1).abs() > config.clip_range).float().mean()
 
     def imitate(
         self, frames: Frames, moves: Tensor, old: Tensor, advantage: Tensor, target: Tensor
@@ -283,7 +138,7 @@ class Learner:
         """As `loss`: how unlikely the teacher's moves are to it, nats."""
         dist, value = self.network(frames)
         log_prob = dist.log_prob(moves)
-        loss = self.config.value * F.mse_loss(value, target) - log_prob.mean()
+        loss = self.config.value_coefficient * F.mse_loss(value, target) - log_prob.mean()
         kl = (old - log_prob).detach().mean()
         return loss, dist.entropy().mean(), kl, torch.zeros_like(kl)
 
@@ -300,7 +155,7 @@ class Learner:
                 f"the policy in {self.config.start} is another network: {error}"
             ) from error
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that is learned."""
         return {
             "policy": self.model.state_dict(),
@@ -309,7 +164,7 @@ class Learner:
             "order_rng": self.generator.get_state(),
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.model.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])

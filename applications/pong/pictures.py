@@ -1,7 +1,7 @@
 """Pictures: the learning curve, what the hidden units look for, and a game as a film."""
 
-import argparse
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from matplotlib.figure import Figure
 from applications.kit.errors import RunError
 from applications.kit.figures import save, writing
 from applications.kit.files import replacing
+from applications.kit.options import Count, Seed
 from applications.kit.run import METRICS, read_metrics
 from applications.kit.signals import StopSignals
+from applications.kit.sources import Picture, Source, run_of
 from applications.pong import weights
+from applications.pong.config import RecipeName
 from applications.pong.frames import SIDE, pong_view
 from applications.pong.games import Settings, make_emulators
 from applications.pong.player import Game, Player
@@ -31,19 +34,47 @@ ENLARGED = 2
 """Screen pixels per pixel of the emulator's, in a film."""
 
 
-def plot(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Plot(Picture):
+    """What `plot` is asked."""
+
+    recipe: RecipeName = "fast"
+    """Of the shipped policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Source):
+    """What `watch` is asked."""
+
+    recipe: RecipeName = "fast"
+    """Of the shipped policy."""
+    live: bool = False
+    """Show it in a window, write no film."""
+    output: Path | None = None
+    """The film, an MP4 or GIF; by default pong.mp4."""
+    seed: Seed = 0
+    """Fixes the game."""
+    greedy: bool = False
+    """The likeliest move, not a draw."""
+    steps: Count | None = None
+    """At most so many agent steps; by default one game."""
+
+
+def plot(options: Plot) -> None:
     """Draw W1 and, if it was recorded, the learning curve; of a run, or of what is shipped."""
-    policy, config = weights.load(options.run_dir, options.recipe)
-    folder = options.output or options.run_dir or Path("pictures")
+    run = run_of(options, weights.RUNS)
+    policy, config = weights.load(run, options.recipe)
+    folder = options.output or run or Path("pictures")
     shipped = weights.metrics_of(weights.shipped(options.recipe))
-    recorded = options.run_dir / METRICS if options.run_dir else shipped
+    recorded = run / METRICS if run else shipped
+    whose = f"{run}" if run else f"shipped: {shipped.name.partition('.')[0]}"
     figures = {"w1": draw_units(policy)} if hasattr(policy, "w1") else {}
     if metrics := read_metrics(recorded):
         figures["learning-curve"] = draw_curve(
             metrics, f"{config['recipe']} recipe, {config['game']}, sticky {config['sticky']:g}"
         )
     for name, figure in figures.items():
-        save(figure, folder / f"{name}.{options.format}")
+        save(figure, folder / f"{name}.{options.format}", whose)
 
 
 def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
@@ -92,7 +123,7 @@ def draw_units(policy: Policy | ActorCritic) -> Figure:
     return figure
 
 
-def watch(options: argparse.Namespace) -> None:
+def watch(options: Watch) -> None:
     """Record a game or, with `--live`, show it; Ctrl-C ends it.
 
     Raises:
@@ -103,7 +134,7 @@ def watch(options: argparse.Namespace) -> None:
         raise RunError("--live shows the game and writes no film: leave out --output")
     if path.suffix.lower() not in (".mp4", ".gif"):
         raise RunError(f"{path} ends in neither .mp4 nor .gif: name the file so")
-    policy, config = weights.load(options.run_dir, options.recipe)
+    policy, config = weights.load(run_of(options, weights.RUNS), options.recipe)
     torch.manual_seed(options.seed)
     settings = Settings(config["game"], config["sticky"])
     game = Game(Player(policy, config, options.greedy), settings, options.seed)

@@ -1,23 +1,27 @@
 """What every recipe counts and shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
-from applications.kit.display import duration, sparkline
+from applications.kit import trainer as kit
+from applications.kit.display import sparkline
+
+LOST = -20.5
+"""Mean return of a policy that loses nearly every point."""
+NO_ENTROPY = 1e-3
+"""Nats below which a policy no longer tries anything else."""
 
 
 @dataclass
-class Tally:
+class Tally(kit.Tally):
     """What a run has done so far."""
 
-    update: int = 0
-    """Updates made."""
     episodes: int = 0
     """Episodes learned from."""
     agent_steps: int = 0
     """Moves made, over all games."""
-    seconds: float = 0.0
-    """Time spent training."""
     recent: list[float] = field(default_factory=list)
     """Returns of the last 100 episodes."""
     course: list[float] = field(default_factory=list)
@@ -31,12 +35,8 @@ class Tally:
         if self.recent:
             self.course = [*self.course, fmean(self.recent[-50:])]
 
-    def speed(self, before: "Tally") -> float:
-        """Agent steps per second since then."""
-        return (self.agent_steps - before.agent_steps) / max(self.seconds - before.seconds, 1e-9)
-
-    def metrics(self, before: "Tally") -> dict[str, float | None]:
-        """What every line of metrics has; `before` is the tally when this training began."""
+    def metrics(self) -> dict[str, float | None]:
+        """What every line of metrics has."""
         return {
             "update": self.update,
             "seconds": round(self.seconds, 3),
@@ -44,30 +44,52 @@ class Tally:
             "episodes": self.episodes,
             "mean_return": self.course[-1] if self.course else None,
             "mean_return_100": fmean(self.recent) if self.recent else None,
-            "steps_per_second": round(self.speed(before), 1),
         }
 
-    def figures(
-        self, before: "Tally", limits: list[tuple[float, float, float | None]]
-    ) -> dict[str, str]:
-        """What the display shows.
 
-        Args:
-            before: the tally when this training began.
-            limits: what may end it: where that stood, stands, and must get to; None for never.
-        """
-        spent, part = self.seconds - before.seconds, 0.0
-        for start, now, end in limits:
-            if end is not None:
-                part = max(part, (now - start) / (end - start) if end > start else 1.0)
-        left = duration(max(spent / part - spent, 0.0)) if part else "?"
-        shown = {
-            "updates": f"{self.update:,}",
-            "agent steps": f"{self.agent_steps:,} ({self.speed(before):,.0f}/s)",
-            "time": f"{duration(self.seconds)}, {left} left",
-        }
+class Trainer(kit.Trainer):
+    """What the trainings of all recipes have in common; their tally is a `Tally`.
+
+    Args:
+        config: what to train.
+    """
+
+    work, work_name = "agent_steps", "agent steps"
+
+    def __init__(self, config: Any):
+        super().__init__(config, Tally(), "Pong from pixels")
+        self.latest: dict[str, Any] = {}
+        """What was told of the last update."""
+
+    def line(self, returns: list[float], figures: Mapping[str, Any]) -> kit.Line:
+        """An update's metrics: what is counted, and figures of its own."""
+        self.latest = {**figures, "returns": returns}
+        return {**self.tally.metrics(), "steps_per_second": round(self.speed(), 1), **self.latest}
+
+    def columns(self) -> dict[str, str]:
+        """What the display shows."""
+        tally = self.tally
+        shown = {"episodes": f"{tally.episodes:,}", "agent steps": f"{tally.agent_steps:,}"}
+        shown = {unit: text for unit, text in shown.items() if unit not in self.counted()}
         for last in (50, 100):
-            returns = self.recent[-last:]
+            returns = tally.recent[-last:]
             if len(returns) > last - 50:
                 shown[f"mean return of {len(returns)}"] = f"{fmean(returns):+.2f}"
-        return {**shown, "course": sparkline(self.course)} if self.course else shown
+        if tally.course:
+            shown["mean return so far"] = sparkline(tally.course)
+        return shown
+
+    def counted(self) -> set[str]:
+        """What progress is shown of already."""
+        return {limit.unit for limit in self.limits()}
+
+    def warning(self) -> str | None:
+        """That the policy has given up: it loses, and tries nothing else."""
+        tally, entropy = self.tally, self.latest.get("entropy")
+        if entropy is None or entropy > NO_ENTROPY or tally.course[-1:] > [LOST]:
+            return None
+        return (
+            f"the policy loses ({tally.course[-1]:+.1f}) and has no entropy left "
+            f"({entropy:.1g} nats): it tries nothing else and will not learn; lower "
+            "--learning-rate or raise --entropy-coefficient"
+        )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,6 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from applications.kit.display import Display
 from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, Run
 
@@ -50,10 +49,6 @@ class Ranks:
     def open(self, run: Callable[[], Run], folder: Path, resume: bool) -> "Run | Onlooker":
         """The run for rank 0, and a look at it for the others."""
         return Onlooker(folder, resume) if self.rank else run()
-
-    def display(self, title: str) -> "AbstractContextManager[Display | Onlooker]":
-        """What is shown, by rank 0 alone."""
-        return nullcontext(Onlooker(Path(), False)) if self.rank else Display(title)
 
 
 class Onlooker:

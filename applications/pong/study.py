@@ -1,6 +1,5 @@
 """Studies: trainings that differ in one option, each from several seeds, as a table and curves."""
 
-import argparse
 import json
 import re
 import subprocess
@@ -9,16 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
+from applications.kit import options as kit
 from applications.kit.errors import RunError
 from applications.kit.figures import save
-from applications.kit.run import CHECKPOINT, METRICS, read_metrics
+from applications.kit.run import CHECKPOINT, METRICS, is_complete, read_config, read_metrics
 from applications.kit.signals import StopSignals
 from applications.pong import curves
+from applications.pong.recipes import KINDS
 from applications.pong.weights import RUNS
 
 Lines = list[dict[str, Any]]
@@ -47,16 +49,16 @@ STUDIES = {
         "--steps 700000 --sticky-steps 0",
         {
             "all": "",
-            "no trust region": "--clip 1000",
+            "no trust region": "--clip-range 1000",
             "one epoch": "--epochs 1",
             "no baseline": "--no-baseline",
-            "λ = 1": "--trace 1",
+            "λ = 1": "--gae-lambda 1",
             "not cut at points": "--no-cut",
             "not standardised": "--no-standardize",
-            "no entropy": "--entropy 0",
+            "no entropy": "--entropy-coefficient 0",
             "8 games": "--environments 8 --horizon 256",
-            "±1 for a point won or lost": "--environments 8 --horizon 256 --discount 1 --trace 1 "
-            "--no-baseline --no-standardize",
+            "±1 for a point won or lost": "--environments 8 --horizon 256 --discount 1 "
+            "--gae-lambda 1 --no-baseline --no-standardize",
             "minibatches of 2,048": "--minibatch 2048",
             "UP and DOWN alone": "--no-rest",
             "difference of frames": "--frames difference",
@@ -75,7 +77,8 @@ STUDIES = {
         },
     ),
     "weights": Study(
-        "--steps 300000 --sticky-steps 0", {"L2 0": "--l2 0", "L2 0.01": "", "L2 0.3": "--l2 0.3"}
+        "--steps 300000 --sticky-steps 0",
+        {"L2 0": "--weight-decay 0", "L2 0.01": "", "L2 0.3": "--weight-decay 0.3"},
     ),
     "credit": Study(
         "--recipe blog",
@@ -101,7 +104,21 @@ STUDIES = {
 }
 
 
-def study(options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(kit.Options):
+    """What `study` is asked."""
+
+    name: tyro.conf.Positional[Literal[tuple(STUDIES)]]
+    """Which."""
+    seeds: range = range(1)
+    """Of every variant."""
+    variants: tuple[str, ...] = ()
+    """Only these of it; by default all."""
+    run_dir: Path | None = None
+    """Where its runs and curves.png are; by default in runs/pong."""
+
+
+def study(options: Options) -> None:
     """Train what is missing of a study, tell what all of it came to, and draw it.
 
     The same again goes on where it stopped.
@@ -111,7 +128,7 @@ def study(options: argparse.Namespace) -> None:
     """
     asked = STUDIES[options.name]
     parent = options.run_dir or RUNS / f"study-{options.name}"
-    for name in options.variants or ():
+    for name in options.variants:
         if name not in asked.variants:
             known = ", ".join(asked.variants)
             raise RunError(f"the study {options.name} has no variant {name!r}: it has {known}")
@@ -146,12 +163,17 @@ def slug(name: str) -> str:
 
 
 def complete(folder: Path, options: list[str]) -> None:
-    """Train, or go on.
+    """Train, or go on, unless there is nothing left to train.
 
     Raises:
         RunError: it failed, or was stopped.
     """
     going_on = ["--resume"] if (folder / CHECKPOINT).exists() else []
+    if going_on:
+        saved = read_config(folder)
+        config = KINDS[saved["recipe"]].from_saved(saved, folder)
+        if is_complete(folder, config):
+            return
     with StopSignals() as stop:  # the training hears Ctrl-C too, and saves what it has
         call("train", folder, *options, *going_on)  # another run than asked for is refused
     if stop.requested:

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from applications.kit.errors import RunError
+from applications.pong.config import Config, Stage
 from applications.pong.frames import Frames, chosen
-from applications.pong.learner import Config, Learner, Stage, explained
+from applications.pong.learner import Learner, explained
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Steps
 from sfgrad.optim import StepReport, TrustRegion
@@ -33,7 +34,7 @@ class TrustLearner(Learner):
             raise RunError(f"--trust {config.trust} learns in one process: start without torchrun")
         super().__init__(config, moves, scale, ranks)
         natural = config.trust == "natural"
-        self.region = TrustRegion(self.model.own(), config.bound, natural)
+        self.region = TrustRegion(self.model.own(), config.max_kl, natural)
 
     def learn(self, steps: Steps, stage: Stage, left: float) -> dict[str, float | None]:
         """One step of the policy, then many small updates of what it expects."""
@@ -62,7 +63,7 @@ class TrustLearner(Learner):
         def surrogate() -> Tensor:
             dist = self.model.choose(frames)
             ratio = (dist.log_prob(moves) - drawn).exp()
-            bonus = self.config.entropy * left * dist.entropy().mean()
+            bonus = self.config.entropy_coefficient * left * dist.entropy().mean()
             return -(ratio * advantage).mean() - bonus
 
         def divergence() -> Tensor:
@@ -80,11 +81,11 @@ class TrustLearner(Learner):
             F.mse_loss(value, target[rows.to(self.device)]).backward()
             self.optimizer.step()
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that is learned."""
-        return {**super().state(), "region": self.region.state_dict()}
+        return {**super().state_dict(), "region": self.region.state_dict()}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        super().load_state(state)
+        super().load_state_dict(state)
         self.region.load_state_dict(state["region"])

@@ -1,6 +1,5 @@
 """The trained policy as a file: a run's checkpoint, or the small export that is shipped."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, replacing, save_state
 from applications.kit.run import CHECKPOINT, METRICS, read_config, read_metrics
+from applications.kit.sources import Export, named
 from applications.pong.frames import SIDE, SIGHTS
 from applications.pong.games import view_and_actions
 from applications.pong.policy import NETWORKS, ActorCritic, Blocks, Policy
@@ -76,14 +76,13 @@ def build(config: dict[str, Any]) -> Policy | ActorCritic | Blocks:
     return NETWORKS[config["network"]](moves, config["hidden"], size)
 
 
-def export(options: argparse.Namespace) -> None:
+def export(options: Export) -> None:
     """Write the weights of `--run-dir` to `--output`, W1 in 8 bits, and the metrics next to it."""
-    if options.run_dir is None:
-        raise RunError("export needs to know which run: name it by --run-dir")
-    config, state = read_config(options.run_dir), load_state(options.run_dir / CHECKPOINT)
+    folder = named(options.run_dir, "export")
+    config, state = read_config(folder), load_state(folder / CHECKPOINT)
     recent, policy = state["recent"], dict(state["policy"])
     if "w1" not in policy:
-        raise RunError(f"{options.run_dir} is not of a dense network: only those are exported")
+        raise RunError(f"{folder} is not of a dense network: only those are exported")
     output = options.output or shipped(config["recipe"], config["game"])
     if output.exists() and not options.output:
         raise RunError(f"{output} is there already: name a file by --output")
@@ -99,7 +98,7 @@ def export(options: argparse.Namespace) -> None:
         "precision": "W1 in 8 bits: one scale for each image row and hidden unit",
     }
     w1 = quantize(policy.pop("w1"))
-    lines = [json.dumps(line) + "\n" for line in read_metrics(options.run_dir / METRICS)]
+    lines = [json.dumps(line) + "\n" for line in read_metrics(folder / METRICS)]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

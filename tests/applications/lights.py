@@ -9,9 +9,9 @@ from torch.distributions import Bernoulli
 
 from applications.kit.run import METRICS, Run, read_metrics
 from applications.pong import fast
+from applications.pong.config import Config, stages
 from applications.pong.frames import Pairs
 from applications.pong.games import view_and_actions
-from applications.pong.learner import LIMITS, Config, stages
 from applications.pong.rollout import Collector, groups
 
 VIEW, ACTIONS = view_and_actions("pong")
@@ -77,7 +77,7 @@ def by_product(model, frames):
 
 def train(folder, config):
     """Train on `Lights`: the metrics."""
-    with pytest.MonkeyPatch.context() as patch, Run(folder, config, False, LIMITS) as run:
+    with pytest.MonkeyPatch.context() as patch, Run(folder, config, False) as run:
         patch.setattr(fast, "make_emulators", lambda settings, games, **_: Lights(games))
         assert fast.train(config, run)
     return read_metrics(folder / METRICS)

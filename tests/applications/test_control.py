@@ -210,7 +210,7 @@ def few(monkeypatch):
 @pytest.mark.parametrize("natural", [True, False])
 @pytest.mark.training
 def test_trust_region_learns_within_its_bound(natural):
-    learner = TrustRegionStep(Config("trust-region", "CartPole-v1", bound=0.05, natural=natural))
+    learner = TrustRegionStep(Config("trust-region", "CartPole-v1", max_kl=0.05, natural=natural))
     played = [learner.update() for _ in range(8)]
     assert all(0 <= one.figures["kl"] <= 0.05 for one in played)
     assert played[0].returns.mean() < 40
@@ -239,7 +239,7 @@ def test_memory_forgets_the_oldest():
         memory.add(torch.full((2,), float(index)))
     assert set(memory.draw(200)[:, 0].tolist()) == {2, 3, 4}
     again = Memory(3, 2)
-    again.load_state(memory.state())
+    again.load_state_dict(memory.state_dict())
     assert torch.equal(again.rows, memory.rows)
     again.add(torch.full((2,), 9.0))
     assert set(again.draw(200)[:, 0].tolist()) == {9, 3, 4}

@@ -12,6 +12,7 @@ from PIL import Image
 import sfgrad as sf
 from applications.gaussian.__main__ import main
 from applications.gaussian.comparison import estimate, exact
+from applications.gaussian.config import Config
 from applications.gaussian.gaussian import (
     BASELINES,
     START,
@@ -23,7 +24,7 @@ from applications.gaussian.gaussian import (
     update,
 )
 from applications.gaussian.rewards import LIMIT, Reward, find_reward
-from applications.gaussian.training import Config, course
+from applications.gaussian.training import course
 from applications.kit.errors import RunError
 from applications.kit.run import read_metrics
 
@@ -153,7 +154,7 @@ def test_one_update_raises_the_expected_reward(regions):
 @pytest.mark.parametrize("baseline", ["none", "leave-one-out"])
 @pytest.mark.training
 def test_learning_ends_where_the_reward_is_high(baseline, regions):
-    history = course(Config(baseline=baseline, learning_rate=0.2, steps=80), regions)
+    history = course(Config(baseline=baseline, learning_rate=0.2, updates=80), regions)
     assert history[0].expected_reward < -0.8
     assert history[-1].expected_reward > 0.8
     assert (history[-1].gaussian.factor.diagonal() > 0.03).all()
@@ -295,7 +296,7 @@ def test_evaluate_prints_a_table(capsys):
         (["evaluate", "--samples", "1"], "leave-one-out compares at least 2"),
         (["train", "--learning-rate", "1e6", "--run-dir", "far"], "overflows: lower --learning"),
         (["plot", "--format", "png,bmp"], "no bmp"),
-        (["plot", "--learning-rate", "fast"], "is not a number"),
+        (["plot", "--learning-rate", "fast"], "could not convert string to float: 'fast'"),
         (["plot", "--baseline", "perfect"], "invalid choice"),
         (["plot", "--output", "broken.png"], "cannot be made"),
         (["plot", "--run-dir", "absent"], "holds no run"),

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from argparse import Namespace
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -140,8 +139,8 @@ def test_the_schedule_ends_with_the_time(images, monkeypatch):
 
 
 def asked(folder, **options):
-    defaults = {"task": None, "run_dir": None, "folder": folder, "output": folder}
-    return Namespace(**defaults | {"seconds": 0.1, "batches": 3, "seed": 0} | options)
+    defaults = {"folder": folder, "output": folder, "seconds": 1, "batches": 3}
+    return compare.Options(**defaults | options)
 
 
 def test_the_command_tells_draws_and_keeps(images, tmp_path, monkeypatch, capsys):

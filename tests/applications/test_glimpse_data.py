@@ -1,4 +1,3 @@
-import argparse
 import dataclasses
 import errno
 import gzip
@@ -18,7 +17,7 @@ import torch
 from rich.console import Console
 
 from applications.glimpse import data
-from applications.glimpse.data import FILES, ORIGINS, ensure, fetch, load
+from applications.glimpse.data import FILES, ORIGINS, Options, ensure, fetch, load
 from applications.kit.errors import RunError
 from tests.applications.digits import generated_digits
 
@@ -110,7 +109,7 @@ def assert_are_the_digits(images):
 
 
 def options(name="mnist", folder=Path("data"), source=None):
-    return argparse.Namespace(name=name, folder=folder, source=source)
+    return Options(name=name, folder=folder, source=source)
 
 
 # ---------------------------------------------------------------- the folder

@@ -1,11 +1,9 @@
 """The errors: exactly, on answers that are known; and the subcommand, on small networks."""
 
-import argparse
 import json
 import shutil
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -228,8 +226,7 @@ def shipped(networks, tmp_path, monkeypatch):
 
 
 def options(**asked):
-    usual = {"task": None, "glimpses": None, "run_dir": None, "folder": Path("data"), "paths": 1}
-    return argparse.Namespace(**usual | {"images": None, "seed": 0, "json": False} | asked)
+    return evaluate.Options(**asked)
 
 
 @pytest.fixture
@@ -510,7 +507,9 @@ def test_missing_weights_are_told(shipped):
         match=r"no weights are shipped yet \(cluttered60-learned\.safetensors\): name a run by",
     ):
         evaluate.evaluate(options(task="cluttered60"))
-    with pytest.raises(RunError, match=rf"there is no {shipped}/{weights.BEST}"):
+    with pytest.raises(
+        RunError, match=rf"{shipped} holds no run: there is no {shipped}/config.json"
+    ):
         evaluate.evaluate(options(run_dir=shipped))
 
 

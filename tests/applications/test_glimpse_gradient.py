@@ -47,7 +47,7 @@ def make(kind=GlimpseModel, estimator=None, noise=0.5, **options):
         "scales": 2,
         "hidden": 6,
         "features": 6,
-        "every": 0.7,
+        "earlier_weight": 0.7,
         "spread": 0.0,
     }
     model = kind(Config(**(sizes | options)))
@@ -135,7 +135,7 @@ def expected_cost(model, node, values, table, label, price=0.0, log_mass=among_f
     after = sequences.cumprod(1).sum(1) if node == "stop" else torch.full((rows,), draws)
     cost = price * after.double()  # the glimpses after the first
     for order, error in enumerate(errors):
-        cost = cost + error * ((order == after) + model.every * (order < after).double())
+        cost = cost + error * ((order == after) + model.earlier_weight * (order < after).double())
     return (told.total.exp() * cost).sum()
 
 
@@ -441,7 +441,7 @@ CONTROLS = EXACT_CONTROLS | {"a location that keeps its gradient": (GlimpseModel
 @pytest.mark.parametrize("name", EXACT_CONTROLS)
 def test_the_exact_tests_find_what_is_broken(name):
     kind, estimator, samples = EXACT_CONTROLS[name]
-    model, inputs = on_grid(kind, estimator, glimpses=2, every=1.0), batch(samples)
+    model, inputs = on_grid(kind, estimator, glimpses=2, earlier_weight=1.0), batch(samples)
     wanted = true_gradient(model, "place", GRID, *inputs)
     assert distance(mean_gradient(model, "place", GRID, *inputs, samples=samples), wanted) > 0.1
     report = sf.check_unbiased(model, *inputs, samples=samples, mode="exact", rtol=RTOL)
@@ -452,9 +452,9 @@ def test_the_exact_tests_find_what_is_broken(name):
 @pytest.mark.parametrize("name", CONTROLS)
 def test_the_tests_with_the_normal_find_what_is_broken(name):
     kind, estimator, samples = CONTROLS[name]
-    from_truth, _ = z_scores(make_once(kind, estimator, every=1.0), samples)
+    from_truth, _ = z_scores(make_once(kind, estimator, earlier_weight=1.0), samples)
     assert from_truth.max() > 2 * THRESHOLD
-    model = make_once(kind, estimator, every=1.0)
+    model = make_once(kind, estimator, earlier_weight=1.0)
     report = check_with_the_normal(model, samples, sf.ScoreFunction(sf.Constant(7.0)))
     assert not report
     assert set(report.nodes) == {"place"}

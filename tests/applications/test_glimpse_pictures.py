@@ -1,6 +1,5 @@
 """The subcommand, maps and curves: what is drawn, where it was said to be; the files."""
 
-import argparse
 import json
 import os
 import shutil
@@ -22,7 +21,8 @@ from applications.glimpse.model import make_model
 from applications.glimpse.tasks import DIGIT, TASKS
 from applications.kit import figures as style
 from applications.kit.errors import RunError
-from applications.kit.run import METRICS
+from applications.kit.run import CHECKPOINT, METRICS
+from applications.kit.sources import run_of
 from tests.applications.digits import generated_digits
 
 IMAGES = generated_digits(20, 120, seed=0)
@@ -44,9 +44,7 @@ def trained(folder, config, metrics=()):
 
 def plot(**options):
     """Run the subcommand."""
-    absent = dict.fromkeys(("task", "run_dir", "output"))
-    asked = {**absent, "folder": Path("data"), "seed": 0, "format": "png", **options}
-    pictures.plot(argparse.Namespace(**asked))
+    pictures.plot(pictures.Options(**options))
 
 
 @pytest.fixture(autouse=True)
@@ -221,23 +219,24 @@ def test_a_network_that_sees_all_at_once_has_no_glimpses_to_draw(capsys):
 
 def test_which_network_is_drawn(capsys):
     def chosen(**options):
-        return pictures.run_of(argparse.Namespace(**{"task": None, "run_dir": None, **options}))
+        return run_of(pictures.Options(**options), pictures.RUNS)
 
     assert chosen() is None
     for number, name in enumerate(("mnist28-2", "mnist28-10", "mnist28-1")):
         folder = trained(pictures.RUNS / name, replace(SMALL, policy="conv"), EPOCHS)
-        os.utime(folder / weights.BEST, (number, number))
+        (folder / CHECKPOINT).touch()
+        os.utime(folder / CHECKPOINT, (number, number))
     (pictures.RUNS / "stopped-early").mkdir()
-    assert chosen() == pictures.RUNS / "mnist28-1"
-    assert chosen(task="mnist28") is None
+    assert chosen(latest=True) == pictures.RUNS / "mnist28-1"
+    assert chosen() is chosen(task="mnist28") is None
     assert chosen(run_dir=Path("x")) == chosen(run_dir=Path("x"), task="mnist28") == Path("x")
-    plot()
+    plot(latest=True)
     assert capsys.readouterr().out.split() == ["runs/glimpse/mnist28-1/learning.png"]
 
 
 def test_what_is_shipped_is_drawn_among_the_pictures(monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "plot_glimpses", lambda *passed: drawn.append(passed[2:]))
+    monkeypatch.setattr(pictures, "plot_glimpses", lambda *passed: drawn.append(passed[1:]))
     weights.SHIPPED.mkdir()
     for task in ("mnist28", "translated60"):
         folder = trained(Path(task), replace(SMALL, task=task))
@@ -251,9 +250,11 @@ def test_what_is_shipped_is_drawn_among_the_pictures(monkeypatch):
 
 
 def test_what_cannot_be_read_or_written_is_told():
-    with pytest.raises(RunError, match=r"there is no .*cluttered60-learned\.safetensors"):
+    with pytest.raises(
+        RunError, match=r"no weights are shipped yet \(cluttered60-learned\.safetensors\)"
+    ):
         plot(task="cluttered60")
-    with pytest.raises(RunError, match=r"there is no nowhere/best\.safetensors"):
+    with pytest.raises(RunError, match=r"nowhere holds no run: there is no nowhere/config\.json"):
         plot(run_dir=Path("nowhere"))
     folder = trained(Path("run"), replace(SMALL, policy="conv"), EPOCHS)
     Path("file").write_text("")

@@ -9,7 +9,7 @@ import torch
 
 from applications.glimpse import data, weights
 from applications.glimpse.__main__ import main
-from applications.glimpse.config import LIMITS, Config
+from applications.glimpse.config import Config
 from applications.glimpse.evaluate import errors
 from applications.glimpse.training import Scenes, Trainer, average, train
 from applications.kit.errors import RunError
@@ -26,7 +26,7 @@ def images():
 
 
 def run(folder, config, images, resume=False):
-    with Run(folder, config, resume, LIMITS) as folder_of_run:
+    with Run(folder, config, resume) as folder_of_run:
         return train(config, folder_of_run, images)
 
 
@@ -169,7 +169,13 @@ def test_a_price_too_high_is_paid_once():
     """With glimpses dearer than any answer is worth, the model learns to look once."""
     images = generated_digits(2000, 10, seed=2)
     config = dataclasses.replace(
-        TINY, policy="centre", stop_price=100.0, every=0.0, epochs=25, learning_rate=5e-3, warp=0
+        TINY,
+        policy="centre",
+        stop_price=100.0,
+        earlier_weight=0.0,
+        epochs=25,
+        learning_rate=5e-3,
+        warp=0,
     )
     trainer = Trainer(config, images)
     before = errors(trainer.model, *trainer.validation).mean_glimpses
@@ -187,7 +193,7 @@ def test_a_low_price_is_paid(every, looks):
     images = generated_digits(1500, 10, seed=2)
     config = Config(glimpses=3, hidden=32, features=32, batch=32, precision="float32", warp=0)
     config = dataclasses.replace(
-        config, policy="random", stop_price=1e-3, every=every, epochs=6, learning_rate=5e-3
+        config, policy="random", stop_price=1e-3, earlier_weight=every, epochs=6, learning_rate=5e-3
     )
     trainer = Trainer(config, images)
     while trainer.tally.update < trainer.updates:

@@ -1,6 +1,5 @@
 """Comparing estimators: the figures on known gradients, and what must come out of real ones."""
 
-import argparse
 import io
 import math
 import os
@@ -159,9 +158,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "Config", partial(Config, batch=16, updates=4, units=4, last=3))
     monkeypatch.setattr(training, "EVERY", 2)
     monkeypatch.setattr(study, "FAR", ())
-    return argparse.Namespace(
-        task=None, seeds=range(2), batches=3, run_dir=tmp_path / "runs", output=tmp_path
-    )
+    return comparison.Options(seeds=range(2), batches=3, run_dir=tmp_path / "runs", output=tmp_path)
 
 
 def test_the_command_trains_tells_and_draws(asked, capsys):

@@ -1,6 +1,5 @@
 """What a program did, as recorded, as a sheet, as a film; how far it goes; how it learned."""
 
-import argparse
 import json
 import os
 from dataclasses import asdict
@@ -131,9 +130,7 @@ def learned(folder, course=COURSE, config=REVERSE):
 
 def plot(**options):
     """Run the subcommand."""
-    absent = dict.fromkeys(("task", "mode", "run_dir", "output"))
-    asked = {**absent, "length": 3, "seed": 0, "format": "png", **options}
-    pictures.plot(argparse.Namespace(**asked))
+    pictures.plot(pictures.Options(**{"length": 3, **options}))
 
 
 @pytest.fixture(autouse=True)
@@ -475,9 +472,10 @@ def test_which_program_is_drawn(monkeypatch, capsys):
         os.utime(folder / CHECKPOINT, (number, number))
     (RUNS / "no-checkpoint").mkdir()
     learned(RUNS / "study-copy-moves" / "0")
+    plot(latest=True)
     plot()
     plot(mode="moves")
-    assert drawn[3:] == [RUNS / "reverse-1", shipped[0]]
+    assert drawn[3:] == [RUNS / "reverse-1", shipped[0], shipped[0]]
 
 
 def test_what_cannot_be_read_or_written_is_told(quick):

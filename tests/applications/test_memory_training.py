@@ -16,10 +16,10 @@ from torch import Generator
 from applications.kit.commands import seeds
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
-from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
+from applications.kit.run import CHECKPOINT, CONFIG, METRICS, Run, read_config, read_metrics
 from applications.memory import evaluate, study, training, weights
 from applications.memory.__main__ import main
-from applications.memory.config import LIMITS, Config
+from applications.memory.config import Config
 from applications.memory.evaluate import PATIENCE, SPARE, solve
 from applications.memory.model import MemoryModel, Step
 from applications.memory.training import ANY, CALM, MEMORY, PASSED, UP_TO, Trainer, train
@@ -31,7 +31,7 @@ LEARNS = Config(updates=80, batch=128, last=5)
 
 
 def run(folder, config, resume=False):
-    with Run(folder, config, resume, LIMITS) as folder_of_run:
+    with Run(folder, config, resume) as folder_of_run:
         return train(config, folder_of_run)
 
 
@@ -211,7 +211,7 @@ def test_entropy_earns_less_and_less(update, left):
     assert CALM == 0.8
     losses = []
     for entropy in (0.0, 0.3):
-        trainer = Trainer(replace(TINY, updates=100, entropy=entropy))
+        trainer = Trainer(replace(TINY, updates=100, entropy_coefficient=entropy))
         trainer.tally.update = update
         loss, nats, right = trainer.loss(*trainer.draw_problems())
         losses.append(loss.item())
@@ -239,7 +239,7 @@ def test_measuring_leaves_the_training_alone():
         if measures:
             line = trainer.metrics()
         trainer.step()
-        states.append(trainer.state())
+        states.append(trainer.state_dict())
     assert same(*states)
     assert line["update"] == 1
     assert line["problems"] == TINY.batch
@@ -267,7 +267,7 @@ def test_options_that_contradict_each_other_are_refused(options, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--task", "cpoy"], "invalid choice: 'cpoy'"),
+        (["train", "--task", "cpoy"], "invalid choice 'cpoy'"),
         (["train", "--samples", "3"], "batch is 256, which 3 samples"),
         (["train", "--updates", "0"], "--updates: 0 is not allowed: it must be at least 1"),
         (["train", "--cells", "1"], "--cells: 1 is not allowed: it must be at least 2"),
@@ -303,7 +303,10 @@ def test_train_and_resume(tmp_path, capsys):
     resume = ["train", "--run-dir", str(folder), "--resume"]
     assert main([*resume, "--task", "reverse"]) == 2
     assert "has task = copy, not reverse" in capsys.readouterr().err
-    assert main(resume) == 0
+    before = (folder / CONFIG).read_text()
+    assert main([*resume, "--seconds", "9"]) == 2
+    assert "has made 6 of 6 updates: nothing is left to train" in capsys.readouterr().err
+    assert (folder / CONFIG).read_text() == before
     damage(folder / CHECKPOINT)
     assert main(resume) == 2
     assert f"{folder / CHECKPOINT} is damaged" in capsys.readouterr().err
@@ -319,7 +322,7 @@ def test_a_stop_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Trainer, "step", step_and_stop)
     folder = tmp_path / "run"
     assert main(["train", "--run-dir", str(folder), *TINY_OPTIONS]) == 0
-    assert f"python -m applications.memory train --resume --run-dir {folder}" in (
+    assert f"-m applications.memory train --resume --run-dir {folder}\n" in (
         capsys.readouterr().out
     )
     assert end(folder)["update"] == 1

@@ -14,7 +14,7 @@ from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, METRICS, Run, read_metrics
 from applications.pong import cross_entropy, weights
 from applications.pong.__main__ import main
-from applications.pong.cross_entropy import LIMITS, Config
+from applications.pong.cross_entropy import Config
 from applications.pong.frames import PIXELS, Frames
 from applications.pong.policy import Blocks
 from tests.applications.lights import Lights
@@ -80,7 +80,7 @@ def lights(monkeypatch):
 
 def train(folder, config, resume=False):
     """Train, to the end: the metrics."""
-    with Run(folder, config, resume, LIMITS) as run:
+    with Run(folder, config, resume) as run:
         assert cross_entropy.train(config, run)
     return read_metrics(folder / METRICS)
 
@@ -133,7 +133,7 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Run, "log", log_and_interrupt)
-    with Run(tmp_path, QUICK, False, LIMITS) as run:
+    with Run(tmp_path, QUICK, False) as run:
         assert not cross_entropy.train(QUICK, run)
     assert load_state(tmp_path / CHECKPOINT)["update"] == 2
 

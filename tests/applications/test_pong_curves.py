@@ -49,7 +49,7 @@ def test_a_picture_has_a_line_for_each_group(tmp_path, capsys):
     runs = [
         write(tmp_path / "a", rising),
         write(tmp_path / "b", rising - 2, seed=1),
-        write(tmp_path / "c", rising / 2, clip=0.1),
+        write(tmp_path / "c", rising / 2, clip_range=0.1),
     ]
     output = tmp_path / "new" / "curves.png"
     assert main(["curves", *map(str, runs), "--output", str(output)]) == 0

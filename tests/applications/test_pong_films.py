@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from applications.kit import trainer
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
@@ -21,7 +22,7 @@ from applications.pong import fast, games, pictures, weights, window
 from applications.pong.__main__ import main
 from applications.pong.frames import SIDE, pong_view
 from applications.pong.games import Settings, make_emulators
-from applications.pong.learner import LIMITS, Config
+from applications.pong.learner import Config
 from applications.pong.player import Game, Player, ScreenPlayer
 from applications.pong.ranks import Onlooker, Ranks
 from applications.pong.window import FRAMES_PER_SECOND, Window, visible_emulator
@@ -69,6 +70,7 @@ def _minutes(monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr(fast, "time", clock)
+    monkeypatch.setattr(trainer, "time", clock)
     monkeypatch.setattr(fast, "Learner", Learner)
     monkeypatch.setattr(fast, "FILM_STEPS", FRAMES)
 
@@ -76,7 +78,7 @@ def _minutes(monkeypatch):
 def train(folder, minutes):
     """Five updates of 32 agent steps: the checkpoint."""
     config = replace(SMALL, film_minutes=minutes)
-    with Run(folder, config, False, LIMITS) as run:
+    with Run(folder, config, False) as run:
         assert fast.train(config, run)
     return load_state(folder / CHECKPOINT)
 
@@ -118,7 +120,7 @@ def test_only_the_first_rank_films(tmp_path):
 def test_a_resumed_run_may_be_filmed(tmp_path, monkeypatch):
     monkeypatch.setattr(fast, "FILM_STEPS", FRAMES)
     config = replace(SMALL, steps=64, seconds=0.0)
-    with Run(tmp_path, config, False, LIMITS) as run:
+    with Run(tmp_path, config, False) as run:
         assert fast.train(config, run)
     more = ["train", "--resume", "--run-dir", str(tmp_path), "--film-minutes", "0"]
     assert main(more) == 0

@@ -8,8 +8,9 @@ import torch
 
 from applications.kit.errors import RunError
 from applications.kit.run import METRICS, read_metrics
+from applications.pong.config import Config, stages
 from applications.pong.frames import Frames
-from applications.pong.learner import Config, Learner, stages
+from applications.pong.learner import Learner
 from tests.applications.lights import QUICK, VIEW, by_product, collector, opinionated, train
 
 STUDENT = replace(QUICK, imitation_steps=1280, steps=256, learning_rate=3e-4, seed=5)
@@ -25,7 +26,7 @@ def teacher(tmp_path_factory):
 
 def test_the_loss_is_how_unlikely_the_teachers_moves_are():
     torch.manual_seed(0)
-    learner = Learner(replace(QUICK, value=0.7), 2, VIEW.scale)
+    learner = Learner(replace(QUICK, value_coefficient=0.7), 2, VIEW.scale)
     steps = collector(4, 16).collect(opinionated(learner.model))
     torch.nn.init.normal_(learner.model.heads.weight)
     frames, moves, old = (

@@ -45,7 +45,7 @@ def by_loop(steps, config, cut):
             delta = rewards[t, game] - values[t, game]
             if goes_on:
                 delta += config.discount * values[t + 1, game]
-                later = delta + config.discount * config.trace * later
+                later = delta + config.discount * config.gae_lambda * later
             else:
                 later = delta
             advantage[t, game] = later
@@ -54,7 +54,10 @@ def by_loop(steps, config, cut):
 
 @pytest.mark.parametrize("cut", [True, False])
 def test_moves_are_judged_by_generalised_advantages(cut):
-    steps, config = scored(), replace(QUICK, cut=cut, standardize=False, discount=0.9, trace=0.8)
+    steps, config = (
+        scored(),
+        replace(QUICK, cut=cut, standardize=False, discount=0.9, gae_lambda=0.8),
+    )
     advantage, target = Learner(config, 2, 1.0).judge(steps)
     wanted = by_loop(steps, config, cut)
     np.testing.assert_allclose(advantage, wanted, rtol=1e-9, atol=1e-12)
@@ -66,7 +69,7 @@ def test_moves_are_judged_by_generalised_advantages(cut):
 
 
 def test_without_a_baseline_nothing_is_subtracted():
-    config = replace(QUICK, baseline=False, standardize=False, discount=0.9, trace=0.8)
+    config = replace(QUICK, baseline=False, standardize=False, discount=0.9, gae_lambda=0.8)
     steps = scored()
     credit, target = Learner(config, 2, 1.0).judge(steps)
     advantage, same = Learner(replace(config, baseline=True), 2, 1.0).judge(steps)
@@ -91,7 +94,9 @@ def test_rewards_count_by_their_signs_and_only_pong_is_cut_at_points():
 def one_minibatch():
     """A learner in float64 and a roll-out of its own policy, to be learned from in one update."""
     config = replace(QUICK, epochs=1, minibatch=64, environments=4, horizon=16)
-    learner = Learner(replace(config, value=0.0, entropy=0.0), 2, VIEW.scale)
+    learner = Learner(
+        replace(config, value_coefficient=0.0, entropy_coefficient=0.0), 2, VIEW.scale
+    )
     opinionated(learner.model)
     return learner, collector(4, 16).collect(learner.model)
 
@@ -99,7 +104,7 @@ def one_minibatch():
 @pytest.mark.parametrize(("entropy", "left"), [(0.0, 1.0), (0.5, 0.4)])
 def test_the_first_gradient_is_the_score_functions(one_minibatch, entropy, left):
     learner, steps = one_minibatch
-    learner.config = replace(learner.config, entropy=entropy)
+    learner.config = replace(learner.config, entropy_coefficient=entropy)
     before = deepcopy(learner.model).cpu()
     metrics = learner.learn(steps, STAGE, left)
     dense = Frames.of(*steps.changes, 1.0).dense(Pairs.size)
@@ -118,7 +123,7 @@ def test_the_first_gradient_is_the_score_functions(one_minibatch, entropy, left)
 
 def test_the_loss_is_the_formula(one_minibatch):
     learner, steps = one_minibatch
-    learner.config = replace(learner.config, value=0.7, clip=0.3)
+    learner.config = replace(learner.config, value_coefficient=0.7, clip_range=0.3)
     random = Generator().manual_seed(2)
     moves, advantage, target, noise = torch.randn(4, 64, dtype=torch.float64, generator=random)
     moves = (moves > 0).double()

@@ -14,7 +14,8 @@ from applications.kit.files import load_state, save_state
 from applications.kit.run import CHECKPOINT, METRICS, read_metrics
 from applications.pong import __main__ as command_line
 from applications.pong.__main__ import main
-from applications.pong.learner import Config, Learner, stages
+from applications.pong.config import Config, stages
+from applications.pong.learner import Learner
 from applications.pong.policy import ActorCritic
 from applications.pong.ranks import Ranks, join
 from applications.pong.rollout import Steps
@@ -25,7 +26,7 @@ SMALL = ["--environments", "2", "--horizon", "16", "--hidden", "16", "--epochs",
 SMALL += ["--minibatch", "16", "--steps", "320", "--sticky-steps", "0"]
 TIME, GAMES = 16, 4
 ROWS = TIME * GAMES
-CONFIG = Config(hidden=8, epochs=1, standardize=False, entropy=0.0, learning_rate=1e-2)
+CONFIG = Config(hidden=8, epochs=1, standardize=False, entropy_coefficient=0.0, learning_rate=1e-2)
 
 
 def under_torchrun(*arguments):
@@ -88,7 +89,10 @@ def test_two_ranks_train_and_one_keeps_the_run(tmp_path):
     lines = read_metrics(folder / METRICS)
     assert [line["agent_steps"] for line in lines] == list(range(64, 321, 64))  # 2 · 2 · 16
     assert load_state(folder / CHECKPOINT)["agent_steps"] == 320
+    state = load_state(folder / CHECKPOINT)
+    save_state(folder / CHECKPOINT, state | {"update": 4, "agent_steps": 256})
     assert main(["train", "--resume", "--run-dir", str(folder)]) == 0  # one can go on alone
+    assert load_state(folder / CHECKPOINT)["agent_steps"] == 320
 
 
 def test_the_blog_recipe_refuses_several(tmp_path, monkeypatch, capsys):

@@ -10,9 +10,11 @@ import imageio.v2 as imageio
 import pytest
 
 from applications.kit.commands import prepare
+from applications.kit.files import save_state
 from applications.kit.run import CHECKPOINT, CONFIG, METRICS
 from applications.pong import study
-from applications.pong.__main__ import OPTIONS, RECIPES, commands, main
+from applications.pong.__main__ import PongStart, main
+from applications.pong.recipes import KINDS, RECIPES
 from applications.pong.weights import RUNS
 
 
@@ -46,12 +48,16 @@ def test_marks_are_means_of_fifty_episodes():
 @pytest.mark.parametrize("asked", study.STUDIES.values())
 def test_every_variant_is_a_command(asked):
     for told in asked.variants.values():
-        options = commands().parser.parse_args(["train", *f"{asked.common} {told}".split()])
-        recipe = RECIPES[options.recipe or "fast"]
-        config, _ = prepare(recipe.Config, options, RUNS, "test")
-        for name, value in vars(options).items():
-            if name in OPTIONS and value is not None:
-                assert getattr(config, name) == value
+        options = f"{asked.common} {told}".split()
+        config = prepare(KINDS, options, "train", RUNS, lambda _: "test", PongStart).config
+        for name, value in zip(options, [*options[1:], "--"], strict=True):
+            field = name.removeprefix("--no-").removeprefix("--").replace("-", "_")
+            if name.startswith("--"):
+                met = getattr(config, field)
+                if value.startswith("--"):
+                    assert met is not name.startswith("--no-")
+                else:
+                    assert met == type(met)(value)
 
 
 @pytest.mark.parametrize("asked", study.STUDIES.values())
@@ -74,8 +80,8 @@ def trainings(monkeypatch):
             return subprocess.CompletedProcess(command, 0, json.dumps({"mean_return": 1234.5}))
         folder = study.Path(command[5])
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CHECKPOINT).touch()
-        (folder / CONFIG).write_text("{}")
+        save_state(folder / CHECKPOINT, {"agent_steps": 80_000, "seconds": 800.0})
+        (folder / CONFIG).write_text('{"recipe": "fast"}')
         (folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in COURSE))
         return subprocess.CompletedProcess(command, 0, "the run is in …")
 

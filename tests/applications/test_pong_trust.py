@@ -14,9 +14,9 @@ from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, METRICS, read_metrics
 from applications.pong import fast
 from applications.pong.__main__ import main
+from applications.pong.config import stages
 from applications.pong.frames import Frames, Pairs
 from applications.pong.games import Settings, make_emulators
-from applications.pong.learner import stages
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Collector, groups
 from applications.pong.trust import TrustLearner
@@ -27,13 +27,13 @@ TRUST = pytest.mark.parametrize("trust", ["line", "natural"])
 
 
 def asked(trust, **options):
-    return replace(QUICK, trust=trust, network=None, bound=BOUND, **options)
+    return replace(QUICK, trust=trust, network=None, max_kl=BOUND, **options)
 
 
 @pytest.fixture(scope="module")
 def pong():
     """Two roll-outs of Pong, 256 steps each, and the learner that the first was played by."""
-    config = asked("line", entropy=0.0)
+    config = asked("line", entropy_coefficient=0.0)
     learner = TrustLearner(config, 2, VIEW.scale)
     torch.nn.init.normal_(learner.model.heads.weight)
     make = partial(make_emulators, Settings("pong", 0.0), view=VIEW)
@@ -46,7 +46,7 @@ def pong():
 @pytest.mark.training
 def test_a_step_on_real_games_is_within_the_bound_and_uses_it(trust, pong):
     first, rollouts = pong
-    learner = TrustLearner(asked(trust, entropy=0.0), 2, VIEW.scale)
+    learner = TrustLearner(asked(trust, entropy_coefficient=0.0), 2, VIEW.scale)
     learner.model.load_state_dict(first.model.state_dict())
     stage = stages(learner.config)[1]
     for steps in rollouts:
@@ -66,7 +66,7 @@ def test_a_step_on_real_games_is_within_the_bound_and_uses_it(trust, pong):
 
 def test_an_unbounded_step_would_leave_it(pong):
     learner, rollouts = pong
-    wide = TrustLearner(replace(learner.config, bound=1e9), 2, VIEW.scale)
+    wide = TrustLearner(replace(learner.config, max_kl=1e9), 2, VIEW.scale)
     wide.model.load_state_dict(learner.model.state_dict())
     assert wide.learn(rollouts[0], stages(wide.config)[1], left=1.0)["kl"] > 2 * BOUND
 
@@ -97,7 +97,7 @@ def test_what_it_expects_is_learned_apart(pong):
 
 def test_entropy_is_rewarded_less_and_less(pong):
     _, (steps, _) = pong
-    learner, kept = TrustLearner(asked("line", entropy=0.5), 2, VIEW.scale), []
+    learner, kept = TrustLearner(asked("line", entropy_coefficient=0.5), 2, VIEW.scale), []
     torch.nn.init.normal_(learner.model.heads.weight)
 
     def note(surrogate, divergence):
@@ -118,7 +118,7 @@ def test_entropy_is_rewarded_less_and_less(pong):
 @pytest.mark.training
 def test_it_learns_where_the_light_is(trust, tmp_path):
     config = asked(trust, steps=3840, hidden=16)
-    train(tmp_path / "run", replace(config, bound=0.1))
+    train(tmp_path / "run", replace(config, max_kl=0.1))
     metrics = read_metrics(tmp_path / "run" / METRICS)
     assert abs(metrics[0]["mean_return"]) < 6
     assert np.mean(metrics[-1]["returns"]) > 10
@@ -127,7 +127,7 @@ def test_it_learns_where_the_light_is(trust, tmp_path):
     length = state["region"]["length"]
     other = TrustLearner(config, 3, VIEW.scale)
     assert other.region.length != length
-    other.load_state(state)
+    other.load_state_dict(state)
     assert other.region.length == length
 
 

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from applications.kit.display import Display, duration, sparkline
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, replacing, save_state
+from applications.kit.options import Options
 from applications.kit.run import (
     CHECKPOINT,
     CONFIG,
@@ -24,22 +26,26 @@ from applications.kit.signals import StopSignals
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
+    RESUMABLE: ClassVar = ("episodes",)
+
     game: str = "pong"
     episodes: int = 10
 
 
 @dataclass(frozen=True)
-class OtherConfig:
+class FixedConfig(Config):
+    RESUMABLE: ClassVar = ()
+
+
+@dataclass(frozen=True)
+class OtherConfig(Options):
     game: str = "pong"
     glimpses: int = 6
 
 
-LIMITS = ("episodes",)
-
-
 def finish(folder, updates=3):
-    with Run(folder, Config(), resume=False, limits=LIMITS) as run:
+    with Run(folder, Config(), resume=False) as run:
         for update in range(1, updates + 1):
             run.log({"update": update, "loss": 1 / update})
             run.save({"update": update, "weight": torch.tensor([1.0 * update])})
@@ -85,7 +91,7 @@ def test_damaged_checkpoint_is_refused_by_name(tmp_path, harm):
         data[-1] ^= 1
     path.write_bytes({"cut": data[:-3], "emptied": b"", "other": b"x" * 99}.get(harm, data))
     with pytest.raises(RunError, match=rf"{CHECKPOINT} is damaged"):
-        Run(folder, Config(), resume=True, limits=LIMITS)
+        Run(folder, Config(), resume=True)
 
 
 def test_write_failure_keeps_what_was_there(tmp_path, monkeypatch):
@@ -122,11 +128,11 @@ def test_a_full_disk_is_told_while_metrics_are_written(tmp_path):
 def test_a_run_has_one_process(tmp_path):
     folder = finish(tmp_path / "run")
     with (
-        Run(folder, Config(), resume=True, limits=LIMITS),
+        Run(folder, Config(), resume=True),
         pytest.raises(RunError, match=f"another process is training in {folder}"),
     ):
-        Run(folder, Config(), resume=True, limits=LIMITS)
-    with Run(folder, Config(), resume=True, limits=LIMITS) as run:  # it is free again
+        Run(folder, Config(), resume=True)
+    with Run(folder, Config(), resume=True) as run:  # it is free again
         assert run.state["update"] == 3
 
 
@@ -144,7 +150,7 @@ def test_resume_drops_what_the_checkpoint_does_not_know(tmp_path):
     with open(folder / METRICS, "a") as file:
         file.write(json.dumps({"update": 4, "loss": 0.0}) + "\n" + '{"update": 5, "lo')
     assert len(read_metrics(folder / METRICS)) == 4
-    with Run(folder, Config(episodes=99), resume=True, limits=LIMITS) as run:
+    with Run(folder, Config(episodes=99), resume=True) as run:
         assert run.state["update"] == 3
         assert run.state["weight"].item() == 3
         run.log({"update": 4, "loss": 0.25})
@@ -157,13 +163,13 @@ def test_refusals(tmp_path):
     with pytest.raises(RunError, match="holds a run already: go on with it by --resume, or"):
         Run(folder, Config(), resume=False)
     with pytest.raises(RunError, match="has game = pong, not breakout: resume it with its own"):
-        Run(folder, Config(game="breakout"), resume=True, limits=LIMITS)
+        Run(folder, Config(game="breakout"), resume=True)
     written = (folder / CONFIG).read_text()
     with pytest.raises(RunError, match="another application .* does not know its episodes$"):
         Run(folder, OtherConfig(), resume=True)
     assert (folder / CONFIG).read_text() == written
     with pytest.raises(RunError, match="has episodes = 10, not 11"):
-        Run(folder, Config(episodes=11), resume=True)
+        Run(folder, FixedConfig(episodes=11), resume=True)
     with pytest.raises(RunError, match="holds no checkpoint to go on from: leave out --resume"):
         Run(tmp_path, Config(), resume=True)
     with pytest.raises(RunError, match=f"holds no run: there is no .*{CONFIG}"):
