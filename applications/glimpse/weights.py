@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from applications.glimpse.config import Config
 from applications.glimpse.model import make_model
+from applications.kit import shipped as kit
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, save_state
 from applications.kit.run import CHECKPOINT, read_config
@@ -17,7 +18,7 @@ BEST = "best.safetensors"
 """In a run folder: the averaged weights at the lowest validation error."""
 BASELINES = ("place.", "stop.")
 """What the names of the baselines' weights begin with."""
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parent / "shipped"
 """Where the weights are that `evaluate` and `plot` take unless told a run folder."""
 
 
@@ -59,8 +60,7 @@ def choose(folder: Path | None, task: str | None) -> Trained:
         if not path.exists():
             raise RunError(f"no weights are shipped yet ({path.name}): name a run by --run-dir")
         model, config, rest = load(path)
-        commit = ((rest.get("origin") or {}).get("commit") or "unknown")[:7]
-        return Trained(model, config, path, f"shipped: {path.stem}, commit {commit}")
+        return Trained(model, config, path, kit.whose(path, rest.get("origin")))
     if (path := folder / BEST).exists():
         model, config, rest = load(path)
         whose = f"{folder}, update {rest['metrics'].get('update')}"
@@ -104,14 +104,7 @@ def fit(model: nn.Module, weights: dict[str, Tensor], otherwise: str) -> None:
     Raises:
         RunError: they do not fit.
     """
-    weights = {name: value for name, value in weights.items() if not name.startswith(BASELINES)}
-    try:
-        missing, surplus = model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise RunError(f"{otherwise} ({error})") from error
-    missing = [name for name in missing if not name.startswith((*BASELINES, "weary."))]
-    if missing or surplus:
-        raise RunError(f"{otherwise}: {', '.join([*missing, *surplus])}")
+    kit.fit(model, weights, otherwise, BASELINES, new=("weary.",))
 
 
 def warm_start(model: nn.Module, config: Config) -> None:
@@ -133,8 +126,6 @@ def export(options: Export) -> None:
     state, origin = load_state(folder / BEST), read_config(folder).get("origin")
     config = state["config"]
     output = options.output or shipped(config["task"], config["policy"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    own = {n: value for n, value in state["weights"].items() if not n.startswith(BASELINES)}
+    own = kit.without(state["weights"], BASELINES)
     small = {name: value.half() for name, value in own.items()}
-    save_state(output, {**state, "weights": small, "origin": origin})
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    kit.write(output, {**state, "weights": small, "origin": origin})

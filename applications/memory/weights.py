@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from applications.kit import shipped as kit
 from applications.kit.errors import RunError
-from applications.kit.files import load_state, save_state
+from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, read_config
 from applications.kit.sources import Export, named
 from applications.memory.config import Config
 from applications.memory.model import MemoryModel
 
-BASELINE = "act."
+BASELINES = ("act.",)
 """What the names of the baseline's weights begin with: only training needs them."""
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parent / "shipped"
 """Where the programs are that `evaluate` and `plot` take unless told a run folder."""
 
 
@@ -35,7 +36,7 @@ def choose(folder: Path | None, task: str | None, mode: str | None) -> tuple[Mem
     if folder is None:
         path = shipped(task or Config.task, mode or Config.mode)
         if not path.exists():
-            had = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
+            had = ", ".join(kit.names(SHIPPED))
             raise RunError(
                 f"no trained program for {path.stem} is shipped (there are: {had or 'none'}): "
                 "train one, and name it by --run-dir"
@@ -59,15 +60,7 @@ def build(config: dict[str, Any], weights: dict[str, Any], path: Path) -> Memory
         RunError: they do not fit.
     """
     model = MemoryModel(Config.from_saved(config, path))
-    own = {name: value for name, value in weights.items() if not name.startswith(BASELINE)}
-    try:
-        missing, surplus = model.load_state_dict(own, strict=False)
-    except RuntimeError as error:
-        raise RunError(f"{path} is of another version of the program ({error})") from error
-    missing = [name for name in missing if not name.startswith(BASELINE)]
-    if missing or surplus:
-        names = ", ".join([*missing, *surplus])
-        raise RunError(f"{path} is of another version of the program: {names}")
+    kit.fit(model, weights, f"{path} is of another version of the program", BASELINES)
     return model.eval()
 
 
@@ -76,10 +69,10 @@ def export(options: Export) -> None:
     folder = named(options.run_dir, "export")
     config, state = read_config(folder), load_state(folder / CHECKPOINT)
     output = options.output or shipped(config["task"], config["mode"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    own = {n: value for n, value in state["model"].items() if not n.startswith(BASELINE)}
-    origin = config.pop("origin")
-    save_state(
-        output, {"weights": own, "config": config, "origin": origin, "seconds": state["seconds"]}
-    )
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    state = {
+        "weights": kit.without(state["model"], BASELINES),
+        "config": config,
+        "origin": config.pop("origin"),
+        "seconds": state["seconds"],
+    }
+    kit.write(output, state)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from applications.kit.errors import RunError
-from applications.kit.files import load_state, replacing, save_state
+from applications.kit.files import load_state, replacing
 from applications.kit.run import CHECKPOINT, METRICS, read_config, read_metrics
+from applications.kit.shipped import write
 from applications.kit.sources import Export, named
 from applications.pong.frames import SIDE, SIGHTS
 from applications.pong.games import view_and_actions
@@ -17,8 +18,11 @@ from applications.pong.policy import NETWORKS, ActorCritic, Blocks, Policy
 
 RUNS = Path("runs/pong")
 """Where a run's folder is, unless told."""
-SHIPPED = Path(__file__).parent / "weights"
+PACKAGE = SHIPPED = Path(__file__).parent / "shipped"
 """Where the policies are that `evaluate`, `watch` and `plot` take unless told a run folder."""
+
+LOGS = Path(__file__).parents[2] / "docs" / "results"
+"""Where the metrics of those trainings are."""
 
 
 def shipped(recipe: str, game: str = "pong") -> Path:
@@ -99,19 +103,15 @@ def export(options: Export) -> None:
     }
     w1 = quantize(policy.pop("w1"))
     lines = [json.dumps(line) + "\n" for line in read_metrics(folder / METRICS)]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{output.parent} is no folder ({error.strerror})") from error
-    save_state(output, {"w1": w1, "policy": policy, "provenance": provenance})
+    write(output, {"w1": w1, "policy": policy, "provenance": provenance})
     with replacing(metrics_of(output)) as part:
         part.write_text("".join(lines))
-    print(f"{output}: {output.stat().st_size:,} bytes")
 
 
 def metrics_of(exported: Path) -> Path:
-    """Where the metrics of exported weights are."""
-    return exported.with_suffix(".metrics.jsonl")
+    """Where the metrics of exported weights are: beside them, or of what is shipped in the docs."""
+    folder = LOGS if exported.parent == PACKAGE else exported.parent
+    return folder / f"{exported.stem}.metrics.jsonl"
 
 
 def quantize(w1: Tensor) -> dict[str, Tensor]:
