@@ -1,6 +1,7 @@
 """The trained policy as a file: a run's checkpoint, or the small export that is shipped."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,27 @@ def load(
         state = load_state(path)
         config, sticky = state["provenance"]["config"], state["provenance"].get("sticky")
         weights = {**state["policy"], "w1": dequantize(**state["w1"])}
+    config = present(config, path)
     policy = build(config)
     try:
         policy.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(f"{path} does not fit its config: {error}") from error
     return policy.eval(), config if sticky is None else {**config, "sticky": sticky}
+
+
+def present(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A saved config under the present names of its fields, with its origin.
+
+    Raises:
+        RunError: it has fields that are unknown.
+    """
+    from applications.pong.recipes import KINDS  # which know this module
+
+    kind = KINDS.get(config["recipe"])
+    if kind is None:
+        raise RunError(f"{path} is of a recipe that is unknown: {config['recipe']}")
+    return {**asdict(kind.from_saved(config, path)), "origin": config.get("origin")}
 
 
 def build(config: dict[str, Any]) -> Policy | ActorCritic | Blocks:

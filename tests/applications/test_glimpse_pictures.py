@@ -19,9 +19,11 @@ from applications.glimpse.evaluate import held_out_scenes
 from applications.glimpse.looks import Looks, look_at
 from applications.glimpse.model import make_model
 from applications.glimpse.tasks import DIGIT, TASKS
+from applications.glimpse.training import train
 from applications.kit import figures as style
 from applications.kit.errors import RunError
-from applications.kit.run import CHECKPOINT, METRICS
+from applications.kit.files import load_state
+from applications.kit.run import CHECKPOINT, METRICS, Run
 from applications.kit.sources import run_of
 from tests.applications.digits import generated_digits
 
@@ -232,6 +234,29 @@ def test_which_network_is_drawn(capsys):
     assert chosen(run_dir=Path("x")) == chosen(run_dir=Path("x"), task="mnist28") == Path("x")
     plot(latest=True)
     assert capsys.readouterr().out.split() == ["runs/glimpse/mnist28-1/learning.png"]
+
+
+def test_a_run_stopped_before_its_first_epoch_shows_its_own_network(monkeypatch):
+    drawn, folder, config = ([], pictures.RUNS / "mnist28-1", replace(SMALL, batch=4))
+    monkeypatch.setattr(pictures, "plot_glimpses", lambda one, *_: drawn.append(one))
+    weights.SHIPPED.mkdir()
+    shutil.copy(trained(Path("other"), SMALL) / weights.BEST, weights.shipped("mnist28"))
+    with Run(folder, config, resume=False) as run:
+        assert train(config, run, IMAGES)
+    plot(latest=True)
+    plot(run_dir=folder)
+    for one in drawn:
+        assert one.whose == f"{folder}, update 0, before its first epoch"
+        own = load_state(folder / CHECKPOINT)["averaged"]["module.where.weight"]
+        assert torch.equal(one.model.where.weight, own)
+    plot()
+    assert drawn[2].whose == "shipped: mnist28-learned, commit unknown"
+
+
+def test_the_caption_says_whose_picture_it_is():
+    figure = pictures.draw_error({"glimpses": torch.tensor([0.5, 0.1])}, 100, "mnist28")
+    style.save(figure, Path("error.png"), "runs/glimpse/mnist28-1, update 7")
+    assert figure.get_supxlabel() == "runs/glimpse/mnist28-1, update 7"
 
 
 def test_what_is_shipped_is_drawn_among_the_pictures(monkeypatch):

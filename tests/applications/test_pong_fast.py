@@ -13,6 +13,7 @@ import torch
 
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
+from applications.kit.progress import figures
 from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
 from applications.pong import fast, weights
 from applications.pong.__main__ import main
@@ -287,3 +288,22 @@ def test_wrong_options_are_named(options, message, tmp_path, capsys):
     assert status == 2
     assert message in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_a_training_that_diverges_says_what_to_lower(tmp_path):
+    told = r"diverged in update \d+ \(.*\): lower --learning-rate and start another folder"
+    with pytest.raises(RunError, match=told):
+        train(tmp_path / "run", replace(QUICK, learning_rate=1e30))
+    assert all(np.isfinite(line["entropy"]) for line in read_metrics(tmp_path / "run" / METRICS))
+    assert load_state(tmp_path / "run" / CHECKPOINT)["policy"]["w1"].isfinite().all()
+
+
+def test_a_policy_that_gave_up_is_told():
+    trainer = fast.Trainer(QUICK, fast.Ranks())
+    figures_of_an_update = {"sticky": 0.0, "kl": 0.0, "baseline_fit": 0.0, "gradient_snr": None}
+    trainer.line([-21.0] * 3, {"entropy": 0.0, "emulator_limit": 1.0, **figures_of_an_update})
+    trainer.tally.add([-21.0] * 3)
+    assert trainer.warning().startswith("the policy loses (-21.0) and has no entropy left (0 nats)")
+    assert "warning" in figures(trainer)
+    trainer.latest["entropy"] = 0.5
+    assert trainer.warning() is None
