@@ -7,7 +7,7 @@ ARGS ?=
 # Sums in another order than on most processors: what was learned must not hang on it.
 OTHER_KERNELS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: help setup test check pong control gaussian glimpse memory bench docs clean
+.PHONY: help setup test check robustness pong control gaussian glimpse memory bench docs clean
 
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
@@ -16,6 +16,7 @@ help:
 	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
 	@echo "make memory     programs that copy and reverse by a sampled memory, live; then their pictures"
 	@echo "make test       the whole test suite"
+	@echo "make robustness a training killed twenty times at random, beside one left alone: 15 minutes"
 	@echo "make check      lint, types, import contract, tests, docs"
 	@echo "make bench      the tables of benchmarks/"
 	@echo "make docs       the documentation site, strict, in site/"
@@ -38,6 +39,9 @@ check: setup
 	$(BIN)/pytest -n 2 --dist loadfile
 	$(OTHER_KERNELS) $(BIN)/pytest -n 2 -m training
 	$(MAKE) docs
+
+robustness: setup
+	$(BIN)/pytest -m robustness $(ARGS)
 
 pong: setup
 	$(BIN)/python -m applications.pong train $(ARGS)

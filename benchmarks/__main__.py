@@ -5,11 +5,6 @@ import sys
 from pathlib import Path
 
 for path in sorted(Path(__file__).parent.glob("*.py")):
-    if not path.name.startswith("_") and path.stem not in (
-        "timing",
-        "programs",
-        "pong_kills",
-        "pong_peers",
-    ):
+    if not path.name.startswith("_") and path.stem not in ("timing", "programs", "pong_peers"):
         print(f"\n── {path.stem}", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{path.stem}"], check=True)

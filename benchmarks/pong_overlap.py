@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from applications.pong import fast
+from applications.pong.config import Config, stages
 from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, make_emulators, view_and_actions
-from applications.pong.learner import Config, Learner, stages
+from applications.pong.learner import Learner
 from applications.pong.ranks import CORES
 from applications.pong.rollout import Collector, groups
 from benchmarks.timing import keep

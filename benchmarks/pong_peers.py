@@ -40,7 +40,6 @@ from rich.console import Console
 from rich.table import Table
 
 from applications.kit import figures as style
-from applications.kit.commands import number
 from applications.kit.run import METRICS, read_metrics
 from benchmarks.timing import keep
 
@@ -222,9 +221,7 @@ def names(text: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--seconds", type=number(float, 20), default=600.0, help="of each run (%(default)s)"
-    )
+    parser.add_argument("--seconds", type=float, default=600.0, help="of each run (%(default)s)")
     parser.add_argument("--only", type=names, default=list(LOOKS), help=",".join(LOOKS) + " (all)")
     parser.add_argument("--folder", type=Path, help="keeps the runs and the peers' environment")
     parser.add_argument("--output", type=Path, default=PICTURE, help="the picture (%(default)s)")

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sfgrad as sf
+from applications.kit import loop
 from applications.kit.display import Display
 from applications.kit.files import save_state
 from applications.kit.run import Run
@@ -68,7 +69,7 @@ class Turns(Display):
     def show(self, figures: partial, now: bool = False) -> None:
         """Called after every step of the training."""
         super().show(figures, now)
-        tally: Tally = figures.args[0]
+        tally: Tally = figures.args[0].tally
         spent = time.perf_counter() - self.since
         if spent < self.length or now:
             return
@@ -83,7 +84,7 @@ class Turns(Display):
 
 def take_turns(environments: int, rounds: int, seconds: float) -> Turns:
     """So many turns each of training and of the emulator alone."""
-    blog.Display, Turns.environments, Turns.length = Turns, environments, seconds
+    loop.Display, Turns.environments, Turns.length = Turns, environments, seconds
     config = Config(environments=environments, seconds=2 * seconds * (rounds + 0.5))
     with (
         tempfile.TemporaryDirectory() as parent,

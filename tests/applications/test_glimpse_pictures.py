@@ -237,7 +237,8 @@ def test_which_network_is_drawn(capsys):
 
 
 def test_a_run_stopped_before_its_first_epoch_shows_its_own_network(monkeypatch):
-    drawn, folder, config = ([], pictures.RUNS / "mnist28-1", replace(SMALL, batch=4))
+    drawn, folder = [], pictures.RUNS / "mnist28-1"
+    config = replace(SMALL, batch=4, seconds=0.0, precision="float32")
     monkeypatch.setattr(pictures, "plot_glimpses", lambda one, *_: drawn.append(one))
     weights.SHIPPED.mkdir()
     shutil.copy(trained(Path("other"), SMALL) / weights.BEST, weights.shipped("mnist28"))
