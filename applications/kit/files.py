@@ -4,10 +4,10 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,28 @@ from torch import Tensor
 from applications.kit.errors import RunError
 
 T = TypeVar("T")
+
+DAMAGE = (SafetensorError, KeyError, TypeError, ValueError, RecursionError)
+"""What reading a damaged file may raise."""
+
+
+class Record(dict[str, Any]):
+    """Names and values from a file; a name that it lacks is an error that says which file.
+
+    Args:
+        values: the names and values.
+        where: what they are from.
+    """
+
+    def __init__(self, values: dict[str, Any], where: object):
+        super().__init__(values)
+        self.where = where
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise RunError(
+            f"{self.where} has no {name}: it is damaged, or of another application or another "
+            "version of this one"
+        )
 
 
 @contextmanager
@@ -33,18 +55,24 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # of a name that is too long, or a folder that is none
+            part.unlink()
         raise RunError(
             f"{path} could not be written ({error}): what it held is kept; make room and try again "
             "(a training goes on by --resume)"
         ) from error
 
 
-def save_state(path: Path, state: Any) -> None:
+def save_state(path: Path, state: dict[str, Any], note: dict[str, Any] | None = None) -> None:
     """Save nested dicts and lists of tensors and JSON values as one safetensors file, atomically.
 
     That takes the `state_dict()` of modules and optimizers and `torch.get_rng_state()`. The
     structure and a checksum of everything travel in the file's metadata.
+
+    Args:
+        path: the file.
+        state: what to save.
+        note: what `load_note` is to give, JSON values.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -61,42 +89,64 @@ def save_state(path: Path, state: Any) -> None:
         return value
 
     structure = json.dumps(pack(state, "state"))
-    metadata = {"structure": structure, "checksum": _checksum(structure, tensors)}
+    text = "" if note is None else json.dumps(note)
+    metadata = {"structure": structure, "checksum": _checksum(structure + text, tensors)}
+    if text:
+        metadata["note"] = text
     with replacing(path) as part:
         save_file(tensors, part, metadata)
 
 
-def load_state(path: Path) -> Any:
-    """What `save_state` saved.
+def load_state(path: Path) -> Record:
+    """What `save_state` saved, a dict.
 
     Raises:
         RunError: there is no such file, or it is damaged.
     """
-    if not path.is_file():
-        raise RunError(f"there is no {path}")
     try:
+        if not path.is_file():
+            raise RunError(f"{path} is not a file" if path.exists() else f"there is no {path}")
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             # a safetensors file is no mapping: it has keys() but cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata["checksum"] != _checksum(metadata["structure"], tensors):
+        structure = metadata["structure"]
+        if metadata["checksum"] != _checksum(structure + metadata.get("note", ""), tensors):
             raise ValueError("its checksum is wrong")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        state = _unpack(json.loads(structure), tensors)
+        if not isinstance(state, dict):
+            raise ValueError("it holds no names and values")
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or error})") from error
+    except DAMAGE as error:
         raise RunError(
             f"{path} is damaged ({error}): put a copy of it back, or start another folder"
         ) from error
+    return Record(state, path)
 
-    def unpack(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        ((kind, content),) = value.items()
-        if kind == "tensor":
-            return tensors[content]
-        if kind == "dict":
-            return {key: unpack(item) for key, item in content}
-        return [unpack(item) for item in content]
 
-    return unpack(json.loads(metadata["structure"]))
+def load_note(path: Path) -> dict[str, Any] | None:
+    """The note in a file of `save_state`, unchecked; None if it has none or cannot be read."""
+    try:
+        if not path.is_file():
+            return None
+        with safe_open(path, "pt") as file:
+            note = json.loads(file.metadata()["note"])
+    except (*DAMAGE, OSError):
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The value that a structure describes."""
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _unpack(item, tensors) for key, item in content}
+    return [_unpack(item, tensors) for item in content]
 
 
 def restored(kind: type[T], state: dict[str, Any]) -> T:

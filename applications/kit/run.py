@@ -4,8 +4,10 @@ A run folder holds
 
     config.json               what was asked for, and where it came from
     metrics.jsonl             one JSON object a line, one line per update
-    checkpoint.safetensors    all that is needed to go on, replaced as a whole
+    checkpoint.safetensors    all that is needed to go on, replaced as a whole; it holds a copy of
+                              config.json, which is taken where that is missing
     events.out.tfevents.*     the metrics for TensorBoard
+    .lock                     locked while a process trains in the folder
 
 An update's metrics are written before its checkpoint, and a resumed run drops the lines that its
 checkpoint does not know. So a run killed at any moment loses what came after its last checkpoint,
@@ -25,10 +27,10 @@ from typing import Any
 import torch
 
 from applications.kit.errors import RunError
-from applications.kit.files import load_state, replacing, save_state
+from applications.kit.files import load_note, load_state, replacing, save_state
+from applications.kit.lock import alone
 from applications.kit.options import Options
-
-CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
+from applications.kit.records import CHECKPOINT, CONFIG, METRICS, read_config, read_metrics
 
 
 class Run:
@@ -49,33 +51,34 @@ class Run:
         self.folder = folder
         self.state: Any = None
         """What the checkpoint holds, if resumed; it counts its updates as `update`."""
+        self._note: dict[str, Any] = {}
+        """What every checkpoint keeps beside the state: the config, and what was logged last."""
         origin = _origin()
-        if resume:
-            origin = _same_config(folder, config).get("origin")
-        elif (folder / CHECKPOINT).exists():
-            raise RunError(
-                f"{folder} holds a run already: go on with it by --resume, or name another folder "
-                "by --run-dir"
-            )
-        from torch.utils.tensorboard import SummaryWriter  # takes a second to import
+        with ExitStack() as stack, _plain_errors(folder):
+            if resume:
+                origin = _same_config(folder, config).get("origin")
+            elif (folder / CHECKPOINT).exists():
+                raise RunError(
+                    f"{folder} holds a run already: go on with it by --resume, or name another "
+                    "folder by --run-dir"
+                )
+            from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        with ExitStack() as stack:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_alone(folder))
-                if resume:
-                    self.state = load_state(folder / CHECKPOINT)
-                    _refuse_reached(folder, config, self.state)
-                    self._drop_lines()
-                text = json.dumps({**asdict(config), "origin": origin}, indent=2) + "\n"
-                with replacing(folder / CONFIG) as part:
-                    part.write_text(text)
-                self._lines = stack.enter_context(open(folder / METRICS, "a" if resume else "w"))
-                purge = None if self.state is None else self.state["update"] + 1
-                self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
-                stack.callback(self._board.close)
-            except OSError as error:
-                raise RunError(f"{folder} cannot be written ({error.strerror})") from error
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(folder))
+            written = {**asdict(config), "origin": origin}
+            self._note = {"config": written, "limits": list(config.RESUMABLE), "logged": None}
+            if resume:
+                self.state = load_state(folder / CHECKPOINT)
+                _refuse_reached(folder, config, self.state)
+                self._note["logged"] = self._drop_lines()
+            with replacing(folder / CONFIG) as part:
+                part.write_text(json.dumps(written, indent=2) + "\n", "utf-8")
+            mode = "a" if resume else "w"
+            self._lines = stack.enter_context(open(folder / METRICS, mode, encoding="utf-8"))
+            purge = None if self.state is None else self.state["update"] + 1
+            self._board = SummaryWriter(str(folder), purge_step=purge, flush_secs=10)
+            stack.callback(self._board.close)
             self._open = stack.pop_all()
 
     def __enter__(self) -> "Run":
@@ -85,18 +88,31 @@ class Run:
         with suppress(OSError):  # of a full disk: `log` and `save` have told
             self._open.close()
 
-    def _drop_lines(self) -> None:
-        """Of the metrics, those that the checkpoint does not know."""
-        lines = read_metrics(self.folder / METRICS)
-        kept = [line for line in lines if line["update"] <= self.state["update"]]
-        with replacing(self.folder / METRICS) as part:
-            part.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    def _drop_lines(self) -> int | None:
+        """Drop the metrics that the checkpoint does not know: the last update that is left.
+
+        Raises:
+            RunError: the file lacks lines that the checkpoint knows.
+        """
+        path, note = self.folder / METRICS, load_note(self.folder / CHECKPOINT)
+        logged = note.get("logged") if note else None
+        lines = [line for line in read_metrics(path) if line["update"] <= self.state["update"]]
+        last = lines[-1]["update"] if lines else None
+        if path.exists() and logged is not None and (last is None or last < logged):
+            raise RunError(
+                f"{path} ends before update {logged}, which was in it when the checkpoint was "
+                "saved: put a copy of it back, or move it away, and --resume goes on without it"
+            )
+        with replacing(path) as part:
+            part.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+        return last
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append a line; its numbers go to TensorBoard too, at step `metrics["update"]`."""
         try:
             self._lines.write(json.dumps(metrics) + "\n")
             self._lines.flush()
+            self._note["logged"] = metrics["update"]
             for name, value in metrics.items():
                 if isinstance(value, int | float) and name != "update":
                     self._board.add_scalar(name, value, metrics["update"])
@@ -108,7 +124,9 @@ class Run:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; `state["update"]` counts the updates made."""
-        save_state(self.folder / CHECKPOINT, state)
+        with suppress(OSError):  # the checkpoint is what counts, and says it if the disk is full
+            os.fsync(self._lines.fileno())
+        save_state(self.folder / CHECKPOINT, state, self._note)
 
 
 def _same_config(folder: Path, config: Options) -> dict[str, Any]:
@@ -146,30 +164,17 @@ def _refuse_reached(folder: Path, config: Options, state: dict[str, Any]) -> Non
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Within the block no other process trains in the folder; a killed one is out by itself.
+def _plain_errors(folder: Path) -> Iterator[None]:
+    """Within the block a run folder is opened.
 
     Raises:
-        RunError: one does, or the system has no such locks.
+        RunError: that fails.
     """
     try:
-        import fcntl  # Windows has none, and plays and evaluates all the same
-    except ImportError as error:
-        raise RunError(
-            "this system has no fcntl, whose locks keep two trainings out of one folder: train on "
-            "Linux or macOS; what needs no training works here too"
-        ) from error
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError as error:
-        raise RunError(
-            f"another process is training in {folder}: wait for it, or name another folder by "
-            "--run-dir"
-        ) from error
-    finally:
-        os.close(held)
+    except OSError as error:
+        path = error.filename or folder
+        raise RunError(f"{path} cannot be written ({error.strerror or error})") from error
 
 
 def _origin() -> dict[str, str | None]:
@@ -231,29 +236,3 @@ def latest_folder(parent: Path, **config: Any) -> Path:
 def _number(folder: Path) -> int:
     digits = folder.name.rpartition("-")[2]
     return int(digits) if digits.isdecimal() else 0
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The run's `config.json`."""
-    path = folder / CONFIG
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunError(f"{folder} holds no run: there is no {path}") from error
-    except OSError as error:
-        raise RunError(f"{folder} holds no run ({error.strerror}: {path})") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error})") from error
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; a last line that a kill cut short is left out."""
-    metrics: list[dict[str, Any]] = []
-    if not path.exists():
-        return metrics
-    for index, line in enumerate(path.read_text().split("\n")[:-1], 1):
-        try:
-            metrics.append(json.loads(line))
-        except ValueError as error:
-            raise RunError(f"{path} is damaged in line {index} ({error})") from error
-    return metrics
