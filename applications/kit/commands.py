@@ -14,6 +14,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from applications.kit.errors import OptionError, RunError
 from applications.kit.options import Options, Training, bare, hints, option, refuse_idle
+from applications.kit.output import OutputError, plain_output
 from applications.kit.run import latest_folder, new_folder, read_config
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -68,13 +69,18 @@ class Commands:
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run a command: the exit status; what the user can put right is told on standard error."""
         name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
-        if name not in self.commands:
-            self.tell_usage(name)
         try:
-            self.commands[name].run(rest[:-1], f"{self.program} {name}")
+            with plain_output():
+                if name not in self.commands:
+                    self.tell_usage(name)
+                self.commands[name].run(rest[:-1], f"{self.program} {name}")
+        except OutputError as error:
+            return 1 if error.gone else fail(str(error))
         except RunError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+            return fail(str(error))
+        except OSError as error:
+            path = error.filename or "a file"
+            return fail(f"{path} cannot be read or written ({error.strerror or error})")
         except KeyboardInterrupt:
             return 130
         return 0
@@ -92,6 +98,12 @@ class Commands:
             raise SystemExit(0)
         print(f"{text}\n\nerror: there is no command {name!r}: name one of these", file=sys.stderr)
         raise SystemExit(2)
+
+
+def fail(message: str) -> int:
+    """Tell on standard error what went wrong: the exit status."""
+    print(f"error: {message}", file=sys.stderr)
+    return 2
 
 
 # ---------------------------------------------------------------- trainings

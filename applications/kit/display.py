@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
+
+from applications.kit.output import Screen
 
 
 class Display:
@@ -15,7 +18,8 @@ class Display:
 
     def __init__(self, title: str):
         self.title, self.started, self.next = title, time.monotonic(), 0.0
-        console = Console()
+        self.output = Screen()
+        console = Console(file=self.output)
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self.every = 0.25 if self.live else 10.0
 
@@ -23,7 +27,7 @@ class Display:
         if self.live:
             self.live.__enter__()
         else:
-            print(self.title, flush=True)
+            print(self.title, file=self.output, flush=True)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -38,12 +42,14 @@ class Display:
         self.next = clock + self.every
         if self.live is None:
             line = " · ".join(f"{name} {text}" for name, text in figures().items())
-            print(f"[{clock - self.started:5.0f} s] {line}", flush=True)
+            print(f"[{clock - self.started:5.0f} s] {line}", file=self.output, flush=True)
             return
-        table = Table(box=None, show_header=False, title=self.title, title_justify="left")
+        # as `Text`, for in a string square brackets are markup
+        table = Table(box=None, show_header=False)
         for name, text in figures().items():
-            table.add_row(f"[dim]{name}[/dim]", text)
-        self.live.update(table, refresh=True)
+            table.add_row(Text(name, style="dim"), Text(text))
+        title = Text(self.title, style="table.title")
+        self.live.update(Group(title, table), refresh=True)
 
 
 def sparkline(values: Sequence[float], width: int = 32) -> str:

@@ -55,6 +55,7 @@ class Run:
         """What every checkpoint keeps beside the state: the config, and what was logged last."""
         origin = _origin()
         with ExitStack() as stack, _plain_errors(folder):
+            str(folder).encode()  # fails now if it would fail when the run is half made
             if resume:
                 origin = _same_config(folder, config).get("origin")
             elif (folder / CHECKPOINT).exists():
@@ -175,6 +176,11 @@ def _plain_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         path = error.filename or folder
         raise RunError(f"{path} cannot be written ({error.strerror or error})") from error
+    except UnicodeEncodeError as error:
+        raise RunError(
+            f"the name of {folder} has bytes that are no letters, which TensorBoard cannot take: "
+            "name another folder by --run-dir"
+        ) from error
 
 
 def _origin() -> dict[str, str | None]:

@@ -335,3 +335,9 @@ def test_names_that_are_too_long_are_plain_errors(tmp_path):
             load_state(folder / CHECKPOINT)
     with pytest.raises(RunError, match="could not be written .*File name too long"):
         save_state(tmp_path / ("x" * 300), {})
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(RunError, match="bytes that are no letters, .*: name another folder by"):
+        Run(tmp_path / "\udcff", Config(), False)
+    assert not list(tmp_path.iterdir())
