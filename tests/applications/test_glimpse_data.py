@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import errno
 import gzip
@@ -9,6 +10,7 @@ import socket
 import struct
 import tarfile
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -52,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: self.server.cut])
+        with contextlib.suppress(ConnectionError):  # of a reader who has enough
+            self.wfile.write(body[: self.server.cut])
 
     def log_message(self, *_):
         pass
@@ -281,6 +284,44 @@ def test_wrong_checksum_leaves_nothing(tmp_path, known, serve, content):
         fetch("mnist", tmp_path)
     assert names(tmp_path / "mnist") == []
     assert server.requests == [(name, None)]
+
+
+def bomb(size):
+    """What unpacks to a gigabyte of zeros from a megabyte, in several parts as gzip allows."""
+    return gzip.compress(bytes(size // 64), 9, mtime=0) * 64
+
+
+def test_a_bomb_is_unpacked_to_the_known_size_only(tmp_path, known, serve):
+    name, size = f"{TRAIN_IMAGES}.gz", 16 + 60_000 * 28 * 28
+    server = serve({**ZIPPED, name: bomb(1 << 30)})
+    known(server.url)
+    tracemalloc.start()
+    with pytest.raises(
+        RunError,
+        match=f"{name} is another file: it holds more than the {size:,} bytes of that; what came "
+        "was deleted",
+    ):
+        fetch("mnist", tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * size  # all of it would be 23 times
+    assert names(tmp_path / "mnist") == []
+
+
+def test_a_download_without_an_end_is_left(tmp_path, known, serve, monkeypatch):
+    monkeypatch.setattr(data, "LARGEST", 100_000)
+    server = serve({**ZIPPED, f"{TRAIN_IMAGES}.gz": bytes(10_000_000)})
+    known(server.url)
+    sizes, verified = [], data._verified
+
+    def note(content, *rest):
+        sizes.append(len(content))
+        return verified(content, *rest)
+
+    monkeypatch.setattr(data, "_verified", note)
+    with pytest.raises(RunError, match=f"{TRAIN_IMAGES}.gz is another file"):
+        fetch("mnist", tmp_path)
+    assert 100_000 < sizes[-1] <= 100_000 + (1 << 16)
 
 
 def test_refusal_of_a_server_names_the_status_and_the_addresses(tmp_path, known, serve):
