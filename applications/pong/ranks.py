@@ -1,14 +1,16 @@
 """Training in several processes, as `torchrun` starts them; alone there is one rank of one."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from applications.kit.files import load_state
@@ -40,11 +42,25 @@ class Ranks:
         return DistributedDataParallel(model) if self.size > 1 else model
 
     def gather(self, value: T) -> list[T]:
-        """Every rank's value, in their order."""
-        values: list[Any] = [value] * self.size
-        if self.size > 1:
-            dist.all_gather_object(values, value)
-        return values
+        """Every rank's value, in their order.
+
+        Args:
+            value: of what JSON knows. It travels as JSON and not pickled, as torch's
+                `all_gather_object` would do it: to unpickle is to run what others send.
+        """
+        if self.size == 1:
+            return [value]
+        content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        lengths = self._gather_tensor(torch.tensor([len(content)]))
+        padded = F.pad(content, (0, int(max(lengths)) - len(content)))
+        parts = zip(self._gather_tensor(padded), lengths, strict=True)
+        return [json.loads(part[: int(length)].numpy().tobytes()) for part, length in parts]
+
+    def _gather_tensor(self, tensor: Tensor) -> list[Tensor]:
+        """Every rank's tensor, all of one shape."""
+        tensors = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(tensors, tensor)
+        return tensors
 
     def open(self, run: Callable[[], Run], folder: Path, resume: bool) -> "Run | Onlooker":
         """The run for rank 0, and a look at it for the others."""

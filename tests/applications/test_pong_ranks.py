@@ -5,6 +5,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -64,7 +65,10 @@ def one_rank(folder):
     """What each process of the test below does."""
     with join() as ranks:
         weights = learned([roll_out(ranks.rank)], ranks)
-        save_state(Path(folder) / f"{ranks.rank}.safetensors", weights)
+        mine = {"returns": [0.1] * (1 + 9 * ranks.rank), "stop": ranks.rank == 1, "none": None}
+        with patch("torch.distributed.all_gather_object", None):  # it unpickles what others send
+            gathered = ranks.gather(mine)
+        save_state(Path(folder) / f"{ranks.rank}.safetensors", {**weights, "gathered": gathered})
 
 
 @pytest.mark.training
@@ -76,6 +80,10 @@ def test_two_ranks_learn_what_one_learns_from_both(tmp_path):
     wanted, alone = learned([roll_out(0), roll_out(1)]), learned([roll_out(0)])
     for rank in (0, 1):
         got = load_state(tmp_path / f"{rank}.safetensors")
+        assert got["gathered"] == [
+            {"returns": [0.1], "stop": False, "none": None},
+            {"returns": [0.1] * 10, "stop": True, "none": None},
+        ]
         for name, value in wanted.items():
             torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5)
     assert (alone["w1"] - wanted["w1"]).abs().max() > 1e-3  # or nothing was shown
