@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from applications.kit.errors import OptionError, RunError
+from applications.kit.errors import OptionError, RunError, fail
 from applications.kit.options import Options, Training, bare, hints, option, refuse_idle
 from applications.kit.output import OutputError, plain_output
 from applications.kit.run import latest_folder, new_folder, read_config
@@ -74,10 +74,8 @@ class Commands:
                 if name not in self.commands:
                     self.tell_usage(name)
                 self.commands[name].run(rest[:-1], f"{self.program} {name}")
-        except OutputError as error:
-            return 1 if error.gone else fail(str(error))
         except RunError as error:
-            return fail(str(error))
+            return 1 if isinstance(error, OutputError) and error.gone else fail(str(error))
         except OSError as error:
             path = error.filename or "a file"
             return fail(f"{path} cannot be read or written ({error.strerror or error})")
@@ -98,12 +96,6 @@ class Commands:
             raise SystemExit(0)
         print(f"{text}\n\nerror: there is no command {name!r}: name one of these", file=sys.stderr)
         raise SystemExit(2)
-
-
-def fail(message: str) -> int:
-    """Tell on standard error what went wrong: the exit status."""
-    print(f"error: {message}", file=sys.stderr)
-    return 2
 
 
 # ---------------------------------------------------------------- trainings

@@ -37,8 +37,6 @@ def read_config(folder: Path) -> Record:
 
     try:
         config = Record(_json_object(content, constants=False), path)
-        if not isinstance(config.get("origin"), dict):
-            raise ValueError("it does not say its origin")
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}): {_remedy(copy)}") from error
     if note:
@@ -121,16 +119,19 @@ def read_metrics(path: Path) -> list[Record]:
 
 
 def _check_update(record: Record, before: list[Record]) -> None:
-    """Refuse a line whose update is none, or does not come after the one before.
+    """Refuse a line whose update is no count, or does not come after the one before.
 
     Raises:
         ValueError: it is so.
     """
-    update = record.get("update")
+    if "update" not in record:  # who needs it gets the error of a `Record`
+        return
+    update = record["update"]
     if type(update) is not int or update < 0:
         raise ValueError(f"its update is {update!r}, which is not a whole number from 0")
-    if before and update <= before[-1]["update"]:
-        raise ValueError(f"update {update} does not come after {before[-1]['update']}")
+    last = before[-1].get("update", -1) if before else -1
+    if update <= last:
+        raise ValueError(f"update {update} does not come after {last}")
 
 
 def _check_kinds(record: Record, kinds: dict[str, str]) -> None:

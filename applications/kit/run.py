@@ -139,6 +139,11 @@ def _same_config(folder: Path, config: Options) -> dict[str, Any]:
     if not (folder / CHECKPOINT).exists():
         raise RunError(f"{folder} holds no checkpoint to go on from: leave out --resume")
     written = read_config(folder)
+    if not isinstance(written.get("origin"), dict):  # as in every run; {} is no config of defaults
+        raise RunError(
+            f"{folder / CONFIG} is damaged (it does not say its origin): put a copy of it back, or "
+            "start another folder"
+        )
     trained = type(config).from_saved(written, f"the run in {folder}")
     for name, value in asdict(config).items():
         if name not in config.RESUMABLE and value != getattr(trained, name):

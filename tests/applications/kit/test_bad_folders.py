@@ -268,7 +268,6 @@ def test_a_damaged_config_beside_a_checkpoint_of_an_earlier_version(good, tmp_pa
         "null": "it holds null, not an object",
         "[" * DEEP: "recursion",
         "{}": "it does not say its origin",
-        '{"task": 7}': "it does not say its origin",
     }.items():
         restore(good, folder)
         save_state(folder / CHECKPOINT, dict(load_state(good / CHECKPOINT)))
@@ -280,6 +279,14 @@ def test_a_damaged_config_beside_a_checkpoint_of_an_earlier_version(good, tmp_pa
         (folder / CONFIG).unlink()
         with pytest.raises(RunError, match=rf"holds no run: there is no .*{CONFIG}"):
             resume(folder)
+
+
+def test_a_wrong_type_beside_a_checkpoint_of_an_earlier_version(good, tmp_path):
+    restore(good, tmp_path / "run")
+    save_state(tmp_path / "run" / CHECKPOINT, dict(load_state(good / CHECKPOINT)))
+    (tmp_path / "run" / CONFIG).write_text('{"task": 7}')
+    with pytest.raises(RunError, match=rf"{CONFIG} cannot be used \(--task: 7 is not allowed"):
+        resume(tmp_path / "run")
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(good, tmp_path):
