@@ -17,7 +17,7 @@ from applications.kit.options import Options, Training, bare, hints, option, ref
 from applications.kit.output import OutputError, plain_output
 from applications.kit.run import latest_folder, new_folder, read_config
 
-O = TypeVar("O", bound=Options)  # noqa: E741
+K = TypeVar("K", bound=Options)
 T = TypeVar("T", bound=Training)
 
 
@@ -51,7 +51,7 @@ class Commands:
         self.program = f"python -m applications.{application}"
         self.description, self.commands = description, dict[str, Command]()
 
-    def add(self, name: str, run: Callable[[O], object], kind: type[O], help: str) -> None:
+    def add(self, name: str, run: Callable[[K], object], kind: type[K], help: str) -> None:
         """A command.
 
         Args:
@@ -225,13 +225,13 @@ def seeds(text: str) -> range:
 
 
 def parse(
-    kind: type[O],
+    kind: type[K],
     arguments: list[str],
     program: str,
     help: str,
     start: type[Options] | None = None,
-    default: O | None = None,
-) -> O:
+    default: K | None = None,
+) -> K:
     """Options from arguments.
 
     Args:
@@ -259,8 +259,8 @@ def parse(
 
 
 def known(
-    kind: type[O], arguments: list[str], usual: Mapping[str, Any] | None = None, **about: str
-) -> tuple[O, list[str]]:
+    kind: type[K], arguments: list[str], usual: Mapping[str, Any] | None = None, **about: str
+) -> tuple[K, list[str]]:
     """The options of a kind among arguments, unchecked, and the arguments that are none of them."""
     plain = unchecked(kind)
     found, unknown = tyro.cli(
@@ -275,12 +275,12 @@ def known(
     return found, list(unknown)
 
 
-def both(kind: type[O], start: type[Options]) -> type[O]:
+def both(kind: type[K], start: type[Options]) -> type[K]:
     """A dataclass with the fields of two; those of the second stand where both have one."""
     return dataclass(frozen=True)(type(kind.__name__, (start, kind), {"RENAMED": kind.RENAMED}))
 
 
-def unchecked(kind: type[O]) -> type[O]:
+def unchecked(kind: type[K]) -> type[K]:
     """The dataclass without its checks: what those refuse is told later, as one whole line."""
     return type(kind.__name__, (kind,), {"__post_init__": lambda self: None})
 
