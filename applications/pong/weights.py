@@ -82,7 +82,8 @@ def present(config: dict[str, Any], path: Path) -> dict[str, Any]:
     kind = KINDS.get(config["recipe"])
     if kind is None:
         raise RunError(f"{path} is of a recipe that is unknown: {config['recipe']}")
-    return {**asdict(kind.from_saved(config, path)), "origin": config.get("origin")}
+    origin = {"origin": config["origin"]} if "origin" in config else {}
+    return {**asdict(kind.from_saved(config, path)), **origin}
 
 
 def build(config: dict[str, Any]) -> Policy | ActorCritic | Blocks:

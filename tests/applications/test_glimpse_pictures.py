@@ -191,7 +191,7 @@ def test_the_seed_fixes_the_paths(monkeypatch):
     monkeypatch.setattr(
         pictures,
         "plot_glimpses",
-        lambda model, *_: drawn.append(look_at(model, IMAGES.test_images).locations),
+        lambda one, *_: drawn.append(look_at(one.model, IMAGES.test_images).locations),
     )
     folder = trained(Path("run"), SMALL)
     for seed in (1, 1, 2):
