@@ -296,7 +296,7 @@ def test_evaluate_prints_a_table(capsys):
         (["evaluate", "--samples", "1"], "leave-one-out compares at least 2"),
         (["train", "--learning-rate", "1e6", "--run-dir", "far"], "overflows: lower --learning"),
         (["plot", "--format", "png,bmp"], "no bmp"),
-        (["plot", "--learning-rate", "fast"], "could not convert string to float: 'fast'"),
+        (["plot", "--learning-rate", "fast"], "Error parsing --learning-rate"),
         (["plot", "--baseline", "perfect"], "invalid choice"),
         (["plot", "--output", "broken.png"], "cannot be made"),
         (["plot", "--run-dir", "absent"], "holds no run"),
