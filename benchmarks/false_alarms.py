@@ -52,7 +52,8 @@ class Simulation(Runs):
         self.program = program
         self.labels = ["the objective's value", "theta"]
         self.sizes = [1, len(program.theta)]
-        self.nodes, self.unscorable = {}, {}
+        self.nodes, self.unscorable, self.single = {}, {}, {}
+        self.hidden = False
         self._scale = torch.tensor([1.0] + [scale] * len(program.theta), dtype=torch.float64)
 
     def sampled(self, substitution: Any, repeats: int) -> Moments:

@@ -342,7 +342,9 @@ def test_a_run_of_another_version_is_refused(command, tmp_path, capsys):
     del config["reward"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert main([command, "--run-dir", str(tmp_path / "run")]) == 2
-    assert "another version or application: its config has no reward" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "config.json is damaged, or checkpoint.safetensors beside it is of another run" in error
+    assert "reward is absent in the one" in error
 
 
 def test_a_run_of_one_sample_an_update_can_be_plotted(tmp_path, capsys):

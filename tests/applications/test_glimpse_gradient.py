@@ -364,8 +364,8 @@ def z_scores(model, samples, draws=20_000):
     return (found.mean(0) - wanted).abs() / error, wanted.abs() / error
 
 
-def check_with_the_normal(model, samples, reference):
-    inputs = SMALL.expand(100, -1, -1), LABELS[:1].expand(100)
+def check_with_the_normal(model, samples, reference, rows=100):
+    inputs = SMALL.expand(rows, -1, -1), LABELS[:1].expand(rows)
     settings = {"mode": "monte_carlo", "repeats": 100, "error_rate": FAMILY, "seed": 0}
     return sf.check_unbiased(model, *inputs, samples=samples, reference=reference, **settings)
 
@@ -455,6 +455,7 @@ def test_the_tests_with_the_normal_find_what_is_broken(name):
     from_truth, _ = z_scores(make_once(kind, estimator, earlier_weight=1.0), samples)
     assert from_truth.max() > 2 * THRESHOLD
     model = make_once(kind, estimator, earlier_weight=1.0)
-    report = check_with_the_normal(model, samples, sf.ScoreFunction(sf.Constant(7.0)))
+    rows = 4000 if name == "an average with the own draw" else 100  # the least of the biases
+    report = check_with_the_normal(model, samples, sf.ScoreFunction(sf.Constant(7.0)), rows)
     assert not report
     assert set(report.nodes) == {"place"}
