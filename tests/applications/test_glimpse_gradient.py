@@ -214,7 +214,7 @@ def test_every_baseline_leaves_the_gradient_exact(name):
         sf.expectation(model, samples)(*inputs)
     wanted = true_gradient(model, "place", GRID, *inputs)
     assert distance(mean_gradient(model, "place", GRID, *inputs, samples=samples), wanted) < RTOL
-    report = sf.check_unbiased(model, *inputs, samples=samples, mode="exact", rtol=RTOL)
+    report = sf.check_unbiased(model, *inputs, samples=samples, mode="exact", rtol=RTOL, repeats=30)
     assert report, report
     assert len(report.comparisons) == 1 + len(learnable(model))
 
@@ -285,7 +285,9 @@ def test_the_gradient_of_the_decision_to_stop_is_exact():
 
 def test_where_and_whether_to_look_are_exact_together():
     model = on_grid(stop_price=0.3)
-    report = sf.check_unbiased(model, TABLE[:1], LABELS[:1], PRICE[:1], mode="exact", rtol=RTOL)
+    report = sf.check_unbiased(
+        model, TABLE[:1], LABELS[:1], PRICE[:1], mode="exact", rtol=RTOL, repeats=30
+    )
     assert report, report
 
 
@@ -444,7 +446,7 @@ def test_the_exact_tests_find_what_is_broken(name):
     model, inputs = on_grid(kind, estimator, glimpses=2, earlier_weight=1.0), batch(samples)
     wanted = true_gradient(model, "place", GRID, *inputs)
     assert distance(mean_gradient(model, "place", GRID, *inputs, samples=samples), wanted) > 0.1
-    report = sf.check_unbiased(model, *inputs, samples=samples, mode="exact", rtol=RTOL)
+    report = sf.check_unbiased(model, *inputs, samples=samples, mode="exact", rtol=RTOL, repeats=30)
     assert not report
     assert set(report.nodes) == {"place"}
 
