@@ -16,10 +16,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
+from tests.applications.browser import EXECUTABLE, REASON
 
 from applications.gaussian.playground import build
 from benchmarks.timing import keep
-from tests.applications.browser import EXECUTABLE, REASON
 
 STARTS = 15
 """Browsers that are started for the first paint."""

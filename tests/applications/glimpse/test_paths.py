@@ -10,7 +10,7 @@ from applications.glimpse import paths
 from applications.glimpse.looks import Example, sharpness
 from applications.kit import figures as style
 from applications.kit.errors import RunError
-from tests.applications.glimpses import looks_at, noise
+from tests.applications.glimpse.glimpses import looks_at, noise
 
 
 def one_example(label, answer, patch=12, scales=3):

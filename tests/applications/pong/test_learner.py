@@ -17,7 +17,7 @@ import sfgrad as sf
 from applications.pong.frames import Frames, Pairs
 from applications.pong.learner import Config, Learner, signal_to_noise
 from applications.pong.rollout import Steps
-from tests.applications.lights import QUICK, STAGE, VIEW, by_product, collector, opinionated
+from tests.applications.pong.lights import QUICK, STAGE, VIEW, by_product, collector, opinionated
 
 FAMILY = 1e-6
 

@@ -18,7 +18,7 @@ from applications.kit.run import CHECKPOINT, CONFIG, METRICS, read_config, read_
 from applications.memory.__main__ import main as memory
 from applications.pong import blog, weights
 from applications.pong.__main__ import main
-from tests.applications.films import read_film
+from tests.applications.pong.films import read_film
 
 COMMAND = [sys.executable, "-m", "applications.pong"]
 SMALL = ["--recipe", "blog", "--environments", "4", "--batch-episodes", "1"]

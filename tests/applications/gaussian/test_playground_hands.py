@@ -8,7 +8,7 @@ from PIL import Image
 
 from applications.gaussian.playground import CELLS
 from applications.gaussian.rewards import LIMIT
-from tests.applications.browser import needs_browser
+from tests.applications.gaussian.browser import needs_browser
 
 pytestmark = needs_browser
 

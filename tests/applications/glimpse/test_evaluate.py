@@ -26,7 +26,7 @@ from applications.glimpse.model import ConvNet, Glimpse, make_model
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import TASKS
 from applications.kit.errors import RunError
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 IMAGES = generated_digits(2000, 300, seed=0)
 SMALL = Config(

@@ -17,7 +17,7 @@ from applications.pong.__main__ import main
 from applications.pong.cross_entropy import Config
 from applications.pong.frames import PIXELS, Frames
 from applications.pong.policy import Blocks
-from tests.applications.lights import Lights
+from tests.applications.pong.lights import Lights
 
 QUICK = Config(
     block_height=40, block_width=40, population=24, elite=6, horizon=24, generations=12, noise=0.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.applications.browser import needs_browser
+from tests.applications.gaussian.browser import needs_browser
 
 pytestmark = needs_browser
 

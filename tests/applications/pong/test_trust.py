@@ -20,7 +20,7 @@ from applications.pong.games import Settings, make_emulators
 from applications.pong.ranks import Ranks
 from applications.pong.rollout import Collector, groups
 from applications.pong.trust import TrustLearner
-from tests.applications.lights import ACTIONS, QUICK, VIEW, train
+from tests.applications.pong.lights import ACTIONS, QUICK, VIEW, train
 
 BOUND = 0.02
 TRUST = pytest.mark.parametrize("trust", ["line", "natural"])

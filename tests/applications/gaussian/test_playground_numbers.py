@@ -10,7 +10,7 @@ import sfgrad as sf
 from applications.gaussian.comparison import Estimates, exact
 from applications.gaussian.gaussian import Gaussian, scores
 from applications.gaussian.rewards import LIMIT, Reward, find_reward, regions
-from tests.applications.browser import needs_browser
+from tests.applications.gaussian.browser import needs_browser
 
 pytestmark = needs_browser
 

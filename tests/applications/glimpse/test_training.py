@@ -15,7 +15,7 @@ from applications.glimpse.training import Scenes, Trainer, average, train
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, save_state
 from applications.kit.run import CHECKPOINT, METRICS, Run, read_metrics
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 TINY = Config(glimpses=3, hidden=32, features=32, batch=32, epochs=2, precision="float32", warp=0.5)
 

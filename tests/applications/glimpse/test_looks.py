@@ -23,8 +23,8 @@ from applications.glimpse.looks import (
 )
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.tasks import DIGIT, TASKS
-from tests.applications.digits import generated_digits
-from tests.applications.glimpses import looks_at, noise
+from tests.applications.glimpse.digits import generated_digits
+from tests.applications.glimpse.glimpses import looks_at, noise
 
 IMAGES = generated_digits(20, 120, seed=0)
 SMALL = Config(hidden=16, features=16, glimpses=2)

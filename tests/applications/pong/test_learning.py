@@ -11,7 +11,7 @@ from applications.pong import blog
 from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import Rollout
-from tests.applications.lights import Lights
+from tests.applications.pong.lights import Lights
 
 CONFIG = blog.Config()
 

@@ -23,7 +23,7 @@ import sfgrad as sf
 from applications.glimpse.config import Config
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 RTOL = 1e-9
 FAMILY = 1e-6

@@ -14,7 +14,7 @@ from applications.gaussian.gaussian import START, make_baseline, make_objective,
 from applications.gaussian.playground import CELLS, SOURCE, PlaygroundError, build, picture_text
 from applications.gaussian.plot import MOST_DRAWS
 from applications.gaussian.rewards import LIMIT, REGIONS, find_reward
-from tests.applications.browser import OpenPage, needs_browser
+from tests.applications.gaussian.browser import OpenPage, needs_browser
 
 
 def state_of(page):

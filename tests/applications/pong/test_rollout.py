@@ -5,7 +5,7 @@ import torch
 
 from applications.pong.frames import Frames, Pairs
 from applications.pong.policy import ActorCritic
-from tests.applications.lights import Lights, by_product, collector, opinionated
+from tests.applications.pong.lights import Lights, by_product, collector, opinionated
 
 
 def mask(screens):

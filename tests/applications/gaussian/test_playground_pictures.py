@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageOps
 
-from tests.applications.browser import needs_browser
+from tests.applications.gaussian.browser import needs_browser
 
 pytestmark = needs_browser
 

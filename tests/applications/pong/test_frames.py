@@ -29,7 +29,7 @@ from applications.pong.games import (
 )
 from applications.pong.policy import Policy
 from applications.pong.rollout import groups
-from tests.applications.lights import Lights
+from tests.applications.pong.lights import Lights
 
 STEPS = 300
 

@@ -19,7 +19,7 @@ from applications.pong import fast, weights
 from applications.pong.__main__ import main
 from applications.pong.learner import Learner
 from applications.pong.rollout import Collector
-from tests.applications.lights import QUICK, Lights, train
+from tests.applications.pong.lights import QUICK, Lights, train
 
 CLOCKS = {"seconds", "steps_per_second", "emulator_limit"}
 """Metrics that a seed does not fix."""

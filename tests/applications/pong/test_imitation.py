@@ -11,7 +11,7 @@ from applications.kit.run import METRICS, read_metrics
 from applications.pong.config import Config, stages
 from applications.pong.frames import Frames
 from applications.pong.learner import Learner
-from tests.applications.lights import QUICK, VIEW, by_product, collector, opinionated, train
+from tests.applications.pong.lights import QUICK, VIEW, by_product, collector, opinionated, train
 
 STUDENT = replace(QUICK, imitation_steps=1280, steps=256, learning_rate=3e-4, seed=5)
 

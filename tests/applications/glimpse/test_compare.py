@@ -26,7 +26,7 @@ from applications.glimpse.config import Config
 from applications.glimpse.model import GlimpseModel, make_model
 from applications.kit.errors import RunError
 from sfgrad import expectation
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 SMALL = Config(glimpses=3, hidden=16, features=16, batch=64, precision="float32")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from applications.gaussian.playground import build
-from tests.applications.browser import needs_browser
+from tests.applications.gaussian.browser import needs_browser
 
 pytestmark = needs_browser
 

@@ -25,7 +25,7 @@ from applications.kit.errors import RunError
 from applications.kit.files import load_state
 from applications.kit.run import CHECKPOINT, METRICS, Run
 from applications.kit.sources import run_of
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 IMAGES = generated_digits(20, 120, seed=0)
 SMALL = Config(hidden=16, features=16, glimpses=2)

@@ -9,7 +9,7 @@ from applications.glimpse.__main__ import main
 from applications.glimpse.config import Config
 from applications.glimpse.precision import BFLOAT16, FLOAT32, PRECISIONS, faster_precision
 from applications.glimpse.training import Trainer, choose_precision
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 
 @pytest.mark.parametrize(

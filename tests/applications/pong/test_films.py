@@ -26,7 +26,7 @@ from applications.pong.learner import Config
 from applications.pong.player import Game, Player, ScreenPlayer
 from applications.pong.ranks import Onlooker, Ranks
 from applications.pong.window import FRAMES_PER_SECOND, Window, visible_emulator
-from tests.applications.films import read_film
+from tests.applications.pong.films import read_film
 
 SMALL = Config(
     environments=2, horizon=16, hidden=8, epochs=1, minibatch=16, steps=160, sticky_steps=0

@@ -21,7 +21,7 @@ from rich.console import Console
 from applications.glimpse import data
 from applications.glimpse.data import FILES, ORIGINS, Options, ensure, fetch, load
 from applications.kit.errors import RunError
-from tests.applications.digits import generated_digits
+from tests.applications.glimpse.digits import generated_digits
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES.values()
 DIGITS = generated_digits(40, 20, seed=0)
