@@ -10,8 +10,9 @@ has the expected cost as the expectation of its value, and its gradient as that 
 """
 
 from sfgrad.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
-from sfgrad.estimators.base import Draw, Estimator, row_log_prob
+from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.estimators.enumerate import Enumerate
+from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.expectation import Expectation, expectation

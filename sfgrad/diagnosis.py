@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Estimator, MisfitError, check_estimator
+from sfgrad.estimators.base import Estimator, check_estimator
 from sfgrad.estimators.enumerate import Enumerate
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.masks import base_distribution
 from sfgrad.settings import accepts, describe

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
 from sfgrad.diagnosis import refuse_detached
-from sfgrad.estimators.base import Draw, Estimator, summed_log_prob
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import summed_log_prob
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.settings import describe
 from sfgrad.site import Site

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.boundary import interior
-from sfgrad.estimators.base import Draw, Estimator, MisfitError, summed_log_prob
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.settings import describe, whole_number
 from sfgrad.tensors import trailing_sum

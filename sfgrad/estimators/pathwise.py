@@ -3,7 +3,8 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw, Estimator, MisfitError
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.masks import base_distribution
 
 

@@ -6,7 +6,8 @@ import torch
 from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline, check_baseline
-from sfgrad.estimators.base import Draw, Estimator, private, summed_log_prob
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import private, summed_log_prob
 from sfgrad.settings import whole_number
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.distributions import Binomial, Distribution, MultivariateNormal, Normal
 
 from sfgrad.boundary import interior
-from sfgrad.estimators.base import row_log_prob
 from sfgrad.estimators.enumerate import combinations, product_support
+from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.masks import base_distribution
 
 Gaussian = Normal | MultivariateNormal

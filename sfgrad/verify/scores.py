@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.draws import Live
-from sfgrad.estimators.base import Draw, Estimator, row_log_prob
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.estimators.score_function import PLAIN, ScoreFunction
 from sfgrad.masks import base_distribution
 from sfgrad.site import Site
