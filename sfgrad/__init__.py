@@ -19,6 +19,7 @@ from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
 from sfgrad.greedy import greedy
+from sfgrad.joins import VIMCO, Join
 from sfgrad.learned import Learned
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
 from sfgrad.returns import discounted_return, generalized_advantage
@@ -29,10 +30,10 @@ from sfgrad.verify.report import BiasReport
 __version__ = "0.1.0"
 
 # fmt: off
-__all__ = [
-    "Baseline", "BiasReport", "Constant", "Draw", "Enumerate", "Estimator", "Expectation",
+__all__ = [  # noqa: RUF022 (VIMCO is a class)
+    "Baseline", "BiasReport", "Constant", "Draw", "Enumerate", "Estimator", "Expectation", "Join",
     "Learned", "LeaveOneOut", "MovingAverage", "Pathwise", "ScoreFunction", "StochasticGraph",
-    "StochasticNode", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
+    "StochasticNode", "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
     "exact_gradient", "expectation", "generalized_advantage", "greedy", "leave_one_out",
     "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
 ]

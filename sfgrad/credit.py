@@ -31,15 +31,24 @@ class Credit:
         """Of the first nodes, how many have a weight: where a node is among the weighted ones."""
         self.ordered = all(isinstance(event, int) for event in (*nodes, *costs))
 
-    def products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+    def products(self, log_weights: Tensor, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Products of the weights before every cost, and before every weighted node.
 
         Args:
             log_weights: `[W, R]`, of the weighted nodes in the order of recording.
+            factors: `[W, R]`, what these weights are multiplied by; None for 1.
 
         Returns:
             `[C, R]` and `[W, R]`.
         """
+        at_costs, at_nodes = self._log_products(log_weights)
+        if factors is None:
+            return at_costs, at_nodes
+        factors_at_costs, factors_at_nodes = self._factor_products(factors)
+        return at_costs * factors_at_costs, at_nodes * factors_at_nodes
+
+    def _log_products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+        """As `products`, of weights that are known by their logarithms."""
         # The sums over the first 0, 1, … W weighted nodes.
         sums = torch.cat([torch.zeros_like(log_weights[:1]), log_weights.cumsum(0)])
         if not self.ordered:
@@ -81,6 +90,28 @@ class Credit:
         at_costs = torch.stack([total(event) for event in self.costs])
         weighted = [at for at, has in zip(at_nodes, self.weighted, strict=True) if has]
         return at_costs.exp(), torch.stack(weighted).exp()
+
+    def _factor_products(self, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """As `products`, of factors that may be 0 or negative, one by one: there are few."""
+        rows, one = factors.unbind(), torch.ones_like(factors[0])
+        prefixes = list(accumulate(rows, torch.mul, initial=one))
+        at_nodes: list[Tensor] = []
+
+        def product(event: Ancestors) -> Tensor:
+            if isinstance(event, int):
+                return prefixes[self.number[event]]
+            if isinstance(event, Members):
+                return torch.stack([one, *(rows[place] for place in self._places(event))]).prod(0)
+            before = at_nodes[event.last]
+            if not self.weighted[event.last]:
+                return before
+            return before * rows[self.number[event.last]]
+
+        for event in self.nodes:
+            at_nodes.append(product(event))
+        at_costs = torch.stack([product(event) for event in self.costs])
+        weighted = [at for at, has in zip(at_nodes, self.weighted, strict=True) if has]
+        return at_costs, torch.stack(weighted)
 
     def _places(self, event: Members) -> list[int]:
         """Where its weighted nodes are among all weighted ones."""

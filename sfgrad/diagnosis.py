@@ -48,6 +48,8 @@ def explain(
     if isinstance(error, ValueError) and _is_ours(error):
         return  # a whole sentence already
 
+    if isinstance(error, NotImplementedError) and _is_ours(error):
+        raise TypeError(f"{what}: {error}") from error
     if not accepts(estimator.draw, distribution, 1):
         raise TypeError(
             f"{what}: {type(estimator).__name__}.draw does not take the two arguments that it is "
@@ -123,7 +125,8 @@ def _sampled(
         return support, support.shape[:1]
 
     method = "rsample" if isinstance(estimator, Pathwise) else "sample"
-    copies = torch.Size([estimator.samples] if estimator.samples > 1 else [])
+    samples = estimator.samples or 1
+    copies = torch.Size([samples] if samples > 1 else [])
     if not accepts(getattr(base, method), copies):
         raise TypeError(
             f"{what}: {kind}.{method}() takes no sample_shape: define it as "

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sfgrad.draws import Recorded
 from sfgrad.graph import Reduction, StochasticGraph, check_reduction
 from sfgrad.in_dims import InDims, RowDims
+from sfgrad.joins import Join, check_join
 from sfgrad.node import StochasticNode
 from sfgrad.repetition import Repetition
+from sfgrad.replay import Recorded
 from sfgrad.wrapper import Wrapper
 
 
@@ -32,6 +33,8 @@ class Expectation(Wrapper):
         batch_ndims: leading dimensions that are rows, as in `StochasticGraph`; 0 for a single row.
             Only the first is repeated.
         has_aux: `fn` returns `(costs, aux)`, and the loss comes with `aux` untouched.
+        join: makes one cost of what `fn` returns for the copies of a row that `samples` makes, as
+            in `add_cost`; None for a cost of every copy.
         reduction: "mean" over rows, or "none" for the surrogate of every row, copies included; as
             in `StochasticGraph.loss`.
         draws: as in `StochasticGraph`: the draws to replay in every call.
@@ -71,6 +74,7 @@ class Expectation(Wrapper):
         in_dims: InDims = 0,
         batch_ndims: int = 1,
         has_aux: bool = False,
+        join: Join | None = None,
         reduction: Reduction = "mean",
         draws: Mapping[str, Recorded] | None = None,
     ):
@@ -85,6 +89,7 @@ class Expectation(Wrapper):
             )
         self._dims = RowDims(fn, in_dims)
         self.batch_ndims, self.has_aux = batch_ndims, has_aux
+        self.join = _check_join(join, self.samples)
         self.reduction: Reduction = reduction
         self.draws = draws
         for path, module in self.named_modules():
@@ -131,7 +136,7 @@ class Expectation(Wrapper):
             costs, aux = _pair(costs)
         if costs is not None:
             _check_costs(costs)
-            graph.tape.record_cost(costs)
+            graph.tape.record_cost(costs, join=self.join)
         return aux
 
     def extra_repr(self) -> str:
@@ -143,6 +148,8 @@ class Expectation(Wrapper):
             f"has_aux={self.has_aux}",
             f"reduction={self.reduction!r}",
         ]
+        if self.join is not None:
+            settings.append(f"join={self.join!r}")
         if self.draws:
             settings.append(f"draws of {', '.join(self.draws)}")
         if not isinstance(self.fn, nn.Module):
@@ -175,6 +182,19 @@ def _check_samples(samples: Any) -> int:
     if count < 1:
         raise ValueError(f"samples is {count}: it must be at least 1")
     return count
+
+
+def _check_join(join: Any, samples: int) -> Join | None:
+    """The join; refuse one that has no copies to join."""
+    if join is None:
+        return None
+    check_join("expectation()", join)
+    if samples == 1:
+        raise ValueError(
+            f"expectation(join={join!r}) joins the copies of a row, but samples=1: set samples=, "
+            "or join those that the model makes itself by add_cost(…, join=)"
+        )
+    return join
 
 
 def _refuse_empty(dims: Sequence[int | None], args: tuple[Any, ...], error: RuntimeError) -> None:

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from sfgrad import active
-from sfgrad.credit import Credit
-from sfgrad.draws import Live, Recorded, Replay
-from sfgrad.learning import Learning
-from sfgrad.objective import row_loss
+from sfgrad.assembly import row_total
+from sfgrad.draws import Live
 from sfgrad.records import Cost, Node
+from sfgrad.replay import Recorded, Replay
 from sfgrad.rows import Groups
 from sfgrad.settings import check_replay, list_of_names, row_dimensions
 from sfgrad.tape import Tape
-from sfgrad.tensors import single
 from sfgrad.tracing import is_readable
 from sfgrad.warn import warn_user
 
@@ -148,7 +146,7 @@ class StochasticGraph:
         check_reduction(reduction)
         chosen = self._choose(costs)
         self._check_complete()
-        total, learning = self._row_loss(chosen)
+        total, learning = row_total(self.tape, chosen)
         loss = total.mean()
         if is_readable(loss) and not torch.isfinite(loss):
             self._refuse_what_is_not_finite(chosen)
@@ -160,32 +158,6 @@ class StochasticGraph:
         self._chosen.update(chosen)
         self.tape.closed = True
         return result
-
-    def _row_loss(self, chosen: dict[str, Cost]) -> tuple[Tensor, Learning | None]:
-        """J by rows, and the baselines that are to learn from its costs."""
-        tape = self.tape
-        costs = tape.stacked_costs(chosen)
-        scored = [node for node in self.nodes.values() if node.draw.log_prob is not None]
-        if not scored:
-            return costs.sum(0), None
-
-        log_prob = log_density = single(tape.stacked(node.draw.log_prob for node in scored))
-        if any(node.draw.log_density is not node.draw.log_prob for node in scored):
-            log_density = single(tape.stacked(node.draw.log_density for node in scored))
-            if is_readable(log_density) and log_density.isposinf().any():
-                self._refuse_infinite_density()
-        log_weights = log_prob - log_density.detach()
-        of_costs = [cost.ancestors for cost in chosen.values()]
-        weighted = [node.draw.log_prob is not None for node in self.nodes.values()]
-        credit = Credit(tape.ancestry.events, of_costs, weighted)
-        if all(node.baseline is None for node in scored):
-            return row_loss(costs, log_weights, credit), None
-
-        costs_to_go = credit.costs_to_go(log_weights.detach().exp(), costs.detach())
-        reached = tape.ancestry.reached(of_costs)
-        credited = [has for has, is_weighted in zip(reached, weighted, strict=True) if is_weighted]
-        learning = Learning(tape, scored, credited, costs_to_go)
-        return row_loss(costs, log_weights, credit, learning.baselines), learning
 
     def _choose(self, names: Sequence[str] | None) -> dict[str, Cost]:
         """The costs of those names, which no loss was taken of."""
@@ -238,16 +210,6 @@ class StochasticGraph:
                     "costs after it is drawn, or draw it elsewhere"
                 )
 
-    def _refuse_infinite_density(self) -> None:
-        """Name the draw whose weight would be 0 whatever its probability is."""
-        for name, node in self.nodes.items():
-            log_density = node.draw.log_density
-            if log_density is not None and log_density.isposinf().any():
-                raise ValueError(
-                    f"node {name!r}: the log-density that it was drawn at is +inf, so its weight "
-                    "would be 0: give the logarithm of the density that it was drawn from"
-                )
-
     def _refuse_what_is_not_finite(self, chosen: dict[str, Cost]) -> None:
         """Name what is NaN or infinite."""
         suspects = [(f"cost {name!r}", cost.value, "") for name, cost in chosen.items()]
@@ -255,6 +217,7 @@ class StochasticGraph:
             if node.draw.log_prob is None or node.draw.log_density is None:
                 continue
             log_ratio = node.draw.log_prob - node.draw.log_density
+            factor = 1 if node.draw.factor is None else node.draw.factor
             overflows = bool((log_ratio.isfinite() & log_ratio.exp().isinf()).any())
             advice = (
                 ": it overflows, and max_ratio= limits it"
@@ -262,7 +225,7 @@ class StochasticGraph:
                 else self.tape.source.advice(name)
             )
             what = f"log-probability or importance ratio of node {name!r}"
-            suspects.append((what, log_ratio.exp(), advice))
+            suspects.append((what, factor * log_ratio.exp(), advice))
 
         for what, value, advice in suspects:
             if bad := (~torch.isfinite(value)).nonzero().flatten().tolist():

@@ -1,11 +1,14 @@
 """The baselines of one loss: all are read before any is updated."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sfgrad.baselines import Baseline, is_distributed
+from sfgrad.controls import Control, Evidence
+from sfgrad.objective import Pairs
 from sfgrad.owners import is_kept
 from sfgrad.records import Node
 from sfgrad.settings import accepts, describe
@@ -16,6 +19,21 @@ Update = tuple[Baseline, Tensor, Tensor | None, Tensor | None]
 """What a baseline learns from: its cost to go, its prediction, the rows that count."""
 
 
+class Terms(NamedTuple):
+    """What is known of the nodes with a weight, W of them, without gradient."""
+
+    costs_to_go: Tensor
+    """`[W, R]`."""
+    weights: Tensor
+    """`[W, R]`."""
+    slopes: list[Tensor | None] | None = None
+    """Derivatives of the costs to go by the drawn values, `[E, S, R, D]` each."""
+    greedy: Tensor | None = None
+    """`[W, R]`: costs to go of the likeliest run."""
+    alive: Tensor | None = None
+    """Boolean `[W, R]`: where no weight before the node is 0; None for everywhere."""
+
+
 class Learning:
     """Reads every baseline, and afterwards lets those learn that are in training.
 
@@ -24,34 +42,40 @@ class Learning:
         nodes: those with a weight, W of them.
         credited: of each, whether one of the costs is credited to it; others' baselines are left
             alone.
-        costs_to_go: `[W, R]`, without gradient.
+        terms: what is known of each of the nodes.
     """
 
-    def __init__(self, tape: Tape, nodes: list[Node], credited: list[bool], costs_to_go: Tensor):
-        self.tape = tape
+    def __init__(self, tape: Tape, nodes: list[Node], credited: list[bool], terms: Terms):
+        self.tape, self.terms = tape, terms
         self.updates: list[Update] = []
-        zero = torch.zeros_like(costs_to_go[0])
-        self.baselines = torch.stack(
-            [
-                self._read(node, cost_to_go) if node.baseline is not None and has_cost else zero
-                for node, has_cost, cost_to_go in zip(nodes, credited, costs_to_go, strict=True)
-            ]
-        )
-        """`[W, R]`, without gradient; 0 for nodes without a baseline."""
+        self.lessons: list[tuple[Control, Evidence, Tensor | None]] = []
+        zero = torch.zeros_like(terms.costs_to_go[0])
+        k, h = [zero] * len(nodes), [zero] * len(nodes)
+        for place, (node, has_cost) in enumerate(zip(nodes, credited, strict=True)):
+            if node.baseline is not None and has_cost:
+                k[place], h[place] = self._read(node, place)
+        plain = all(one is other for one, other in zip(k, h, strict=True))
+        stacked = torch.stack(h)
+        self.pairs = Pairs(stacked if plain else torch.stack(k), stacked)
+        """What the costs to go are compared with; 0 for nodes without a baseline."""
 
-    def _read(self, node: Node, cost_to_go: Tensor) -> Tensor:
-        """The baseline of a node, in every present row, `[R]`."""
+    def _read(self, node: Node, place: int) -> tuple[Tensor, Tensor]:
+        """What the cost to go of a node is compared with in every present row: k and h, `[R]`."""
         baseline, prediction, counted = node.baseline, node.prediction, node.counted
         assert baseline is not None
 
         # Later copies of a row are averaged: they share this draw.
-        cost_to_go = cost_to_go.view(-1, *node.layout).mean(0)
+        cost_to_go = self.terms.costs_to_go[place].view(-1, *node.layout).mean(0)
         if prediction is not None:
             prediction = prediction.repeat(node.draw.copies).view(node.layout)
         if counted is not None:
             counted = counted.view(node.layout)
-        if self.tape.source.learns and self.tape.grad and baseline.training:
-            self.updates.append((baseline, cost_to_go, prediction, counted))
+        learns = self.tape.source.learns and self.tape.grad and baseline.training
+        if isinstance(baseline, Control):
+            return self._pair(node, baseline, place, cost_to_go, counted, learns)
+        if learns:
+            mask = self._learned_rows(node, place, counted)
+            self.updates.append((baseline, cost_to_go, prediction, mask))
 
         if self.tape.groups is not None and baseline.compares:
             flat = cost_to_go.reshape(len(self.tape.groups.ids), -1)
@@ -67,7 +91,40 @@ class Learning:
         # Where a draw does not count its weight is 1, and so its baseline moot: also a NaN.
         if counted is not None:
             value = value.where(counted, 0)
-        return self.tape.rows.tile(value.reshape(-1))
+        tiled = self.tape.rows.tile(value.reshape(-1))
+        return tiled, tiled
+
+    def _pair(
+        self,
+        node: Node,
+        control: Control,
+        place: int,
+        cost_to_go: Tensor,
+        counted: Tensor | None,
+        learns: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """The pair of a control variate, in every present row."""
+        terms = self.terms
+        evidence = Evidence(
+            cost_to_go,
+            terms.weights[place].view(-1, *node.layout)[0],
+            None if terms.slopes is None else terms.slopes[place],
+            None if terms.greedy is None else terms.greedy[place].view(-1, *node.layout)[0],
+            node.observation,
+        )
+        if learns:
+            self.lessons.append((control, evidence, self._learned_rows(node, place, counted)))
+        k, h = (part.to(cost_to_go.dtype).expand(node.layout) for part in control.pair(evidence))
+        if counted is not None:
+            k, h = k.where(counted, 0), h.where(counted, 0)
+        return self.tape.rows.tile(k.reshape(-1)), self.tape.rows.tile(h.detach().reshape(-1))
+
+    def _learned_rows(self, node: Node, place: int, counted: Tensor | None) -> Tensor | None:
+        """The rows that a baseline learns from: those that count, and not of weight 0 before it."""
+        if self.terms.alive is None:
+            return counted
+        alive = self.terms.alive[place].view(-1, *node.layout)[0]
+        return alive if counted is None else alive & counted
 
     def _reading(
         self, node: Node, baseline: Baseline, cost_to_go: Tensor, prediction: Tensor | None
@@ -110,14 +167,15 @@ class Learning:
         Raises:
             ValueError: one would learn from two losses.
         """
-        for baseline, *_ in self.updates:
+        learning = [baseline for baseline, *_ in (*self.updates, *self.lessons)]
+        for baseline in learning:
             if baseline.has_state and id(baseline) in served:
                 raise ValueError(
                     f"a {type(baseline).__name__} baseline would learn from two losses of one "
                     "graph: give the nodes of each loss a baseline of their own, or one without a "
                     "state to those that share (Constant, LeaveOneOut)"
                 )
-        served.update(id(baseline) for baseline, *_ in self.updates)
+        served.update(map(id, learning))
         self._warn_of_new_baselines()
 
         for baseline, cost_to_go, prediction, counted in self._in_step():
@@ -125,12 +183,17 @@ class Learning:
             error = _error(baseline, cost_to_go, prediction, *mask)
             if error is not None:
                 yield error
+        for control, evidence, counted in self.lessons:
+            error = control.learn(evidence, counted)
+            if error is not None:
+                yield error
 
     def _warn_of_new_baselines(self) -> None:
         """Warn, once, where a baseline that learns was made for this graph alone."""
         if torch.compiler.is_compiling():
             return
-        new = [baseline for baseline, *_ in self.updates if baseline.made_inside]
+        learning = [baseline for baseline, *_ in (*self.updates, *self.lessons)]
+        new = [baseline for baseline in learning if baseline.made_inside]
         lost = [baseline for baseline in new if baseline.has_state and not is_kept(baseline)]
         for baseline in new:
             baseline.made_inside = False

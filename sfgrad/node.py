@@ -12,6 +12,7 @@ from sfgrad.estimators.base import Estimator, check_estimator, shown_settings
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.greedy import likeliest
+from sfgrad.joins import Join, check_join
 from sfgrad.names import check_name
 from sfgrad.rows import row_index
 from sfgrad.settings import describe, whole_number
@@ -84,7 +85,12 @@ def sample(
 
 
 def add_cost(
-    value: Tensor, *, index: Tensor | None = None, parents: Parents = None, name: str | None = None
+    value: Tensor,
+    *,
+    index: Tensor | None = None,
+    join: Join | None = None,
+    parents: Parents = None,
+    name: str | None = None,
 ) -> None:
     """Add a cost to the active graph, credited to the draws made so far, row by row.
 
@@ -96,14 +102,17 @@ def add_cost(
             graph has kept a copy.
         index: int64 `[N]`, for ragged rows: the row to which each of the N first entries belongs;
             after a branch, of one copy.
+        join: makes one cost of what all copies of a row give, those made by the nearest branch:
+            `VIMCO()` of log-weights, nats. None for a cost of every copy.
         parents: the nodes (names or the tensors they returned) that may influence this cost; their
             own ancestors count too. None for all drawn before it.
         name: for errors, `loss(costs=)` and reports.
 
     Raises:
         ValueError: the rows or the device do not fit the graph, a parent is not in it, or the
-            cost is complex, or of whole numbers that the default type cannot hold.
-        TypeError: the value is no tensor.
+            cost is complex, or of whole numbers that the default type cannot hold; or there are no
+            copies to join, or a draw of theirs has a baseline.
+        TypeError: the value is no tensor, or `join` no join.
 
     Warns:
         UserWarning: no graph is open, but the cost has a gradient, which nobody would get; or the
@@ -111,9 +120,11 @@ def add_cost(
 
     Unbiased: yes, unless a draw made later influences this cost.
     """
+    if join is not None:
+        check_join(f"cost {name or 'cost'!r}", join)
     graph = active_graph()
     if graph is not None:
-        graph.tape.record_cost(value, index, parents, name)
+        graph.tape.record_cost(value, index, parents, name, join)
     elif not is_greedy() and torch.is_tensor(value) and value.requires_grad:
         warn_user(
             "add_cost() was called where no graph is open, so the cost is lost: to train, call the "

@@ -1,27 +1,56 @@
 """The formula: one loss of the weights, the costs, and what the costs to go are compared with.
 
-    J = mean over rows of  Σ_c (Π_{w ≺ c} ω_w)·c  +  Σ_w Ω_before(w)·(1 − ω_w)·b_w
+    J = mean over rows of  Σ_c (Π_{w ≺ c} ω_w)·c  +  Σ_w Ω_before(w)·(k_w − ω_w·h_w)
 
-with c the costs, ω_w the weight of node w, b_w its baseline, `≺` "may influence", and Ω_before(w)
-the product of the weights of the nodes before w.
+with c the costs, ω_w the weight of node w, `≺` "may influence", Ω_before(w) the product of the
+weights of the nodes before w, and E[ω·h] = E[k]. A baseline b is the case k = h = b.
 """
+
+from typing import NamedTuple
 
 from torch import Tensor
 
 from sfgrad.credit import Credit
 
 
-def row_loss(
-    costs: Tensor, log_weights: Tensor, credit: Credit, baselines: Tensor | None = None
-) -> Tensor:
+class Weights(NamedTuple):
+    """The weights `ω = factor · exp(log)` of the nodes, in the order of recording.
+
+    Args:
+        logs: `[W, R]`, nats.
+        factors: `[W, R]`, of any sign, may be 0; None for 1 everywhere.
+    """
+
+    logs: Tensor
+    factors: Tensor | None = None
+
+    def values(self) -> Tensor:
+        """`[W, R]`, without gradient."""
+        weights = self.logs.detach().exp()
+        return weights if self.factors is None else weights * self.factors.detach()
+
+
+class Pairs(NamedTuple):
+    """What the costs to go are compared with: k and h, `[W, R]`, in the unit of the costs."""
+
+    k: Tensor
+    h: Tensor
+
+    def plus(self, other: "Pairs") -> "Pairs":
+        """The sums of both."""
+        h = self.h + other.h
+        return Pairs(h if self.k is self.h and other.k is other.h else self.k + other.k, h)
+
+
+def row_loss(costs: Tensor, weights: Weights, credit: Credit, pairs: Pairs | None = None) -> Tensor:
     """J before the mean over rows.
 
     Args:
         costs: `[C, R]`, to be minimised, in any unit.
-        log_weights: `[W, R]`, nats: log ω, of the nodes in the order of recording.
+        weights: those of the nodes.
         credit: which weights may influence which cost, and which node.
-        baselines: `[W, R]`, without gradient, in the unit of the costs, free of each node's own
-            draw; None for 0 everywhere.
+        pairs: of every node, with E[ω·h] = E[k]; None for 0 everywhere. Where both are one tensor
+            it is a baseline: without gradient, and free of each node's own draw.
 
     Returns:
         `[R]`: its mean is the estimate of the expected total cost, and the gradient of that the
@@ -33,8 +62,14 @@ def row_loss(
     graph; Foerster et al. (2018), DiCE, for the first sum; Mao et al. (2019), A Baseline for Any
     Order Gradient Estimation in Stochastic Computation Graphs, for the second.
     """
-    before_costs, before_nodes = credit.products(log_weights)
+    before_costs, before_nodes = credit.products(weights.logs, weights.factors)
     total = (before_costs * costs).sum(0)
-    if baselines is None:
+    if pairs is None:
         return total
-    return total + (before_nodes * (1 - log_weights.exp()) * baselines).sum(0)
+
+    own = weights.logs.exp()
+    if weights.factors is not None:
+        own = own * weights.factors
+    plain = pairs.k is pairs.h
+    compared = (1 - own) * pairs.k if plain else pairs.k - own * pairs.h
+    return total + (before_nodes * compared).sum(0)

@@ -5,11 +5,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sfgrad.ancestry import Ancestors
+from sfgrad.ancestry import Ancestors, Ancestry, Members
 from sfgrad.baselines import Baseline
 from sfgrad.boundary import refuse_boundary
+from sfgrad.controls import Control
 from sfgrad.draws import density
 from sfgrad.estimators.base import Draw
+from sfgrad.joins import Join
+from sfgrad.rows import Rows
 from sfgrad.site import Site
 
 _autograd: Any = getattr(torch._C, "_autograd", None)  # pyright: ignore
@@ -39,6 +42,24 @@ class Node(NamedTuple):
     layout: tuple[int, int, int] = (1, 1, 1)
     """Of a node with a baseline, the rows as (copies that are not independent, independent draws,
     rows before them)."""
+    coupled: bool = False
+    """Whether the draws of a row's copies depend on each other."""
+    leaf: Tensor | None = None
+    """The drawn value, by which a cost is differentiated, where its control variate asks for it."""
+    observation: Any = None
+    """What its control variate keeps of the draw."""
+
+
+class Joined(NamedTuple):
+    """How the copies of a row share a cost."""
+
+    nodes: int
+    """How many nodes were recorded before the copies were made."""
+    copies: int
+    rows: int
+    """Before the copies."""
+    baseline: Tensor
+    """`[copies, rows]`: what the draws of each copy are compared with."""
 
 
 class Cost(NamedTuple):
@@ -46,9 +67,57 @@ class Cost(NamedTuple):
 
     value: Tensor
     ancestors: Ancestors
+    joined: Joined | None = None
+    """None if every row has its own."""
 
 
-def make_node(site: Site, draw: Draw, position: int, ancestors: Ancestors) -> Node:
+def joined(
+    name: str, cost: Cost, join: Join, rows: Rows, ancestry: Ancestry, nodes: list[Node]
+) -> Cost:
+    """The cost that the copies made by the nearest branch have together.
+
+    Args:
+        name: of the cost, for errors.
+        cost: what every copy adds, `[copies · R]`.
+        join: how it becomes one cost of every row.
+        rows: the graph's.
+        ancestry: that of the nodes.
+        nodes: in the order of recording.
+
+    Raises:
+        ValueError: there is nothing to join; or a draw after the branch has a baseline of its own,
+            or copies that depend on each other.
+    """
+    kind = type(join).__name__
+    if not rows.branches or not rows.branches[-1].independent:
+        why = (
+            "copies that are enumerated or weighed come" if rows.branches else "no copies were made"
+        )
+        raise ValueError(
+            f"cost {name!r}: {kind} joins the independent copies that the nearest branch made, but "
+            f"{why} before it: set samples= in expectation(), or call branch()"
+        )
+    branch = rows.branches[-1]
+    for position in Members(ancestry.bits(cost.ancestors)).positions():
+        node = nodes[position]
+        if position < branch.nodes or node.draw.log_prob is None:
+            continue
+        if node.baseline is not None or node.coupled or node.draw.factor is not None:
+            has = "a baseline of its own" if node.baseline is not None else "coupled copies"
+            raise ValueError(
+                f"cost {name!r}: a node after the branch has {has}, but {kind} compares the copies "
+                "itself: draw by ScoreFunction() or Pathwise() there"
+            )
+
+    count = rows.count // branch.copies
+    value, baseline = join.join(cost.value.view(branch.copies, count))
+    shared = Joined(branch.nodes, branch.copies, count, baseline.detach())
+    return Cost(value.repeat(branch.copies), cost.ancestors, shared)
+
+
+def make_node(
+    site: Site, draw: Draw, position: int, ancestors: Ancestors, coupled: bool = False
+) -> Node:
     """What is kept of a draw: a copy, since the user may write to what they get."""
     log_prob, log_density = draw.log_prob, draw.log_density
     if log_prob is not None and not torch.compiler.is_compiling():
@@ -57,12 +126,36 @@ def make_node(site: Site, draw: Draw, position: int, ancestors: Ancestors) -> No
     record = draw.value.detach().clone() if draw.record is None else draw.record
     return Node(
         position,
-        Draw(record, log_prob, log_density, draw.copies),
+        Draw(record, log_prob, log_density, draw.copies, factor=draw.factor),
         draw.value,
-        density(site, draw) if log_density is None else log_density,
+        _recorded(site, draw),
         ancestors,
         None if site.counted is None else site.counted.repeat(draw.copies),
+        coupled=coupled,
     )
+
+
+def observe(node: Node, control: Control, site: Site) -> Node:
+    """The node, and what its control variate keeps of the draw."""
+    observation = control.observe(site.distribution, node.handed, site.batch_ndims)
+    if not control.uses_slope or not node.handed.is_floating_point():
+        return node._replace(observation=observation)
+    if site.index is not None:
+        raise ValueError(
+            f"node {site.name!r}: {type(control).__name__} does not take index=: it differentiates "
+            "the costs row by row, so give every row the same number of elements"
+        )
+
+    # What is handed out may be written to, which a leaf that requires grad may not.
+    leaf = node.handed.detach().clone().requires_grad_()
+    return node._replace(observation=observation, leaf=leaf, handed=leaf.clone())
+
+
+def _recorded(site: Site, draw: Draw) -> Tensor:
+    """By which log-probability a replay weighs the draw, `[rows]`, nats."""
+    if draw.recorded is not None:
+        return draw.recorded
+    return density(site, draw) if draw.log_density is None else draw.log_density
 
 
 def _refuse_checkpoint(name: str) -> None:

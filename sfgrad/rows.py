@@ -15,11 +15,15 @@ from sfgrad.tensors import single
 
 
 class Branch(NamedTuple):
-    """A place where every row became several: `first` is the first dimension before it."""
+    """A place where every row became several."""
 
     first: int
+    """The first dimension before it."""
     copies: int
     independent: bool
+    """Whether draws of the copies may be compared."""
+    nodes: int
+    """How many nodes were recorded before it."""
 
 
 class Rows:
@@ -87,8 +91,8 @@ class Rows:
             self.shape = (self.first, *self.rest)
             self.count = math.prod(self.shape)
 
-    def branch(self, what: str, copies: int, independent: bool) -> None:
-        """Let every row be `copies` rows from here on."""
+    def branch(self, what: str, copies: int, independent: bool, nodes: int) -> None:
+        """Let every row be `copies` rows from here on, after so many nodes."""
         if copies == 1:
             return
         if not self.batch_ndims:
@@ -97,7 +101,7 @@ class Rows:
                 "batch_ndims=1 with a batch of one"
             )
         first = self.first or 0
-        self.branches.append(Branch(first, copies, independent))
+        self.branches.append(Branch(first, copies, independent, nodes))
         self.first, self.copies = first * copies, self.copies * copies
         self._measure()
 

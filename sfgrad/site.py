@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline, check_baseline
-from sfgrad.estimators.base import Estimator
+from sfgrad.estimators.base import Estimator, Layout
 from sfgrad.masks import Masked, element_mask
 from sfgrad.rows import Rows, copied_index, row_index, sum_rows
 from sfgrad.settings import accepts, describe
@@ -39,6 +39,7 @@ class Site:
             belongs. Logarithms of the entries are then summed into rows.
         rows: R, the rows of the graph.
         counted: boolean `[R]`, the rows that count; None for all.
+        layout: how the rows lie, for an estimator that takes the copies there are.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Site:
     index: Tensor | None
     rows: int
     counted: Tensor | None
+    layout: Layout | None = None
 
     @property
     def row_shape(self) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """What is recorded: draws, costs and branches in order, checked, and kept as copies."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -9,12 +8,15 @@ from torch.distributions import Distribution
 
 from sfgrad.ancestry import Ancestors, Ancestry
 from sfgrad.baselines import Baseline
+from sfgrad.claims import Claims
+from sfgrad.controls import Control
 from sfgrad.costs import cost_by_row
 from sfgrad.diagnosis import explain
 from sfgrad.draws import Live
-from sfgrad.estimators.base import Estimator
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.joins import Join
 from sfgrad.names import Names
-from sfgrad.records import Cost, Node, make_node
+from sfgrad.records import Cost, Node, joined, make_node, observe
 from sfgrad.rows import Groups, Rows, row_index
 from sfgrad.settings import describe
 from sfgrad.shapes import Shapes
@@ -45,7 +47,7 @@ class Tape:
         self._order: list[Node] = []
         self._indexed = 0
         self._positions: dict[int, int] = {}  # of nodes, by the id of the tensor handed out
-        self._enumerated: dict[str, int] = {}  # copies that are not independent, by node
+        self._claims = Claims(self.rows)
         self._shapes = Shapes(batch_ndims)
 
     # ------------------------------------------------------------ draws
@@ -61,7 +63,8 @@ class Tape:
         name = self._node_names.unique(name or "node", self.nodes)
         if self.closed or torch.is_grad_enabled() != self.grad:
             self._refuse_draw(f"node {name!r}")
-        estimator, rows = self.source.estimator(name, estimator), self.rows
+        takes_copies, rows = getattr(estimator, "samples", 1) is None, self.rows
+        estimator = self.source.estimator(name, estimator)
 
         # Most draws ask for nothing more than a value of every row, and there are many of them.
         ancestors: Ancestors = len(self._order)
@@ -72,33 +75,57 @@ class Tape:
                 site, ancestors = self._place(name, distribution, estimator, request or Request())
             if self.groups is not None:
                 self._check_groups(f"node {name!r}", self.groups)
+            if takes_copies:
+                site.layout = self._claims.take(name, estimator)
             draw = self.source.draw(site, estimator)
         except Exception as error:
             explain(name, distribution, estimator, request, error)
             raise
 
+        context = None if request is None else request.context
+        return self._remember(site, draw, estimator, ancestors, context)
+
+    def _remember(
+        self,
+        site: Site,
+        draw: Draw,
+        estimator: Estimator,
+        ancestors: Ancestors,
+        context: Tensor | None,
+    ) -> Tensor:
+        """Keep a draw, with its copies and its baseline; what the user gets."""
+        name = site.name
         if draw.value.device != self.device:
             self._check_device(f"node {name!r}", draw.value)
         if draw.copies > 1:
-            self._make_copies(name, draw.copies, estimator)
+            self._claims.make(name, draw.copies, estimator)
+            self.branch(f"node {name!r}", draw.copies, estimator.independent)
 
-        node = make_node(site, draw, len(self._order), ancestors)
+        node = make_node(site, draw, len(self._order), ancestors, estimator.coupled)
         if self.grad and estimator.baseline is not None:  # else it has nothing to do
-            context = None if request is None else request.context
-            node = self._ask_baseline(node, estimator.baseline, site, context)
-        rows.guessed = False
+            node = self._ask_baseline(node, estimator, site, context)
+        self.rows.guessed = False
         self.nodes[name] = node
         self._order.append(node)
         self.ancestry.events.append(ancestors)
-        return draw.value
+        return node.handed
 
     def _ask_baseline(
-        self, node: Node, baseline: Baseline, site: Site, context: Tensor | None
+        self, node: Node, estimator: Estimator, site: Site, context: Tensor | None
     ) -> Node:
         """The node with its baseline, and what that says before the draw has consequences."""
+        baseline = estimator.baseline
+        assert baseline is not None
+        if estimator.coupled and baseline.compares:
+            raise ValueError(
+                f"node {site.name!r}: {type(estimator).__name__} draws the copies of a row "
+                f"together, so {type(baseline).__name__}, which compares them, would be biased: "
+                "leave its baseline out, or use MovingAverage() or Learned(module)"
+            )
         comparable = self._comparable(site.name, baseline)
         prediction = predict(site, baseline, context, comparable)
-        return node._replace(baseline=baseline, prediction=prediction, layout=self.rows.layout())
+        node = node._replace(baseline=baseline, prediction=prediction, layout=self.rows.layout())
+        return observe(node, baseline, site) if isinstance(baseline, Control) else node
 
     def _refuse_draw(self, what: str) -> None:
         """Refuse a draw after the loss, or under another gradient mode than the graph's."""
@@ -116,24 +143,6 @@ class Tape:
         self._shapes.trailing.add(distribution.batch_shape[self.rows.batch_ndims :])
         return site, self._find_ancestors(f"node {name!r}", request.parents)
 
-    def _make_copies(self, name: str, copies: int, estimator: Estimator) -> None:
-        """Let every row be `copies` rows, all draws of the node."""
-        if not estimator.independent:
-            self._check_copies(name, copies, estimator)
-        self.branch(f"node {name!r}", copies, estimator.independent)
-
-    def _check_copies(self, name: str, copies: int, estimator: Estimator) -> None:
-        """Refuse nodes that enumerate too many copies of a row together."""
-        self._enumerated[name] = copies
-        total, limit = math.prod(self._enumerated.values()), estimator.max_copies
-        if limit is not None and total > limit:
-            sizes = ", ".join(f"{node}: {size}" for node, size in self._enumerated.items())
-            raise ValueError(
-                f"node {name!r}: the nodes that enumerate make {total} copies of every row "
-                f"together ({sizes}), more than max_size={limit}: sample some of them, or raise "
-                "max_size"
-            )
-
     # ------------------------------------------------------------ costs
 
     def record_cost(
@@ -142,8 +151,9 @@ class Tape:
         index: Tensor | None = None,
         parents: Parents = None,
         name: str | None = None,
+        join: Join | None = None,
     ) -> None:
-        """Remember a cost per row; what `add_cost` calls."""
+        """Remember a cost per row, or one of all copies of a row; what `add_cost` calls."""
         name = self._cost_names.unique(name or "cost", self.costs)
         rows = self.rows
         if not torch.is_tensor(value):
@@ -162,7 +172,10 @@ class Tape:
         ancestors: Ancestors = len(self._order)
         if parents is not None:
             ancestors = self._find_ancestors(f"cost {name!r}", parents)
-        self.costs[name] = Cost(copied, ancestors)
+        cost = Cost(copied, ancestors)
+        if join is not None and self.source.joins_copies(name):
+            cost = joined(name, cost, join, self.rows, self.ancestry, self._order)
+        self.costs[name] = cost
 
     def _fit_cost(self, what: str, value: Tensor, index: Tensor | None) -> Tensor | None:
         """The row of every entry of a cost, or None; fixes the rows, or checks that they fit."""
@@ -219,7 +232,7 @@ class Tape:
                 f"{what} makes {copies} copies of every row, but groups= says already which rows "
                 "are draws from the same start: use one of the two"
             )
-        self.rows.branch(what, copies, independent)
+        self.rows.branch(what, copies, independent, len(self._order))
 
     def _find_ancestors(self, what: str, parents: Parents) -> Ancestors:
         """The parents and everything that may influence them; all nodes so far for None."""

@@ -1,7 +1,7 @@
 """The protocol of an estimator: a draw and a weight.
 
 Every sampling node makes a draw `z` from some density `q` and carries a differentiable weight
-`ω = p(z) / stop(q(z)) = exp(log_prob − stop(log_density))`.
+`ω = factor · exp(log_prob − stop(log_density))`, which is `p(z) / stop(q(z))` for most.
 
 One condition makes an estimator valid: for every f, the mean over copies of `ω·f(z)` has the
 expectation E_p[f]; if its derivatives agree up to order k, gradients are right up to order k.
@@ -17,6 +17,10 @@ from torch.distributions import Distribution
 from sfgrad.baselines import Baseline
 from sfgrad.settings import describe, is_whole
 
+Layout = tuple[int, int, int]
+"""How rows lie, as (E, S, R), outermost first: E enumerated copies, S copies made by the nearest
+branch, R rows before that branch."""
+
 
 class Draw(NamedTuple):
     """What an estimator hands to the graph.
@@ -29,6 +33,10 @@ class Draw(NamedTuple):
             it; give `log_prob` itself where z was drawn from p.
         copies: how many rows each row became.
         record: a copy of `value` that the user cannot write to; the graph makes one if None.
+        factor: `[copies · R]`, multiplies the weight: of any sign, may be 0, may carry a
+            derivative; 1 if None.
+        recorded: `[copies · R]`, nats: the log-probability by which a replay weighs the value, NaN
+            where it cannot be replayed; `log_density` if None.
     """
 
     value: Tensor
@@ -36,6 +44,8 @@ class Draw(NamedTuple):
     log_density: Tensor | None = None
     copies: int = 1
     record: Tensor | None = None
+    factor: Tensor | None = None
+    recorded: Tensor | None = None
 
     def check(self, name: str, estimator: str, row_shape: tuple[int, ...]) -> None:
         """Refuse what does not fit together, or not the rows.
@@ -76,10 +86,18 @@ class Draw(NamedTuple):
                 f"{list(self.log_density.shape)}: both must be {list(count)}, one number for every "
                 "copy of every row, as row_log_prob() returns it"
             )
+        for field in ("factor", "recorded"):
+            part = getattr(self, field)
+            if part is not None and part.shape != count:
+                raise ValueError(
+                    f"node {name!r}: {estimator} returned a Draw whose {field} has shape "
+                    f"{list(part.shape)}: it must be {list(count)}, one number for every copy of "
+                    "every row"
+                )
 
     def _check_types(self, name: str, estimator: str) -> None:
         """Refuse what is no tensor, and copies that are no whole number."""
-        for field in ("value", "log_prob", "log_density"):
+        for field in ("value", "log_prob", "log_density", "factor", "recorded"):
             part = getattr(self, field)
             if not isinstance(part, Tensor) and (part is not None or field == "value"):
                 raise TypeError(
@@ -102,8 +120,20 @@ class Estimator(ABC):
     independent: bool = False
     """Whether the copies are independent draws, which leave-one-out may compare."""
 
-    samples: int = 1
-    """How many independent draws it makes for every row."""
+    samples: int | None = 1
+    """How many draws it makes for every row; None for one in each of the copies that the nearest
+    branch made, so that `draw_among` is called in place of `draw`."""
+
+    coupled: bool = False
+    """Whether the draws of a row's copies depend on each other, so that leave-one-out, as the
+    baseline of this node, would be biased."""
+
+    together: bool = False
+    """Whether copies are right only all together, so that no second such node may take them."""
+
+    order: float = math.inf
+    """The highest derivative that is right: 0 for a biased gradient, −1 for a biased value. A
+    derivative beyond it, and beyond the first, is refused."""
 
     takes_masks: bool = False
     """Whether a mask of single elements reaches all its logarithms: they are taken of the
@@ -123,6 +153,19 @@ class Estimator(ABC):
             distribution: over R rows: `batch_shape = [R, ...]` (any shape when `batch_ndims` is 0).
             batch_ndims: number of leading dimensions that are rows. Copies go into the first one.
         """
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """Draw one value for every row, together with those of the row's other copies.
+
+        Called in place of `draw` where `samples` is None.
+
+        Args:
+            distribution: as in `draw`, its rows being copies of fewer ones.
+            batch_ndims: as in `draw`.
+            layout: how the rows lie, `E · S · R` of them.
+        """
+        kind = type(self).__name__
+        raise NotImplementedError(f"{kind} has samples=None, but no draw_among()")
 
     def plain(self, distribution: Distribution) -> Tensor:
         """One value per row, for use outside any graph, and where gradients are off."""

@@ -78,7 +78,7 @@ class ScoreFunction(Estimator):
         if shape and batch_ndims:
             value = value.flatten(0, 1)
             record = None if record is None else record.flatten(0, 1)
-        return Draw(value, log_prob, log_prob, self.samples, record)
+        return Draw(value, log_prob, log_prob, self.samples or 1, record)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(baseline={self.baseline!r}, samples={self.samples})"

@@ -11,7 +11,7 @@ from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
 from sfgrad.settings import whole_number
 from sfgrad.verify.copies import hidden_modules
-from sfgrad.verify.outcomes import Outcomes, Pick, Quadrature
+from sfgrad.verify.outcomes import JoinedError, Outcomes, Pick, Quadrature
 from sfgrad.verify.replays import Replayed, check_replays, restored
 from sfgrad.verify.settings import (
     check_integrated,
@@ -33,6 +33,8 @@ def exact_gradient(
     """The exact expected cost and its gradient, by enumeration of every node.
 
     `value = mean over rows of Σ_trajectories p(trajectory) · cost(trajectory)`
+
+    Where copies of a row share a cost (`join=`), a trajectory is of all rows and copies together.
 
     `fn` runs once per trajectory, with all rows along the same one, and needs no changes: `.item()`
     and Python branches per row are fine, and `align` is not needed. Estimators, baselines and the
@@ -75,38 +77,72 @@ def exact_gradient(
     check_quadrature(quadrature)
     whole_number("max_trajectories", max_trajectories)
     model = as_objective(fn, batch_ndims)
-    model = Expectation(model.fn, 1, model.in_dims, model.batch_ndims, model.has_aux)
+    settings = model.in_dims, model.batch_ndims, model.has_aux
     tensors = [tensor for _, tensor in targets(model, wrt)]
     outcomes = Outcomes(max_trajectories, quadrature)
-
-    def replay(pick: Pick) -> Replayed:
-        trial = Trial(Script(outcomes, pick), Substitution(PLAIN, kept=None))
-        graph = start_trial(model.batch_ndims, trial)
-        model.record(graph, *inputs)
-        return Replayed(graph, trial.log_mass)
-
-    def replay_and_restore(pick: Pick) -> Replayed:
-        with restored(model):
-            return replay(pick)
-
-    zero = torch.zeros((), device=tensors[0].device)
-    totals = [zero, *map(torch.zeros_like, tensors)]
-    with torch.enable_grad():
-        for count in outcomes:
-            with restored(model):
-                replayed = replay(outcomes.same_for_all)
-                parts = value_and_gradients(_expected_cost(replayed), tensors)
-            if count == 0:
-                check_replays(replay_and_restore)
-            _check_finite(parts)
-            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+    try:
+        if model.join is not None:
+            raise JoinedError("cost")
+        totals = _enumerate(Expectation(model.fn, 1, *settings), inputs, tensors, outcomes)
+    except JoinedError:
+        model = Expectation(model.fn, model.samples, *settings, model.join)
+        outcomes = Outcomes(max_trajectories, quadrature)
+        totals = _enumerate_jointly(model, inputs, tensors, outcomes)
     check_integrated(quadrature, outcomes.integrated)
     return totals[0], totals[1:]
 
 
-def _expected_cost(replayed: Replayed) -> Tensor:
-    """What a trajectory adds to the objective: its cost times its probability, mean over rows."""
-    return (replayed.probability() * replayed.cost()).mean()
+def _enumerate(
+    model: Expectation, inputs: tuple[Any, ...], tensors: list[Tensor], outcomes: Outcomes
+) -> list[Tensor]:
+    """The value and the gradients, with all rows along the same trajectory."""
+
+    def replay_and_restore(pick: Pick) -> Replayed:
+        with restored(model):
+            return _replay(model, inputs, Script(outcomes, pick))
+
+    totals = [_zero(tensors), *map(torch.zeros_like, tensors)]
+    with torch.enable_grad():
+        for count in outcomes:
+            with restored(model):
+                replayed = _replay(model, inputs, Script(outcomes, outcomes.same_for_all))
+                expected = (replayed.probability() * replayed.cost()).mean()
+                parts = value_and_gradients(expected, tensors)
+            if count == 0:
+                check_replays(replay_and_restore)
+            _check_finite(parts)
+            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+    return totals
+
+
+def _enumerate_jointly(
+    model: Expectation, inputs: tuple[Any, ...], tensors: list[Tensor], outcomes: Outcomes
+) -> list[Tensor]:
+    """As `_enumerate`, where copies share a cost: every row and copy has draws of its own."""
+    totals = [_zero(tensors), *map(torch.zeros_like, tensors)]
+    with torch.enable_grad():
+        for _ in outcomes:
+            with restored(model):
+                script = Script(outcomes, outcomes.one_for_each, joint=True)
+                replayed = _replay(model, inputs, script)
+                log_mass = sum((mass.sum() for _, mass in replayed.log_mass), _zero(tensors))
+                expected = log_mass.exp() * replayed.cost().mean()
+                parts = value_and_gradients(expected, tensors)
+            _check_finite(parts)
+            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+    return totals
+
+
+def _zero(tensors: list[Tensor]) -> Tensor:
+    return torch.zeros((), device=tensors[0].device)
+
+
+def _replay(model: Expectation, inputs: tuple[Any, ...], script: Script) -> Replayed:
+    """The record of a model along a script, with the plain score function at every node."""
+    trial = Trial(script, Substitution(PLAIN, kept=None), keeps_copies=script.joint)
+    graph = start_trial(model.batch_ndims, trial)
+    model.record(graph, *inputs)
+    return Replayed(graph, trial.log_mass)
 
 
 def _check_finite(parts: list[Tensor]) -> None:

@@ -25,6 +25,13 @@ class IntractableError(ValueError):
     """There are too many outcomes, or infinitely many."""
 
 
+class JoinedError(ValueError):
+    """Copies of a row share a cost, so that the draws of all of them have to be enumerated."""
+
+    def __init__(self, cost: str):
+        super().__init__(f"cost {cost!r} is shared by the copies of a row")
+
+
 class HiddenRandomnessError(ValueError):
     """Two replays with the same draws differ."""
 

@@ -43,16 +43,18 @@ class Runs:
         self.nodes: dict[str, None] = {}  # all nodes so far, in order
         self.unscorable: dict[str, None] = {}  # those that keep their own estimator
         self.hidden = False  # whether the model is random without telling the graph
+        self.joined = False  # whether copies of a row share a cost
         self.single: dict[str, None] = {}  # costs and nodes that are not in double precision
 
     def run(self, substitution: Substitution | None, script: Script | None) -> tuple[Tensor, float]:
         """The loss with its gradient, `[P]`, and the probability of the scripted draws."""
         with torch.enable_grad(), restored(self.model):
-            source = Trial(script, substitution)
+            source = Trial(script, substitution, self.joined)
             graph = start_trial(self.model.batch_ndims, source)
             self.model.record(graph, *self.inputs)
             self.nodes.update(dict.fromkeys(graph.nodes))
             self.unscorable.update(dict.fromkeys(sorted(source.unscorable)))
+            self.joined |= any(cost.joined is not None for cost in graph.costs.values())
             self._note_precision(graph)
             probability = math.exp(sum(mass.sum().item() for _, mass in source.log_mass))
             if not probability:  # as of a masked value, whose log_prob no loss takes

@@ -53,6 +53,10 @@ class RealDraws(Live):
         self._own = estimator
         return PLAIN
 
+    def joins_copies(self, cost: str) -> bool:
+        """No: the copies are not made, and costs do not matter here."""
+        return False
+
     def draw(self, site: Site, estimator: Estimator) -> Draw:
         """One draw for the model; more are scored if there are few rows."""
         distribution, rows = site.distribution, max(site.rows, 1)

@@ -19,7 +19,7 @@ from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.graph import StochasticGraph
 from sfgrad.masks import Masked
 from sfgrad.site import Site
-from sfgrad.verify.outcomes import Gaussian, Outcomes, Pick
+from sfgrad.verify.outcomes import Gaussian, JoinedError, Outcomes, Pick
 
 
 class Script(NamedTuple):
@@ -52,16 +52,22 @@ class Trial(Live):
     Args:
         script: the outcomes that draws take; None leaves them random.
         substitution: replaces estimators; None keeps all of them.
+        keeps_copies: whether nodes whose estimators are replaced make as many copies as before,
+            since a cost joins them.
     """
 
     learns = False
 
-    def __init__(self, script: Script | None, substitution: Substitution | None):
+    def __init__(
+        self, script: Script | None, substitution: Substitution | None, keeps_copies: bool = False
+    ):
         self.script, self.substitution = script, substitution
+        self.keeps_copies = keeps_copies
         self.log_mass: list[tuple[str, Tensor]] = []
         """For every scripted draw, the node and the log-mass `[draws · R]`, nats."""
         self.unscorable: set[str] = set()
         """Nodes that remained pathwise, because their support moves."""
+        self.joins = substitution is None or substitution.kept is not None
         self._own: Estimator | None = None  # of the node that is being drawn
 
     def estimator(self, name: str, estimator: Estimator) -> Estimator:
@@ -70,8 +76,15 @@ class Trial(Live):
         if self.substitution is None or self.substitution.kept == name:
             return estimator
         rest, kept = self.substitution
-        compared = kept is not None and estimator.samples > 1  # by the kept node
-        return ScoreFunction(samples=estimator.samples) if compared else rest
+        samples = estimator.samples or 1
+        needed = self.keeps_copies or kept is not None  # by a cost, or by the kept node
+        return ScoreFunction(samples=samples) if needed and samples > 1 else rest
+
+    def joins_copies(self, cost: str) -> bool:
+        """As in `Live`; refused unless every copy has draws of its own."""
+        if self.script is not None and not self.script.joint:
+            raise JoinedError(cost)
+        return True
 
     def draw(self, site: Site, estimator: Estimator) -> Draw:
         """The estimator's draw, along the script if there is one."""

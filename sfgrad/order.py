@@ -1,0 +1,79 @@
+"""Refusal of derivatives beyond those that an estimator gets right."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfgrad.estimators.base import Draw, Estimator
+
+
+def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
+    """The draw, whose first derivative cannot be differentiated again.
+
+    Args:
+        draw: by an estimator of which only the first derivative is right, or not even that.
+        name: of the node, for errors.
+        estimator: what made the draw.
+    """
+    if torch.compiler.is_compiling():  # which takes no second derivative
+        return draw
+    message = (
+        f"node {name!r}: {type(estimator).__name__} has order {estimator.order:g}, so of its draws "
+        "only the first derivative can be taken, and a second one was asked for: use "
+        "ScoreFunction() or Enumerate(), whose derivatives are right to any order"
+    )
+
+    def limited(part: Tensor | None) -> Tensor | None:
+        if part is None or not part.requires_grad:
+            return part
+        return _Limit.apply(part, message)  # type: ignore[no-any-return]
+
+    # Where the log-density is the log-probability itself, it stays so: it saves a subtraction.
+    log_prob, value = limited(draw.log_prob), draw.value
+    log_density = log_prob if draw.log_density is draw.log_prob else draw.log_density
+    if draw.log_prob is None and value.requires_grad:
+        value = _Limit.apply(value, message)
+    return draw._replace(
+        value=value, log_prob=log_prob, log_density=log_density, factor=limited(draw.factor)
+    )
+
+
+class _Limit(torch.autograd.Function):
+    """The identity, of which one derivative can be taken."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(part: Tensor, message: str) -> Tensor:
+        return part.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        part, ctx.message = inputs
+        ctx.save_for_backward(part)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        # The gradient is made to depend on the part again, so that whatever differentiates it by
+        # what the part comes from has to pass.
+        (part,) = ctx.saved_tensors
+        return _Refusal.apply(gradients[0], part, ctx.message), None
+
+
+class _Refusal(torch.autograd.Function):
+    """The first argument, of which no derivative can be taken."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: Tensor, part: Tensor, message: str) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        *_, ctx.message = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise ValueError(ctx.message)
