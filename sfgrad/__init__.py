@@ -10,7 +10,9 @@ has the expected cost as the expectation of its value, and its gradient as that 
 """
 
 from sfgrad.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
+from sfgrad.estimators.antithetic import Antithetic, Stratified
 from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.disarm import ARMS, DisARM
 from sfgrad.estimators.enumerate import Enumerate
 from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.estimators.pathwise import Pathwise
@@ -30,11 +32,12 @@ from sfgrad.verify.report import BiasReport
 __version__ = "0.1.0"
 
 # fmt: off
-__all__ = [  # noqa: RUF022 (VIMCO is a class)
-    "Baseline", "BiasReport", "Constant", "Draw", "Enumerate", "Estimator", "Expectation", "Join",
-    "Learned", "LeaveOneOut", "MovingAverage", "Pathwise", "ScoreFunction", "StochasticGraph",
-    "StochasticNode", "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
-    "exact_gradient", "expectation", "generalized_advantage", "greedy", "leave_one_out",
-    "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
+__all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
+    "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
+    "Estimator", "Expectation", "Join", "Learned", "LeaveOneOut", "MovingAverage", "Pathwise",
+    "ScoreFunction", "StochasticGraph", "StochasticNode", "Stratified", "VIMCO", "add_cost",
+    "align", "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
+    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
+    "score_function_loss", "standardize",
 ]
 # fmt: on
