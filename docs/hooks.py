@@ -44,4 +44,6 @@ def _formula(match):
         return match["code"]
     if match["block"]:
         return f'<div class="formula">{convert(match["block"], display="block")}</div>'
-    return convert(match["inline"])
+    return (
+        f"<span>{convert(match['inline'])}</span>"  # a line that began with <math> would end here
+    )

@@ -10,6 +10,17 @@ from applications.gaussian.playground import build
 ROOT = Path(__file__).parents[1]
 
 
+def test_formulas_are_typeset_and_code_is_left_alone(monkeypatch):
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    config = load_config(str(ROOT / "mkdocs.yml"), plugins=[])
+    source = "$x^2$ and `$HOME`\n\n$$\n\\frac12\n$$\n\n```\necho $A $B\n```\n"
+    text = config.plugins.on_page_markdown(source, page=None, config=config, files=None)
+    assert "<span><math" in text
+    assert "<mfrac>" in text
+    assert "`$HOME`" in text
+    assert "echo $A $B" in text
+
+
 def test_the_site_has_the_page_and_embeds_it(monkeypatch):
     monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
     config = load_config(str(ROOT / "mkdocs.yml"), plugins=[])
