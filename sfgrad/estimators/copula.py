@@ -14,6 +14,9 @@ from torch.nn.functional import logsigmoid
 
 def uniforms(shape: tuple[int, ...], size: int, device: torch.device) -> Tensor:
     """Uniform numbers `[S, ...]`, double; `size` after the other are coupled."""
+    if size == 2:
+        half = torch.rand((shape[0] // 2, 1, *shape[1:]), dtype=torch.float64, device=device)
+        return torch.cat([half, 1 - half], 1).flatten(0, 1)
     groups = (shape[0] // size, size, *shape[1:])
     masses = torch.empty(groups, dtype=torch.float64, device=device).exponential_()
     rest = 1 - masses / masses.sum(1, keepdim=True)
@@ -31,8 +34,10 @@ def bernoulli_ratio(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
         size: how many draws are coupled.
 
     Returns:
-        The ratios, double, and whether the numbers are to be taken from 1.
+        The ratios, and whether the numbers are to be taken from 1.
     """
+    if size == 2:
+        return logits.abs().sigmoid(), torch.zeros((), dtype=torch.bool, device=logits.device)
     logits = logits.double()
     log_one, log_zero = logsigmoid(logits), logsigmoid(-logits)
     straight = _apart(log_zero, size)
@@ -133,20 +138,3 @@ def _rectangle(low: Tensor, high: Tensor, size: int) -> Tensor:
         return (1 - one.unsqueeze(2) - other.unsqueeze(1)).clamp(min=0) ** (size - 1)
 
     return above(low, low) - above(high, low) - above(low, high) + above(high, high)
-
-
-def averaged(log_probs: Tensor, ratios: Tensor, size: int) -> Tensor:
-    """What has the derivative of the averaged score: `mean over j ≠ k of r_kj·(log p_k − log p_j)`.
-
-    Args:
-        log_probs: `[S, ...]`, of every copy.
-        ratios: r, `[S / size, size, size, ...]` or what broadcasts to it; of copies whose draws
-            agree it does not matter.
-        size: how many copies are coupled.
-    """
-    groups = log_probs.unflatten(0, (-1, size))
-    if ratios.shape[1] == 1:  # the same for all that differ
-        result = ratios[:, 0] * (size * groups - groups.sum(1, keepdim=True))
-    else:
-        result = (ratios * (groups.unsqueeze(2) - groups.unsqueeze(1))).sum(2)
-    return (result / (size - 1)).flatten(0, 1).to(log_probs.dtype)

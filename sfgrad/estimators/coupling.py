@@ -93,3 +93,20 @@ def stratified_uniforms(shape: tuple[int, ...], device: torch.device) -> Tensor:
     order = torch.rand(shape, device=device).argsort(0)
     inside = torch.rand(shape, dtype=torch.float64, device=device)
     return (order + inside) / shape[0]
+
+
+def averaged(log_probs: Tensor, ratios: Tensor, size: int) -> Tensor:
+    """What has the derivative of the averaged score: `mean over j ≠ k of r_kj·(log p_k − log p_j)`.
+
+    Args:
+        log_probs: `[S, ...]`, of every copy.
+        ratios: r, `[S / size, size, size, ...]` or what broadcasts to it; of copies whose draws
+            agree it does not matter.
+        size: how many copies are coupled.
+    """
+    groups = log_probs.unflatten(0, (-1, size))
+    if ratios.shape[1] == 1:  # the same for all that differ
+        result = ratios[:, 0] * (size * groups - groups.sum(1, keepdim=True))
+    else:
+        result = (ratios * (groups.unsqueeze(2) - groups.unsqueeze(1))).sum(2)
+    return (result / (size - 1)).flatten(0, 1).to(log_probs.dtype)

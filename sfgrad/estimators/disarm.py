@@ -5,15 +5,9 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, OneHotCategorical
 
 from sfgrad.estimators.base import Draw
-from sfgrad.estimators.copula import (
-    averaged,
-    bernoulli_ratio,
-    category_ratios,
-    random_order,
-    uniforms,
-)
-from sfgrad.estimators.coupling import Coupling
-from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.estimators.copula import bernoulli_ratio, category_ratios, random_order, uniforms
+from sfgrad.estimators.coupling import Coupling, averaged
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.quantiles import quantile
 from sfgrad.estimators.siblings import Copies, check_equal
 from sfgrad.masks import Masked, base_distribution
@@ -76,15 +70,14 @@ class ARMS(Coupling):
         else:
             value, ratios = self._categories(base, noise, copies, size)
 
-        own = copies.outer is None
-        shape = (copies.number,) if own else ()
-        elements = copies.split(single(base.log_prob(value)))
-        elements = copies.merge(averaged(elements, ratios, size))
+        log_probs = single(base.log_prob(value))
+        averages = copies.merge(averaged(copies.split(log_probs), ratios, size))
         if isinstance(distribution, Masked):
-            elements = elements.where(distribution.mask, 0)
-        log_prob = trailing_sum(elements, batch_ndims + own)
-        with torch.no_grad():
-            recorded = summed_log_prob(distribution, value, batch_ndims + own, shape)
+            log_probs = log_probs.where(distribution.mask, 0)
+            averages = averages.where(distribution.mask, 0)
+        ndims = batch_ndims + (copies.outer is None)
+        log_prob = trailing_sum(averages, ndims)
+        recorded = trailing_sum(log_probs.detach(), ndims)
         record = copies.rows_first(value, batch_ndims)
         return Draw(record.clone(), log_prob, log_prob, record=record, recorded=recorded)
 
