@@ -14,9 +14,11 @@ from sfgrad.estimators.antithetic import Antithetic, Stratified
 from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.estimators.disarm import ARMS, DisARM
 from sfgrad.estimators.enumerate import Enumerate
+from sfgrad.estimators.gumbel_softmax import GumbelSoftmax
 from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.estimators.score_function import ScoreFunction
+from sfgrad.estimators.straight_through import ReinMax, StraightThrough
 from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
@@ -32,12 +34,44 @@ from sfgrad.verify.report import BiasReport
 __version__ = "0.1.0"
 
 # fmt: off
-__all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
-    "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
-    "Estimator", "Expectation", "Join", "Learned", "LeaveOneOut", "MovingAverage", "Pathwise",
-    "ScoreFunction", "StochasticGraph", "StochasticNode", "Stratified", "VIMCO", "add_cost",
-    "align", "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
-    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
-    "score_function_loss", "standardize",
+__all__ = [
+    "ARMS",
+    "VIMCO",
+    "Antithetic",
+    "Baseline",
+    "BiasReport",
+    "Constant",
+    "DisARM",
+    "Draw",
+    "Enumerate",
+    "Estimator",
+    "Expectation",
+    "GumbelSoftmax",
+    "Join",
+    "Learned",
+    "LeaveOneOut",
+    "MovingAverage",
+    "Pathwise",
+    "ReinMax",
+    "ScoreFunction",
+    "StochasticGraph",
+    "StochasticNode",
+    "StraightThrough",
+    "Stratified",
+    "add_cost",
+    "align",
+    "branch",
+    "check_unbiased",
+    "discounted_return",
+    "exact_gradient",
+    "expectation",
+    "generalized_advantage",
+    "greedy",
+    "leave_one_out",
+    "magic_box",
+    "row_log_prob",
+    "sample",
+    "score_function_loss",
+    "standardize",
 ]
 # fmt: on

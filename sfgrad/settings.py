@@ -1,6 +1,7 @@
 """Checks of the arguments that users give, and their description in words."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -57,6 +58,24 @@ def is_whole(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Whether it is a real number, but not a bool or a tensor."""
     return not isinstance(value, bool) and isinstance(value, Real)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """A finite number above 0, as it is.
+
+    Args:
+        name: the argument's name, for errors.
+        value: the argument.
+
+    Raises:
+        ValueError: it is 0, below, infinite or not a number.
+        TypeError: it is no number, or is a bool or a tensor.
+    """
+    if not is_number(value):
+        raise TypeError(f"{name} is {describe(value)}: it must be a number above 0, as in {name}=1")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}: it must be a finite number above 0")
+    return value
 
 
 def list_of_names(what: str, value: Any) -> list[str]:
