@@ -23,9 +23,11 @@ from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
 from sfgrad.greedy import greedy
-from sfgrad.joins import VIMCO, Join
+from sfgrad.group_normalized import GroupNormalized
+from sfgrad.joins import Join, VIMCO
 from sfgrad.learned import Learned
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
+from sfgrad.plackett_luce import PlackettLuce
 from sfgrad.returns import discounted_return, generalized_advantage
 from sfgrad.verify.check import check_unbiased
 from sfgrad.verify.oracle import exact_gradient
@@ -34,44 +36,13 @@ from sfgrad.verify.report import BiasReport
 __version__ = "0.1.0"
 
 # fmt: off
-__all__ = [
-    "ARMS",
-    "VIMCO",
-    "Antithetic",
-    "Baseline",
-    "BiasReport",
-    "Constant",
-    "DisARM",
-    "Draw",
-    "Enumerate",
-    "Estimator",
-    "Expectation",
-    "GumbelSoftmax",
-    "Join",
-    "Learned",
-    "LeaveOneOut",
-    "MovingAverage",
-    "Pathwise",
-    "ReinMax",
-    "ScoreFunction",
-    "StochasticGraph",
-    "StochasticNode",
-    "StraightThrough",
-    "Stratified",
-    "add_cost",
-    "align",
-    "branch",
-    "check_unbiased",
-    "discounted_return",
-    "exact_gradient",
-    "expectation",
-    "generalized_advantage",
-    "greedy",
-    "leave_one_out",
-    "magic_box",
-    "row_log_prob",
-    "sample",
-    "score_function_loss",
-    "standardize",
+__all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
+    "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
+    "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
+    "LeaveOneOut", "MovingAverage", "Pathwise", "PlackettLuce", "ReinMax", "ScoreFunction",
+    "StochasticGraph", "StochasticNode", "StraightThrough", "Stratified", "VIMCO", "add_cost",
+    "align", "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
+    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
+    "score_function_loss", "standardize",
 ]
 # fmt: on
