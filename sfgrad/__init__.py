@@ -24,9 +24,10 @@ from sfgrad.functional import leave_one_out, magic_box, score_function_loss, sta
 from sfgrad.graph import StochasticGraph
 from sfgrad.greedy import greedy
 from sfgrad.group_normalized import GroupNormalized
-from sfgrad.joins import Join, VIMCO
+from sfgrad.joins import VIMCO, Join
 from sfgrad.learned import Learned
 from sfgrad.node import StochasticNode, add_cost, align, branch, sample
+from sfgrad.parameter_noise import ParameterNoise
 from sfgrad.plackett_luce import PlackettLuce
 from sfgrad.returns import discounted_return, generalized_advantage
 from sfgrad.verify.check import check_unbiased
@@ -39,10 +40,10 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
     "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
     "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
-    "LeaveOneOut", "MovingAverage", "Pathwise", "PlackettLuce", "ReinMax", "ScoreFunction",
-    "StochasticGraph", "StochasticNode", "StraightThrough", "Stratified", "VIMCO", "add_cost",
-    "align", "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
-    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
-    "score_function_loss", "standardize",
+    "LeaveOneOut", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce", "ReinMax",
+    "ScoreFunction", "StochasticGraph", "StochasticNode", "StraightThrough", "Stratified",
+    "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
+    "exact_gradient", "expectation", "generalized_advantage", "greedy", "leave_one_out",
+    "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
 ]
 # fmt: on
