@@ -25,7 +25,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[applications,docs,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[applications,examples,docs,dev]"
 	@touch $@
 
 test: setup
