@@ -9,7 +9,8 @@ from torch.distributions import Bernoulli, Categorical, Distribution, OneHotCate
 from torch.nn.functional import logsigmoid
 
 from sfgrad.boundary import interior
-from sfgrad.estimators.base import Draw, Estimator, MisfitError
+from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.masks import base_distribution
 from sfgrad.settings import describe, positive_number
 from sfgrad.tensors import single
