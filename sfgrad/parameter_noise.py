@@ -5,15 +5,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 from torch.func import functional_call, vmap
 
 from sfgrad.containers import map_tensors
-from sfgrad.estimators.base import Estimator
-from sfgrad.estimators.score_function import ScoreFunction
+from sfgrad.estimators.antithetic import Antithetic
+from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.score_function import PLAIN
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.node import StochasticNode, align
 from sfgrad.settings import describe, positive_number
+
+
+class _Mirrored(Antithetic):
+    """Antithetic where the copies of a row have pairs, else the plain score function."""
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """One value for every row."""
+        if layout[1] % 2:
+            return PLAIN.draw(distribution, batch_ndims)
+        return super().draw_among(distribution, batch_ndims, layout)
 
 
 class ParameterNoise(nn.Module):
@@ -25,13 +36,15 @@ class ParameterNoise(nn.Module):
     `Independent(Normal(θ, scale), 1)`, so the module need not be differentiable, and the gradient
     arrives at θ. Outside a graph parameters are drawn too; under `greedy()` they are θ.
 
-    Every row has its parameters in memory. Gradients are noisy: use `ScoreFunction(LeaveOneOut())`.
+    Every row has its parameters in memory. Gradients are noisy. With an even number of copies, as
+    made by `expectation(samples=2)`, they are drawn in pairs θ + scale · ε and θ − scale · ε.
 
     Args:
         module: maps a batch to a batch. It is called with one row at a time, under
             `torch.func.vmap`: it must not branch on values, nor call `sample` or `add_cost`.
         scale: the standard deviation, above 0, in the unit of the parameters; may be assigned.
-        estimator: how the draw carries a gradient; `ScoreFunction()` if None.
+        estimator: how the draw carries a gradient; if None `Antithetic()`, or `ScoreFunction()`
+            where the copies have no pairs.
 
     Raises:
         ValueError: the scale is not above 0; the module has no parameter that requires a gradient,
@@ -59,7 +72,7 @@ class ParameterNoise(nn.Module):
         _check_module(module)
         self.module = module
         self.scale = scale
-        self.node = StochasticNode(ScoreFunction() if estimator is None else estimator)
+        self.node = StochasticNode(_Mirrored() if estimator is None else estimator)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         """Set an attribute; the scale must be a number above 0."""

@@ -291,3 +291,40 @@ def test_an_estimator_that_does_not_fit_names_the_node():
         pytest.raises(ValueError, match="node 'node': Normal cannot be enum"),
     ):
         policy(torch.zeros(3, 2).double())
+
+
+# ---------------------------------------------------------------- pairs of copies
+
+
+@pytest.mark.parametrize("samples", [2, 4])
+def test_pairs_of_copies_are_mirrored(samples):
+    """An output that is linear in the parameters has the mean of its pairs at θ."""
+    policy, x = sf.ParameterNoise(linear(), 0.3), torch.ones(3, 2).double()
+    outputs = []
+
+    def cost(x):
+        outputs.append(policy(x).squeeze(1))
+        return outputs[-1]
+
+    sf.expectation(cost, samples=samples)(x)
+    first, second = outputs[0].view(2, -1)
+    torch.testing.assert_close(
+        (first + second) / 2, policy.module(x).squeeze(1).repeat(samples // 2)
+    )
+    assert not torch.allclose(first, second)
+
+
+def test_an_odd_number_of_copies_is_drawn_independently():
+    policy = sf.ParameterNoise(linear(), 0.3)
+    loss = sf.expectation(lambda x: policy(x).square(), samples=3)(torch.ones(3, 2).double())
+    loss.backward()
+    assert policy.module.weight.grad.isfinite().all()
+
+
+def test_mirrored_noise_is_unbiased():
+    policy, x = sf.ParameterNoise(linear(), 0.3), torch.ones(40, 2).double()
+    report = sf.check_unbiased(
+        lambda x: policy(x).squeeze(1).sin(), x, samples=2, wrt=list(policy.parameters()),
+        quadrature=12, mode="monte_carlo", seed=0, repeats=300, max_outcomes=100_000,
+    )  # fmt: skip
+    assert report, report
