@@ -13,38 +13,30 @@ differ slightly as well.
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 
-import sfgrad as sf
 from applications.glimpse import data, weights
 from applications.glimpse.config import Config, TaskName
 from applications.glimpse.data import Images
+from applications.glimpse.gradients import Tell, measure, spread
 from applications.glimpse.model import GlimpseModel
-from applications.glimpse.retina import integral
 from applications.glimpse.style import PICTURES
-from applications.glimpse.training import Scenes, Trainer, choose_precision
+from applications.glimpse.training import Trainer, choose_precision
 from applications.kit import figures as style
 from applications.kit.display import Display, duration
 from applications.kit.errors import RunError
 from applications.kit.options import Range, Seed
 
-Tell = Callable[[str], None]
-"""Told what is being done."""
 CASES: dict[str, dict[str, Any]] = {
     "none": {"baseline": "none"},
     "average": {"baseline": "average"},
@@ -58,10 +50,6 @@ CASES: dict[str, dict[str, Any]] = {
 """What is compared, and in what it differs from one path per image without a baseline."""
 MOST = 8
 """Paths for an image, of which the number of evaluations is a multiple."""
-FITTED = ("average", "learned", "both")
-"""Baselines that are fitted to the frozen weights before gradients are measured."""
-FITTING = 300
-"""Batches that they are fitted to."""
 ABOUT_GRADIENTS = (
     "Variance: of the locator's gradient, summed over its parameters; draws: what is left of it "
     "when the images stay the same. Pathwise is unbiased for the smooth retina, but not for that "
@@ -178,128 +166,6 @@ def outcome(trainer: Trainer) -> dict[str, float]:
         "validation_error": error,
         "validation_error_standard_error": (error * (1 - error) / count) ** 0.5,
     }
-
-
-def measure(
-    config: Config, snapshot: GlimpseModel, images: Images, batches: int, tell: Tell
-) -> Tensor:
-    """Gradients of the locator at frozen weights, `[N, 2, P]`: two draws for each of N batches.
-
-    Args:
-        config: the case.
-        snapshot: the weights; its baseline is left out, the case's own is fitted first.
-        images: the digits.
-        batches: N.
-        tell: told what is being done.
-    """
-    torch.manual_seed(config.seed)
-    model = GlimpseModel(config)
-    weights.fit(model, snapshot.state_dict(), "the snapshot is of another network")
-    objective = sf.expectation(model, config.samples)
-    if config.estimator == "score-function" and config.baseline in FITTED:
-        tell("fitting its baseline")
-        fit(model.place, objective, islice(batches_of(config, images, config.seed + 1), FITTING))
-    model.eval()  # the baseline stays as it is
-    parameters, gradients = list(model.locate.parameters()), []
-    for table, labels in islice(batches_of(config, images, config.seed), batches):
-        tell(f"gradients, batch {len(gradients) + 1} of {batches}")
-        pair = [torch.autograd.grad(objective(table, labels), parameters) for _ in range(2)]
-        gradients.append(torch.stack([parameters_to_vector(gradient) for gradient in pair]))
-    return torch.stack(gradients)
-
-
-def batches_of(config: Config, images: Images, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Integral images and labels without end; every case gets the first of the same batches."""
-    whole = replace(config, batch=config.batch * config.samples)
-    scenes = Scenes(whole, images.train_images, images.train_labels, seed)
-    for index in count():
-        shown, labels = scenes.batch(index)
-        yield integral(shown[: config.batch]), labels[: config.batch]
-
-
-def fit(
-    node: sf.StochasticNode, objective: sf.Expectation, batches: Iterator[tuple[Tensor, Tensor]]
-) -> None:
-    """Let the node's baseline learn, and nothing else."""
-    parameters = list(node.parameters())
-    optimizer = torch.optim.Adam(parameters, Config.learning_rate) if parameters else None
-    for table, labels in batches:
-        loss = objective(table, labels)  # an average has learned by now
-        if optimizer:
-            optimizer.zero_grad()
-            loss.backward(inputs=parameters)
-            optimizer.step()
-
-
-# ---------------------------------------------------------------- the figures
-
-
-class Spread(NamedTuple):
-    """Of a gradient g: how much of it is signal, and where the rest comes from."""
-
-    signal: Tensor
-    """`‖E g‖²`."""
-    variance: Tensor
-    """`tr Var g`."""
-    draw_variance: Tensor
-    """`E tr Var (g | images)`."""
-    signal_to_noise: Tensor
-    """Signal over variance."""
-    variance_ratio: Tensor
-    """Over that without a baseline."""
-    draw_variance_ratio: Tensor
-    """Over that without a baseline."""
-
-
-def moments(products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Signal, variance and draw variance, each without bias.
-
-    The mean product of two gradients is `E‖g‖²` for one and the same, `E‖E(g | images)‖²` for two
-    draws on the same images, and `‖E g‖²` for different images; what is asked for are these and
-    their differences.
-
-    Args:
-        products: `[N, 2, N, 2]`, inner products of all gradients.
-    """
-    batches = len(products)
-    own = products.diagonal(dim1=0, dim2=2)  # [2, 2, N], of the same images
-    square, images = (own[0, 0] + own[1, 1]).mean() / 2, own[0, 1].mean()
-    signal = (products.sum() - own.sum()) / (4 * batches * (batches - 1))
-    return signal, square - signal, square - images
-
-
-def spread(gradients: Tensor, plain: Tensor) -> dict[str, float]:
-    """The fields of `Spread`, and by the jackknife over the batches their standard errors.
-
-    Args:
-        gradients: `[N, 2, P]`.
-        plain: `[N, 2, P]`, of the same batches, without a baseline.
-    """
-    flat = [both.double().flatten(0, 1) for both in (gradients, plain)]
-    products = [(one @ one.T).view(2 * gradients.shape[:2]) for one in flat]
-
-    def found(kept: Tensor) -> Tensor:
-        signal, variance, draws = moments(products[0][kept][:, :, kept])
-        _, plain_variance, plain_draws = moments(products[1][kept][:, :, kept])
-        return torch.stack(
-            Spread(
-                signal,
-                variance,
-                draws,
-                signal / variance,
-                variance / plain_variance,
-                draws / plain_draws,
-            )
-        )
-
-    batches = len(gradients)
-    without_one = torch.stack([found(kept) for kept in ~torch.eye(batches, dtype=torch.bool)])
-    errors = without_one.std(0, correction=0) * (batches - 1) ** 0.5
-    values = found(torch.ones(batches, dtype=torch.bool))
-    errors = {
-        f"{n}_standard_error": e for n, e in zip(Spread._fields, errors.tolist(), strict=True)
-    }
-    return dict(zip(Spread._fields, values.tolist(), strict=True)) | errors
 
 
 # ---------------------------------------------------------------- what is shown

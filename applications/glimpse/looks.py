@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from applications.glimpse.data import Images
-from applications.glimpse.evaluate import held_out_scenes
 from applications.glimpse.model import GlimpseModel
+from applications.glimpse.outcomes import held_out_scenes
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import DIGIT, Task
 

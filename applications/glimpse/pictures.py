@@ -20,9 +20,10 @@ from torch import Tensor
 from applications.glimpse import data, weights
 from applications.glimpse.config import RUNS, Config, TaskName
 from applications.glimpse.data import Images
-from applications.glimpse.evaluate import OTHERS, by_glimpses, companion, held_out_scenes
+from applications.glimpse.evaluate import OTHERS, companion
 from applications.glimpse.looks import Example, Looks, choose, density, digit_centres, look_at
 from applications.glimpse.model import GlimpseModel
+from applications.glimpse.outcomes import by_glimpses, held_out_scenes
 from applications.glimpse.paths import draw_paths, write_film
 from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS

@@ -14,8 +14,8 @@ from applications.glimpse import weights
 from applications.glimpse.baselines import Watched
 from applications.glimpse.config import CHEAPEST, Config
 from applications.glimpse.data import Images
-from applications.glimpse.evaluate import errors
 from applications.glimpse.model import ConvNet, GlimpseModel, make_model
+from applications.glimpse.outcomes import errors
 from applications.glimpse.precision import BFLOAT16, faster_precision
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import make_scenes, warp

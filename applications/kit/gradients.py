@@ -1,7 +1,26 @@
 """What every training tells of the gradients that it follows."""
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def fit_baseline(node: nn.Module, losses: Iterable[Tensor], rate: float) -> None:
+    """Let the baseline of a node learn, and nothing else.
+
+    Args:
+        node: an `sf.StochasticNode`.
+        losses: each made when it is asked for; one update is made by each.
+        rate: learning rate.
+    """
+    parameters = list(node.parameters())
+    optimizer = torch.optim.Adam(parameters, rate) if parameters else None
+    for loss in losses:  # by which an average has learned already
+        if optimizer:
+            optimizer.zero_grad()
+            loss.backward(inputs=parameters)
+            optimizer.step()
 
 
 def signal_to_noise(gradients: Tensor) -> float | None:

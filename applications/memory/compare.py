@@ -23,6 +23,7 @@ from torch.nn.utils import parameters_to_vector
 from applications.kit import figures as style
 from applications.kit import options as kit
 from applications.kit.display import Display
+from applications.kit.gradients import fit_baseline
 from applications.kit.options import Range
 from applications.kit.run import METRICS, read_metrics
 from applications.memory.config import PICTURES, RUNS, Config, Task
@@ -155,14 +156,8 @@ def gradients(config: Config, program: Trainer, batches: int) -> Tensor:
 
 def fit(trainer: Trainer) -> None:
     """Let the baseline learn, and nothing else."""
-    parameters = list(trainer.model.act.parameters())
-    optimizer = torch.optim.Adam(parameters, Config.learning_rate) if parameters else None
-    for _ in range(FITTING):
-        loss = cost(trainer)  # an average has learned by now
-        if optimizer:
-            optimizer.zero_grad()
-            loss.backward(inputs=parameters)
-            optimizer.step()
+    losses = (cost(trainer) for _ in range(FITTING))
+    fit_baseline(trainer.model.act, losses, Config.learning_rate)
 
 
 def cost(trainer: Trainer) -> Tensor:

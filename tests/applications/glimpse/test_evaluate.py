@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 
 import sfgrad as sf
-from applications.glimpse import data, evaluate, weights
+from applications.glimpse import data, evaluate, outcomes, weights
 from applications.glimpse.config import Config
-from applications.glimpse.evaluate import (
+from applications.glimpse.evaluate import count_weights
+from applications.glimpse.model import ConvNet, Glimpse, make_model
+from applications.glimpse.outcomes import (
     BATCH,
     Outcome,
     by_glimpses,
     by_price,
-    count_weights,
     errors,
     held_out_scenes,
     lead,
 )
-from applications.glimpse.model import ConvNet, Glimpse, make_model
 from applications.glimpse.retina import integral
 from applications.glimpse.tasks import TASKS
 from applications.kit.errors import RunError
@@ -135,7 +135,7 @@ def test_every_path_answers_for_itself():
 def test_batches_keep_images_and_paths_apart(monkeypatch):
     answers = torch.randint(10, (2, 3, 50))
     whole = errors(Told(answers.tolist()), numbered(50), answers[0, -1], paths=2)
-    monkeypatch.setattr(evaluate, "BATCH", 16)
+    monkeypatch.setattr(outcomes, "BATCH", 16)
     parts = errors(Told(answers.tolist()), numbered(50), answers[0, -1], paths=2)
     assert torch.equal(whole.answers, answers)
     assert torch.equal(parts.answers, answers)

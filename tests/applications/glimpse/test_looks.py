@@ -8,7 +8,6 @@ import torch
 from torch import Generator
 
 from applications.glimpse.config import Config
-from applications.glimpse.evaluate import BATCH, held_out_scenes
 from applications.glimpse.looks import (
     Example,
     Looks,
@@ -22,6 +21,7 @@ from applications.glimpse.looks import (
     window,
 )
 from applications.glimpse.model import GlimpseModel
+from applications.glimpse.outcomes import BATCH, held_out_scenes
 from applications.glimpse.tasks import DIGIT, TASKS
 from tests.applications.glimpse.digits import generated_digits
 from tests.applications.glimpse.glimpses import looks_at, noise

@@ -15,9 +15,9 @@ from PIL import Image
 
 from applications.glimpse import data, paths, pictures, weights
 from applications.glimpse.config import Config
-from applications.glimpse.evaluate import held_out_scenes
 from applications.glimpse.looks import Looks, look_at
 from applications.glimpse.model import make_model
+from applications.glimpse.outcomes import held_out_scenes
 from applications.glimpse.tasks import DIGIT, TASKS
 from applications.glimpse.training import train
 from applications.kit import figures as style

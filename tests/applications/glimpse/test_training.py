@@ -10,7 +10,7 @@ import torch
 from applications.glimpse import data, weights
 from applications.glimpse.__main__ import main
 from applications.glimpse.config import Config
-from applications.glimpse.evaluate import errors
+from applications.glimpse.outcomes import errors
 from applications.glimpse.training import Scenes, Trainer, average, train
 from applications.kit.errors import RunError
 from applications.kit.files import load_state, save_state
