@@ -57,16 +57,7 @@ def draw_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh
         _samples(panels[0], step, count)
         _judged(panels[1], step, worth, patches)
         _moved(panels[2], step, reward, fresh)
-        score = r"\nabla_{\!\mu}\,\log p"
-        figure.text(
-            0.03,
-            0.06,
-            rf"$\nabla_{{\!\mu}}\;\mathrm{{E}}[f(x)]\;=\;\mathrm{{E}}[\,{worth}\;{score}(x)\,]"
-            rf"\;\approx\;\dfrac{{1}}{{{count}}}\,\sum_i\,"
-            rf"{worth.replace('x', 'x_i')}\;{score}(x_i)$",
-            fontsize=14,
-            va="center",
-        )
+        _formula(figure, worth, count)
         b = "" if baseline == "none" else f" $b$: {name_of(baseline, reward)}."
         figure.text(
             0.995,
@@ -81,6 +72,20 @@ def draw_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh
             color=GREY,
         )
     return figure
+
+
+def _formula(figure: Figure, worth: str, count: int) -> None:
+    """The estimator, under the panels; `worth` is what the score of a sample is multiplied by."""
+    score = r"\nabla_{\!\mu}\,\log p"
+    figure.text(
+        0.03,
+        0.06,
+        rf"$\nabla_{{\!\mu}}\;\mathrm{{E}}[f(x)]\;=\;\mathrm{{E}}[\,{worth}\;{score}(x)\,]"
+        rf"\;\approx\;\dfrac{{1}}{{{count}}}\,\sum_i\,"
+        rf"{worth.replace('x', 'x_i')}\;{score}(x_i)$",
+        fontsize=14,
+        va="center",
+    )
 
 
 def _arrows(axes: Axes, points: Tensor, vectors: Tensor, **colours: object) -> None:
