@@ -12,11 +12,11 @@ from applications.gaussian.config import Baseline, Config
 from applications.gaussian.gaussian import START, make_baseline, make_objective
 from applications.gaussian.rewards import find_reward
 from applications.gaussian.training import gaussian_of, snapshot_of, train
-from applications.kit.commands import Command, Commands, prepare, tell_end
+from applications.kit.commands import Asked, Commands
 from applications.kit.errors import OptionError, RunError
 from applications.kit.files import load_state
 from applications.kit.options import Amount, Count, Options, Seed, Several, Steps
-from applications.kit.run import CHECKPOINT, METRICS, Run, read_config, read_metrics
+from applications.kit.run import CHECKPOINT, METRICS, read_config, read_metrics
 from applications.kit.sources import Source, run_of
 
 RUNS = Path("runs/gaussian")
@@ -82,19 +82,16 @@ def config_of(folder: Path) -> Config:
     return Config.from_saved(read_config(folder), f"the run in {folder}", whole=True)
 
 
-def run_train(arguments: list[str], program: str) -> None:
-    """Learn into a run folder."""
-    config, folder, start = prepare(
-        {"gaussian": Config}, arguments, program, RUNS, lambda _: "learning"
-    )
+def run_train(asked: Asked) -> bool:
+    """Learn into a run folder: whether the run is complete."""
+    config = asked.config
     reward = find_reward(config.reward)
     baseline = make_baseline(config.baseline, reward)
     make_objective(
         reward, baseline, config.samples
     )  # refuses too few samples before there is a folder
-    with Run(folder, config, start.resume) as run:
-        complete = train(config, reward, run)
-    tell_end(program, folder, complete)
+    with asked.open() as run:
+        return train(config, reward, run)
 
 
 def run_evaluate(options: Evaluate) -> None:
@@ -155,7 +152,7 @@ def formats(text: str) -> list[str]:
 def commands() -> Commands:
     """The command line."""
     line = Commands("gaussian", __doc__)
-    line.commands["train"] = Command(run_train, "Learn mean and covariance.")
+    line.add_train(run_train, {"gaussian": Config}, RUNS, lambda _: "learning")
     line.add("evaluate", run_evaluate, Evaluate, "Compare the baselines with the exact gradient.")
     line.add("plot", run_plot, Plot, "Make the pictures and the playground.")
     return line

@@ -7,8 +7,7 @@ from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import RUNS, Config
 from applications.glimpse.training import choose_precision
 from applications.glimpse.training import train as train_model
-from applications.kit.commands import Command, Commands, Start, prepare, tell_end
-from applications.kit.run import Run
+from applications.kit.commands import Asked, Commands, Start
 from applications.kit.sources import Export
 
 
@@ -17,22 +16,18 @@ class TrainStart(Start, data.Stored):
     """What `train` is asked beside its config."""
 
 
-def train(arguments: list[str], program: str) -> None:
-    """Train, live, into a run folder."""
-    config, folder, start = prepare(
-        {"glimpse": Config}, arguments, program, RUNS, lambda config: config.task, TrainStart
-    )
-    config = choose_precision(config)
-    images = data.ensure(config.data, start.folder)
-    with Run(folder, config, start.resume) as run:
-        complete = train_model(config, run, images)
-    tell_end(program, folder, complete)
+def train(asked: Asked) -> bool:
+    """Train into a run folder: whether the run is complete."""
+    config = choose_precision(asked.config)
+    images = data.ensure(config.data, asked.start.folder)
+    with asked.open(config) as run:
+        return train_model(config, run, images)
 
 
 def commands() -> Commands:
     """The command line."""
     line = Commands("glimpse", __doc__)
-    line.commands["train"] = Command(train, "Train a glimpse model; Ctrl-C stops at a checkpoint.")
+    line.add_train(train, {"glimpse": Config}, RUNS, lambda config: config.task, TrainStart)
     line.add("data", data.data, data.Options, "Get the images once, and check them.")
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Measure the error on test images.")
     line.add("plot", pictures.plot, pictures.Options, "Draw where a network looks, sees and errs.")

@@ -2,26 +2,23 @@
 
 import sys
 
-from applications.kit.commands import Command, Commands, prepare, tell_end
-from applications.kit.run import Run
+from applications.kit.commands import Asked, Command, Commands
 from applications.kit.sources import Export
 from applications.memory import compare, evaluate, pictures, study, weights
 from applications.memory.config import RUNS, Config
 from applications.memory.training import train as train_model
 
 
-def train(arguments: list[str], program: str) -> None:
-    """Train, live, into a run folder."""
-    config, folder, start = prepare({"memory": Config}, arguments, program, RUNS, Config.name)
-    with Run(folder, config, start.resume) as run:
-        complete = train_model(config, run)
-    tell_end(program, folder, complete)
+def train(asked: Asked) -> bool:
+    """Train into a run folder: whether the run is complete."""
+    with asked.open() as run:
+        return train_model(asked.config, run)
 
 
 def commands() -> Commands:
     """The command line."""
     line = Commands("memory", __doc__)
-    line.commands["train"] = Command(train, "Train a program; Ctrl-C stops at a checkpoint.")
+    line.add_train(train, {"memory": Config}, RUNS, Config.name)
     line.add(
         "evaluate", evaluate.evaluate, evaluate.Options, "Measure how much is right, by length."
     )

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from torch import Generator
 
-from applications.kit.commands import known, parse
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
 from applications.kit.options import Options, refuse_idle
+from applications.kit.parsing import known, parse
 from applications.kit.run import CHECKPOINT, Run, is_complete, read_config
 from applications.memory import weights
 from applications.memory.config import RUNS, Config

@@ -2,13 +2,11 @@
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 
 import ale_py
 
-from applications.kit.commands import Command, Commands, Start, prepare, tell_end
+from applications.kit.commands import Asked, Commands, Start
 from applications.kit.errors import RunError
-from applications.kit.run import Run
 from applications.kit.sources import Export
 from applications.pong import curves, evaluate, fast, pictures, study, weights
 from applications.pong.config import RecipeName
@@ -25,30 +23,25 @@ class PongStart(Start):
     """What to train: `fast` by default, and with --resume the run's own."""
 
 
-def train(arguments: list[str], program: str) -> None:
-    """Train, live, into a run folder."""
-    config, folder, start = prepare(
-        KINDS, arguments, program, RUNS, lambda config: config.recipe, PongStart
-    )
+def train(asked: Asked) -> bool | None:
+    """Train into a run folder: whether the run is complete; None but in the first rank."""
+    config, folder, start = asked
     recipe = RECIPES[config.recipe]
     with join() as ranks:
         if ranks.size > 1 and recipe is not fast:
             raise RunError(
                 f"the recipe {config.recipe} trains in one process: start it without torchrun"
             )
-        opening = partial(Run, folder, config, start.resume)
-        with ranks.open(opening, folder, start.resume) as run:
+        with ranks.open(asked.open, folder, start.resume) as run:
             more = (ranks,) if recipe is fast else ()
             complete = recipe.train(config, run, *more)
-        if ranks.rank:
-            return
-    tell_end(program, folder, complete)
+        return None if ranks.rank else complete
 
 
 def commands() -> Commands:
     """The command line."""
     line = Commands("pong", __doc__)
-    line.commands["train"] = Command(train, "Train from pixels; Ctrl-C stops at a checkpoint.")
+    line.add_train(train, KINDS, RUNS, lambda config: config.recipe, PongStart)
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Play, and print the mean return.")
     line.add("watch", pictures.watch, pictures.Watch, "Record a game, or show it live.")
     line.add("plot", pictures.plot, pictures.Plot, "Draw the learning curve and the weights W1.")

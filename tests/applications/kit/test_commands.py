@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from applications.kit import commands
-from applications.kit.commands import Commands, Start, parse, prepare, seeds, tell_end
+from applications.kit.commands import Commands, Start, prepare, tell_end
 from applications.kit.errors import OptionError, RunError
 from applications.kit.options import Amount, Count, Needs, Options, Seed, Share, Training
+from applications.kit.parsing import parse, seeds
 from applications.kit.run import Run, read_config
 
 

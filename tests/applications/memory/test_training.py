@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Generator
 
-from applications.kit.commands import seeds
 from applications.kit.errors import RunError
 from applications.kit.files import load_state
+from applications.kit.parsing import seeds
 from applications.kit.run import CHECKPOINT, CONFIG, METRICS, Run, read_config, read_metrics
 from applications.memory import evaluate, study, training, weights
 from applications.memory.__main__ import main

@@ -1,0 +1,134 @@
+"""Options from the arguments of a command, by `tyro`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from applications.kit.errors import OptionError, RunError
+from applications.kit.options import Options, bare, hints, option
+
+K = TypeVar("K", bound=Options)
+
+REGISTRY = ConstructorRegistry()
+SWITCH = bool | None
+
+
+@REGISTRY.primitive_rule
+def _switch(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """`--x` or `--no-x`, or neither."""
+    if info.type != SWITCH:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="(or --no-…)",
+        instance_from_str=lambda texts: texts[0] == "True",
+        is_instance=lambda value: value is None or isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+@REGISTRY.primitive_rule
+def _range(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[range] | None:
+    """`FIRST-LAST`."""
+    if info.type is not range:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FIRST-LAST",
+        instance_from_str=lambda texts: seeds(texts[0]),
+        is_instance=lambda value: isinstance(value, range),
+        str_from_instance=lambda value: [f"{value[0]}-{value[-1]}"],
+    )
+
+
+def seeds(text: str) -> range:
+    """`FIRST-LAST` as a range that has both.
+
+    Raises:
+        OptionError: it is none.
+    """
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit():
+        raise OptionError(f"{text!r} is not FIRST-LAST, e.g. 0-9")
+    both = range(int(first), int(last or first) + 1)
+    if not both:
+        raise OptionError(f"{text!r} ends before it begins")
+    return both
+
+
+def parse(
+    kind: type[K],
+    arguments: list[str],
+    program: str,
+    help: str,
+    start: type[Options] | None = None,
+    default: K | None = None,
+) -> K:
+    """Options from arguments.
+
+    Args:
+        kind: of options.
+        arguments: former names of options are understood too.
+        program: what the command is called.
+        help: what it does.
+        start: further options, which are left out of what comes back.
+        default: what is not told; None for the defaults of the fields.
+
+    Raises:
+        RunError: there is no such option, or its value cannot be.
+        SystemExit: help was asked for, or a value cannot be read.
+    """
+    names = [field.name for field in fields(kind)]
+    usual = {} if default is None else {name: getattr(default, name) for name in names}
+    whole = both(kind, start) if start else kind
+    found, unknown = known(whole, arguments, usual, prog=program, description=help)
+    if unknown:
+        recipe = getattr(kind, "recipe", None)
+        whose = f"the recipe {recipe}" if recipe else program
+        raise RunError(f"{unknown[0]} is no option of {whose}: see --help")
+    apart = hints(start) if start else {}
+    return kind(**{name: getattr(found, name) for name in names if name not in apart})
+
+
+def known(
+    kind: type[K], arguments: list[str], usual: Mapping[str, Any] | None = None, **about: str
+) -> tuple[K, list[str]]:
+    """The options of a kind among arguments, unchecked, and the arguments that are none of them."""
+    plain = unchecked(kind)
+    found, unknown = tyro.cli(
+        plain,
+        args=[rewritten(kind, argument) for argument in arguments],
+        default=plain(**usual) if usual else None,
+        return_unknown_args=True,
+        registry=REGISTRY,
+        add_help=bool(about),
+        **about,
+    )
+    return found, list(unknown)
+
+
+def both(kind: type[K], start: type[Options]) -> type[K]:
+    """A dataclass with the fields of two; those of the second stand where both have one."""
+    return dataclass(frozen=True)(type(kind.__name__, (start, kind), {"RENAMED": kind.RENAMED}))
+
+
+def unchecked(kind: type[K]) -> type[K]:
+    """The dataclass without its checks: what those refuse is told later, as one whole line."""
+    return type(kind.__name__, (kind,), {"__post_init__": lambda self: None})
+
+
+def rewritten(kind: type[Options], argument: str) -> str:
+    """An argument under its present name; a switch of three states with its value."""
+    name, equals, value = argument.partition("=")
+    renamed = {option(old): option(new) for old, new in kind.RENAMED.items()}
+    name = renamed.get(name, name)
+    for field, hint in hints(kind).items():
+        if set(bare(hint)) == {bool, type(None)}:
+            if name == option(field) and not equals:
+                return f"{name}=True"
+            if name == option(f"no_{field}"):
+                return f"{option(field)}=False"
+    return name + equals + value
