@@ -8,6 +8,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from applications.control.config import Config
 from applications.control.environments import TASKS, Environments, Played, play
 from applications.control.policies import Policy
+from applications.kit.trainer import Stateful
 from sfgrad.optim import CrossEntropyMethod
 
 ELITE = 0.2
@@ -16,7 +17,7 @@ NOISE, FADE = 0.25, 20
 """Variance added at first, and generations until none is."""
 
 
-class CrossEntropy:
+class CrossEntropy(Stateful):
     """The cross-entropy method on the weights of a policy; an episode decides about each.
 
     Args:
@@ -30,6 +31,7 @@ class CrossEntropy:
         centre = torch.zeros_like(parameters_to_vector(self.policy.net.parameters()))
         elite = max(2, round(ELITE * config.population))
         self.search = CrossEntropyMethod(centre, 1.0, config.population, elite, NOISE, FADE)
+        self.parts = {"policy": self.policy, "search": self.search}
 
     def update(self) -> Played:
         """One generation."""
@@ -56,12 +58,3 @@ class CrossEntropy:
             name: part.reshape(len(vectors), *weight.shape)
             for (name, weight), part in zip(named.items(), parts, strict=True)
         }
-
-    def state_dict(self) -> dict:
-        """All that is needed to go on."""
-        return {"policy": self.policy.state_dict(), "search": self.search.state_dict()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from there."""
-        self.policy.load_state_dict(state["policy"])
-        self.search.load_state_dict(state["search"])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from applications.control.config import Config
 from applications.control.environments import TASKS, Environments, Played, Step
 from applications.control.policies import Policy, network
+from applications.kit.trainer import Stateful
 
 CAPACITY = 50_000
 """Agent steps that are remembered."""
@@ -74,7 +75,7 @@ class Critics(nn.Module):
         return torch.stack([critic(inputs).squeeze(-1) for critic in self.both])
 
 
-class Deterministic:
+class Deterministic(Stateful):
     """Deterministic policy gradient from remembered steps, with the lower of two critics.
 
     Source: Lillicrap et al. (2016), Continuous control with deep reinforcement learning; the two
@@ -96,6 +97,12 @@ class Deterministic:
             for network in (self.policy.net, self.critics)
         ]
         self.memory = Memory(CAPACITY, 2 * self.task.observation + self.task.actions + 2)
+        self.parts = {
+            "policy": self.policy,
+            "critics": self.critics,
+            "targets": self.targets,
+            "memory": self.memory,
+        }
 
     def update(self) -> Played:
         """Play an episode, with an update of the critics after each step."""
@@ -164,18 +171,11 @@ class Deterministic:
 
     def state_dict(self) -> dict:
         """All that is needed to go on."""
-        return {
-            "policy": self.policy.state_dict(),
-            "critics": self.critics.state_dict(),
-            "targets": self.targets.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "memory": self.memory.state_dict(),
-        }
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        return {**super().state_dict(), "optimizers": optimizers}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from there."""
-        for name in ("policy", "critics", "targets"):
-            getattr(self, name).load_state_dict(state[name])
+        super().load_state_dict(state)
         for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(own)
-        self.memory.load_state_dict(state["memory"])

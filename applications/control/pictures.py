@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
 from applications.control.config import METHODS, PICTURES, RUNS
 from applications.kit.errors import RunError
-from applications.kit.figures import BLUE, GREEN, GREY, PURPLE, RED, RULES, save, title
+from applications.kit.figures import BLUE, GREEN, PURPLE, RED, save, styled
 from applications.kit.run import METRICS, read_config, read_metrics
 from applications.kit.sources import Picture, run_of
 
@@ -79,15 +78,13 @@ def mean_return(lines: list[dict]) -> float:
 
 def draw(courses: list[Course], environment: str) -> Figure:
     """Mean return of the episodes trained on, against agent steps and against time."""
-    with mpl.rc_context(RULES):
-        figure = Figure(figsize=(9, 3.8), layout="constrained")
-        title(figure, f"{environment}: return while learning")
+    with styled(9, 3.8, f"{environment}: return while learning") as figure:
         for (name, meaning), axes in zip(PANELS.items(), figure.subplots(1, 2), strict=True):
             for course in courses:
                 colour, points = COLOURS[course.method], course.points
                 axes.plot(points[name], points["mean_return"], color=colour, lw=1.4)
             axes.set(xscale="log", xlabel=meaning, ylabel="mean return of an episode")
-            axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+            axes.grid(axis="y")
         methods = [method for method in METHODS if any(c.method == method for c in courses)]
         for method in methods:
             axes.plot([], [], color=COLOURS[method], label=method)

@@ -51,6 +51,11 @@ class Player:
         self.critic = network(self.task.observation, config.hidden, 1)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), 3e-3)
         self.environments = Environments(self.task, COUNT)
+        self.parts = {
+            "policy": self.policy,
+            "critic": self.critic,
+            "critic_optimizer": self.optimizer,
+        }
 
     @torch.no_grad()
     def play(self) -> Rollout:
@@ -101,20 +106,6 @@ class Player:
                 loss.backward()
                 self.optimizer.step()
         return 1 - (error / rollout.goal.var().clamp_min(1e-8)).item()
-
-    def state_dict(self) -> dict:
-        """All that is needed to go on."""
-        return {
-            "policy": self.policy.state_dict(),
-            "critic": self.critic.state_dict(),
-            "critic_optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from there."""
-        self.policy.load_state_dict(state["policy"])
-        self.critic.load_state_dict(state["critic"])
-        self.optimizer.load_state_dict(state["critic_optimizer"])
 
 
 def episode_returns(steps: list[Step]) -> Tensor:

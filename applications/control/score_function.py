@@ -6,9 +6,10 @@ import sfgrad as sf
 from applications.control.config import Config
 from applications.control.environments import Played
 from applications.control.rollout import Player
+from applications.kit.trainer import Stateful
 
 
-class ScoreFunction:
+class ScoreFunction(Stateful):
     """The score-function gradient with a learned baseline; one step of Adam for all that was drawn.
 
     Args:
@@ -19,6 +20,7 @@ class ScoreFunction:
         self.player = Player(config)
         self.policy = self.player.policy
         self.optimizer = torch.optim.Adam(self.policy.parameters(), config.learning_rate)
+        self.parts = {**self.player.parts, "optimizer": self.optimizer}
 
     def update(self) -> Played:
         """One update."""
@@ -30,12 +32,3 @@ class ScoreFunction:
         self.optimizer.step()
         explained = self.player.learn_values(rollout)
         return rollout.told(entropy=law.entropy().mean().item(), explained=explained)
-
-    def state_dict(self) -> dict:
-        """All that is needed to go on."""
-        return {**self.player.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from there."""
-        self.player.load_state_dict(state)
-        self.optimizer.load_state_dict(state["optimizer"])

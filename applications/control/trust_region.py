@@ -7,10 +7,11 @@ from torch.distributions import kl_divergence
 from applications.control.config import Config
 from applications.control.environments import Played
 from applications.control.rollout import Player
+from applications.kit.trainer import Stateful
 from sfgrad.optim import TrustRegion
 
 
-class TrustRegionStep:
+class TrustRegionStep(Stateful):
     """One step a batch, along the gradient or the natural one, by a line search on the divergence.
 
     Args:
@@ -21,6 +22,7 @@ class TrustRegionStep:
         self.player = Player(config)
         self.policy = self.player.policy
         self.region = TrustRegion(self.policy.parameters(), config.max_kl, config.natural)
+        self.parts = {**self.player.parts, "region": self.region}
 
     def update(self) -> Played:
         """One update."""
@@ -44,12 +46,3 @@ class TrustRegionStep:
             kl=report.kl,
             halvings=report.halvings,
         )
-
-    def state_dict(self) -> dict:
-        """All that is needed to go on."""
-        return {**self.player.state_dict(), "region": self.region.state_dict()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from there."""
-        self.player.load_state_dict(state)
-        self.region.load_state_dict(state["region"])

@@ -1,19 +1,19 @@
 """The animation: a Gaussian that learns its mean and covariance, frame by frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image
 
 from applications.gaussian.rewards import Reward
 from applications.gaussian.style import contours, dots, ground, legend, plane, signed, styled, title
 from applications.gaussian.training import Snapshot
-from applications.kit.figures import BLUE, GREEN, GREY, INK, RED
+from applications.kit.figures import BLUE, GREEN, INK, RED, save_film
+
+COLOURS = 256
+"""Of the animation."""
 
 
 def draw_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -> Figure:
@@ -56,7 +56,7 @@ def draw_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -
             ylim=(low - room, high + room),
             xlabel="update",
         )
-        curve.grid(color=GREY, alpha=0.25, lw=0.6)
+        curve.grid()
         curve.spines[["top", "right"]].set_visible(False)
         curve.tick_params(labelsize=8, length=2.5)
         curve.set_title(f"Expected reward: {signed(now.expected_reward, '+.3f')}")
@@ -83,14 +83,10 @@ def write_gif(
         advance: told how many frames were just drawn.
     """
     chosen = torch.linspace(0, len(history) - 1, min(frames, len(history))).round().int().tolist()
-    pictures = []
-    for last in chosen:
-        canvas = FigureCanvasAgg(draw_frame(history, last, reward, shown))
-        canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3])
-        advance(1)
-    height, width, _ = pictures[0].shape  # one palette for all, or colours would flicker
-    film = Image.fromarray(np.concatenate(pictures)).quantize(256, dither=Image.Dither.NONE)
-    images = [film.crop((0, k * height, width, (k + 1) * height)) for k in range(len(pictures))]
-    durations = [100] * (len(images) - 1) + [3000]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+    def figures() -> Iterator[Figure]:
+        for last in chosen:
+            yield draw_frame(history, last, reward, shown)
+            advance(1)
+
+    save_film(figures(), [100] * (len(chosen) - 1) + [3000], path, COLOURS)

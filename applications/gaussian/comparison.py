@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 import sfgrad as sf
 from applications.gaussian.gaussian import BASELINES, Gaussian, make_baseline, make_objective
 from applications.gaussian.rewards import Reward
+from applications.kit.display import plain_table
 
 
 @dataclass(frozen=True)
@@ -163,17 +163,13 @@ def plain(error: float) -> str:
 def print_table(numbers: dict[str, Any]) -> None:
     """What `as_json` gave, and `reward`, `samples`, `replications`, for people."""
     x, y = numbers["exact_gradient"]
-    table = Table(
+    table = plain_table(
+        *("baseline", "mean", "std. error", "z", "variance", "ratio to none"),
         title=f"{numbers['replications']:,} estimates of the gradient by the mean, "
         f"{numbers['samples']} evaluations each",
         caption=f"exact gradient ({x:+.4f}, {y:+.4f}) ± {plain(numbers['quadrature_error'])}, "
         f"expected reward {numbers['expected_reward']:+.4f}",
-        box=None,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
     )
-    for heading in ("baseline", "mean", "std. error", "z", "variance", "ratio to none"):
-        table.add_column(heading, no_wrap=True)
     for name, row in numbers["estimators"].items():
         table.add_row(
             name,

@@ -27,8 +27,8 @@ from applications.gaussian.gaussian import (
 from applications.gaussian.panels import draw_estimator
 from applications.gaussian.playground import CELLS, build, picture_text, state_text
 from applications.gaussian.rewards import LIMIT, Reward, regions
-from applications.gaussian.style import save
 from applications.gaussian.training import Snapshot, course
+from applications.kit.figures import save
 
 FRESH = 200_000
 """Samples to measure the expected rewards of the three panels with."""
@@ -62,8 +62,9 @@ def estimator(
         rate = make_rate(learning_rate, reward)
         step = update(START, objective, rate, covariance)
         figure = draw_estimator(step, reward, baseline, rate, FRESH)
-        save(figure, folder / "estimator", formats)
         advance(1)
+    for ending in formats:
+        save(figure, folder / f"estimator.{ending}")
     return step
 
 
@@ -118,7 +119,8 @@ def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any)
     """`baselines.*`: clouds of estimates, and `baselines.json`; returns what that holds."""
     numbers, found, truth = comparison(START, reward, **settings)
     figure = draw_baselines(found, truth, reward, settings["samples"])
-    save(figure, folder / "baselines", formats)
+    for ending in formats:
+        save(figure, folder / f"baselines.{ending}")
     (folder / "baselines.json").write_text(json.dumps(numbers, indent=2) + "\n")
     return numbers
 

@@ -1,12 +1,10 @@
-"""What the pictures share: palette, reward in the background, contours, files.
+"""What the pictures share: palette, reward in the background, contours.
 
 Good and bad differ in shape as well as in colour, for a grey print.
 """
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -123,13 +121,3 @@ def name_of(baseline: str, reward: Reward) -> str:
 def signed(value: float, form: str = "+.3g") -> str:
     """A number with its sign and a true minus; zero has none."""
     return format(value, form).replace("-", "−") if value else "0"
-
-
-def save(figure: Figure, path: Path, formats: Iterable[str]) -> list[Path]:
-    """Write the figure once per format, without a date, so that equal figures make equal files."""
-    paths = [path.with_suffix(f".{suffix}") for suffix in formats]
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with styled():
-        for target in paths:
-            figure.savefig(target, dpi=150, metadata=undated.get(target.suffix))
-    return paths

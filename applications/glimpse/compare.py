@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,7 +32,7 @@ from applications.glimpse.model import GlimpseModel
 from applications.glimpse.style import PICTURES
 from applications.glimpse.training import Trainer, choose_precision
 from applications.kit import figures as style
-from applications.kit.display import Display, duration
+from applications.kit.display import Display, duration, plain_table
 from applications.kit.errors import RunError
 from applications.kit.options import Range, Seed
 
@@ -178,7 +177,7 @@ def told(result: dict[str, float], key: str, form: str) -> str:
 
 def gradient_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Table:
     """How good each estimator's gradient is."""
-    shown = Table(
+    shown = plain_table(
         "estimator",
         "‖mean‖²",
         "variance",
@@ -187,8 +186,6 @@ def gradient_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) 
         "signal ÷ noise",
         title=f"{asked['task']}: gradients of {asked['evaluations']} evaluations",
         caption=ABOUT_GRADIENTS,
-        box=None,
-        padding=(0, 2, 0, 0),
     )
     for name, result in results.items():
         shown.add_row(
@@ -204,15 +201,13 @@ def gradient_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) 
 
 def training_table(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Table:
     """What each estimator comes to in the same time."""
-    shown = Table(
+    shown = plain_table(
         "estimator",
         "B × K",
         "updates",
         "validation error",
         title=f"{asked['task']}: {duration(asked['seconds'])} of training each",
         caption=ABOUT_ERRORS,
-        box=None,
-        padding=(0, 2, 0, 0),
     )
     for name, result in results.items():
         sizes = f"{result['images']} × {result['samples']}"
@@ -225,9 +220,8 @@ def draw(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Figure:
     """Left the variance, of fresh batches and of the draws alone; right the error."""
     places = np.arange(len(results))
     fields = {key: [result[key] for result in results.values()] for key in results["none"]}
-    with mpl.rc_context(style.RULES):
-        figure = Figure(figsize=(9.4, 4.2), layout="constrained")
-        style.title(figure, f"{asked['task']}: estimators of the locator's gradient")
+    heading = f"{asked['task']}: estimators of the locator's gradient"
+    with style.styled(9.4, 4.2, heading) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
 
         def dots(axes: Axes, key: str, shift: float = 0.0, **look: Any) -> None:
@@ -247,5 +241,5 @@ def draw(asked: dict[str, Any], results: dict[str, dict[str, float]]) -> Figure:
         right.xaxis.set_major_formatter(PercentFormatter(1))
         right.set(xlabel="validation error", title=f"{duration(asked['seconds'])} of training each")
         for axes in (left, right):
-            axes.grid(axis="x", color=style.GREY, alpha=0.25, lw=0.6)
+            axes.grid(axis="x")
     return figure

@@ -85,16 +85,12 @@ class Config(Training):
         """Fill in what depends on the task, and on whether looking has a price."""
         super().__post_init__()
         task = TASKS[self.task]
-        spread = AROUND * DIGIT / task.canvas
-        usual = {
-            "spread": spread,
-            "noise": task.noise,
-            "locator_rate": task.rate,
-            "earlier_weight": 1.0 if self.stop_price is None else 0.0,
-        }
-        for name, value in usual.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
+        self.fill(
+            spread=AROUND * DIGIT / task.canvas,
+            noise=task.noise,
+            locator_rate=task.rate,
+            earlier_weight=1.0 if self.stop_price is None else 0.0,
+        )
 
     def looks(self) -> Task:
         """The task with the retina and the number of glimpses that were asked for."""

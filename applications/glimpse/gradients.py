@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 
 import sfgrad as sf
 from applications.glimpse import weights
@@ -16,7 +15,7 @@ from applications.glimpse.data import Images
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.retina import integral
 from applications.glimpse.training import Scenes
-from applications.kit.gradients import fit_baseline
+from applications.kit.gradients import fit_baseline, gradients_of
 
 Tell = Callable[[str], None]
 """Told what is being done."""
@@ -48,11 +47,10 @@ def measure(
         losses = (objective(*batch) for batch in others)
         fit_baseline(model.place, losses, Config.learning_rate)
     model.eval()  # the baseline stays as it is
-    parameters, gradients = list(model.locate.parameters()), []
-    for table, labels in islice(batches_of(config, images, config.seed), batches):
+    gradients = []
+    for batch in islice(batches_of(config, images, config.seed), batches):
         tell(f"gradients, batch {len(gradients) + 1} of {batches}")
-        pair = [torch.autograd.grad(objective(table, labels), parameters) for _ in range(2)]
-        gradients.append(torch.stack([parameters_to_vector(gradient) for gradient in pair]))
+        gradients.append(gradients_of((objective(*batch) for _ in range(2)), model.locate))
     return torch.stack(gradients)
 
 

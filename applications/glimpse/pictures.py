@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -28,7 +27,7 @@ from applications.glimpse.paths import draw_paths, write_film
 from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS
 from applications.glimpse.weights import Trained
-from applications.kit.figures import BLUE, GREEN, GREY, INK, PURPLE, RED, RULES, save, title
+from applications.kit.figures import BLUE, GREEN, GREY, INK, PURPLE, RED, save, styled
 from applications.kit.options import Seed
 from applications.kit.run import METRICS, read_metrics
 from applications.kit.sources import Picture, run_of
@@ -110,10 +109,9 @@ def draw_where(looks: Looks, centres: Tensor, digits: Tensor, canvas: int) -> Fi
     """
     at, glimpses = (looks.locations + 1) / 2 * canvas, looks.locations.shape[1]
     moves = canvas > DIGIT
-    with mpl.rc_context(RULES):
-        size = max(1.6 * glimpses, 4.8) + 0.3, 2.25 + 1.75 * moves
-        figure = Figure(figsize=size, layout="constrained")
-        title(figure, f"Where it looks: {len(at):,} test images; in outline the mean digit")
+    width, height = max(1.6 * glimpses, 4.8) + 0.3, 2.25 + 1.75 * moves
+    heading = f"Where it looks: {len(at):,} test images; in outline the mean digit"
+    with styled(width, height, heading) as figure:
         grid = figure.subplots(1 + moves, glimpses, squeeze=False)
         for number in range(glimpses):
             made = looks.made > number
@@ -173,8 +171,7 @@ def draw_error(curves: dict[str, Tensor], images: int, task: str) -> Figure:
         task: its name.
     """
     glimpses = max(map(len, curves.values()))
-    with mpl.rc_context(RULES):
-        figure = Figure(figsize=(8.6, 4), layout="constrained")
+    with styled(8.6, 4, f"{task}: error after each glimpse") as figure:
         axes = figure.subplots()
         for (name, error), colour in zip(curves.items(), LINES, strict=False):
             low, error, high = standard_errors(error, images)
@@ -186,7 +183,6 @@ def draw_error(curves: dict[str, Tensor], images: int, task: str) -> Figure:
             axes.plot(steps, error.numpy(), color=colour, label=name, **line)
         axes.set(xlabel="glimpses", ylabel="test error", xticks=range(1, glimpses + 1))
         percentages(axes)
-        title(figure, f"{task}: error after each glimpse")
         axes.set_title(f"{images:,} test images, ± one standard error", color=GREY)
         figure.legend(loc="outside right center")
     return figure
@@ -217,14 +213,13 @@ def draw_learning(metrics: list[dict[str, Any]], config: Config) -> Figure:
     ]
     panels = [panel for panel in panels if panel[0] in course]
     rows = math.ceil(len(panels) / 2)
-    with mpl.rc_context(RULES):
-        figure = Figure(figsize=(8.4, 2.6 * rows + 0.5), layout="constrained")
-        title(figure, f"How it learned: {config.task}, {config.policy} locations")
+    heading = f"How it learned: {config.task}, {config.policy} locations"
+    with styled(8.4, 2.6 * rows + 0.5, heading) as figure:
         grid = figure.subplots(rows, 2, squeeze=False).flat
         for (name, meaning, x, unit), axes in zip(panels, grid, strict=False):
             axes.plot(x, course[name], color=BLUE, marker="o", ms=3)
             axes.set(xlabel=unit, title=meaning)
-            axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+            axes.grid(axis="y")
             if name == "error":
                 percentages(axes)
         for axes in grid:  # left over

@@ -6,8 +6,6 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from applications.kit.figures import GREY
-
 PICTURES = Path("pictures/glimpse")
 """Where pictures of shipped networks go."""
 TICKS = [digit * 10.0**power for power in range(-5, 0) for digit in (1, 2, 5)] + [1.0]
@@ -36,4 +34,4 @@ def percentages(axes: Axes) -> None:
     axes.yaxis.set_major_locator(FixedLocator(TICKS))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    axes.grid(axis="y")

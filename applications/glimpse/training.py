@@ -22,7 +22,7 @@ from applications.glimpse.tasks import make_scenes, warp
 from applications.kit import loop
 from applications.kit import trainer as kit
 from applications.kit.display import sparkline
-from applications.kit.gradients import signal_to_noise
+from applications.kit.gradients import gradients_of, signal_to_noise
 from applications.kit.options import Limit
 from applications.kit.run import Run
 
@@ -228,14 +228,14 @@ class Trainer(kit.Trainer):
     def signal_to_noise(self, batches: int = 8) -> float | None:
         """Of an update's gradient of the locator."""
         self.model.eval()  # the baselines stay as they are
-        gradients = []
         rows = min(self.config.batch, len(self.validation[1]) // batches)
-        for index in range(batches):
-            loss = self.loss(*(part[index * rows :][:rows] for part in self.validation))
-            parts = torch.autograd.grad(loss, list(self.model.locate.parameters()))
-            gradients.append(torch.cat([part.flatten() for part in parts]))
+        losses = (
+            self.loss(*(part[index * rows :][:rows] for part in self.validation))
+            for index in range(batches)
+        )
+        gradients = gradients_of(losses, self.model.locate)
         self.model.train()
-        return signal_to_noise(torch.stack(gradients))
+        return signal_to_noise(gradients)
 
     def columns(self) -> dict[str, str]:
         """What the display shows."""

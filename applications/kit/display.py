@@ -52,6 +52,11 @@ class Display:
         self.live.update(Group(title, table), refresh=True)
 
 
+def plain_table(*columns: str, title: str, caption: str) -> Table:
+    """A table without a frame."""
+    return Table(*columns, title=title, caption=caption, box=None, padding=(0, 2, 0, 0))
+
+
 def sparkline(values: Sequence[float], width: int = 32) -> str:
     """The course of `values` in one line of at most `width` blocks."""
     columns = min(width, len(values))

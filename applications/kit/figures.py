@@ -35,14 +35,27 @@ RULES = {
     "xtick.color": GREY,
     "ytick.color": GREY,
     "legend.frameon": False,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
     "svg.hashsalt": "sfgrad",
     "pdf.fonttype": 42,
 }
 
 
-def title(figure: Figure, text: str) -> None:
-    """A bold line over the whole figure."""
-    figure.suptitle(text, x=0.012, ha="left", fontsize=13, weight="bold")
+@contextmanager
+def styled(width: float, height: float, title: str) -> Iterator[Figure]:
+    """Within the block a figure is drawn that looks like all others.
+
+    Args:
+        width: inches.
+        height: inches.
+        title: a bold line over the whole figure.
+    """
+    with mpl.rc_context(RULES):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, weight="bold")
+        yield figure
 
 
 def save(figure: Figure, path: Path, whose: str = "") -> None:

@@ -6,6 +6,20 @@ import torch
 from torch import Tensor, nn
 
 
+def gradients_of(losses: Iterable[Tensor], module: nn.Module) -> Tensor:
+    """The gradient of each loss, which is made when it is asked for, `[N, P]`.
+
+    Args:
+        losses: N of them.
+        module: whose P parameters they are differentiated by.
+    """
+    parameters, gradients = list(module.parameters()), []
+    for loss in losses:
+        parts = torch.autograd.grad(loss, parameters)
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    return torch.stack(gradients)
+
+
 def fit_baseline(node: nn.Module, losses: Iterable[Tensor], rate: float) -> None:
     """Let the baseline of a node learn, and nothing else.
 

@@ -79,6 +79,12 @@ class Options:
         for name, hint in hints(type(self)).items():
             check(name, getattr(self, name), hint)
 
+    def fill(self, **usual: Any) -> None:
+        """Give the fields that are None the values that are usual for the others."""
+        for name, value in usual.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
+
     def limits(self) -> list[Limit]:
         """What ends a training."""
         return []

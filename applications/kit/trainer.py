@@ -27,7 +27,29 @@ class Tally:
     """Time spent training."""
 
 
-class Trainer(ABC):
+class Stateful:
+    """Something whose state is that of its parts."""
+
+    parts: dict[str, Any]
+    """By name, what a checkpoint keeps: modules, optimizers, generators."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {
+            name: part.get_state() if isinstance(part, Generator) else part.state_dict()
+            for name, part in self.parts.items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name, part in self.parts.items():
+            if isinstance(part, Generator):
+                part.set_state(state[name])
+            else:
+                part.load_state_dict(state[name])
+
+
+class Trainer(Stateful, ABC):
     """An iterator of updates.
 
     Each item is a line of metrics, or None between two of them; after each the training may be
@@ -48,8 +70,7 @@ class Trainer(ABC):
 
     def __init__(self, config: Options, tally: Tally, title: str):
         self.config, self.tally, self.title = config, tally, title
-        self.parts: dict[str, Any] = {}
-        """By name, what a checkpoint keeps: modules, optimizers, generators."""
+        self.parts = {}
         self.start(None)
 
     # ------------------------------------------------------------ to be told by each training
@@ -107,18 +128,10 @@ class Trainer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on, bit for bit."""
-        kept = {
-            name: part.get_state() if isinstance(part, Generator) else part.state_dict()
-            for name, part in self.parts.items()
-        }
-        return {**kept, "rng": torch.get_rng_state(), **asdict(self.tally)}
+        return {**super().state_dict(), "rng": torch.get_rng_state(), **asdict(self.tally)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        for name, part in self.parts.items():
-            if isinstance(part, Generator):
-                part.set_state(state[name])
-            else:
-                part.load_state_dict(state[name])
+        super().load_state_dict(state)
         torch.set_rng_state(state["rng"])
         self.tally = restored(type(self.tally), state)

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import matplotlib as mpl
-import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 
 from applications.kit import figures as style
 from applications.kit import options as kit
-from applications.kit.display import Display
-from applications.kit.gradients import fit_baseline
+from applications.kit.display import Display, plain_table
+from applications.kit.gradients import fit_baseline, gradients_of
 from applications.kit.options import Range
 from applications.kit.run import METRICS, read_metrics
 from applications.memory.config import PICTURES, RUNS, Config, Task
@@ -148,10 +146,7 @@ def gradients(config: Config, program: Trainer, batches: int) -> Tensor:
     if config.baseline in FITTED:
         fit(trainer)
     trainer.model.eval()  # the baseline stays as it is
-    parameters, found = list(controller.parameters()), []
-    for _ in range(batches):
-        found.append(parameters_to_vector(torch.autograd.grad(cost(trainer), parameters)))
-    return torch.stack(found)
+    return gradients_of((cost(trainer) for _ in range(batches)), controller)
 
 
 def fit(trainer: Trainer) -> None:
@@ -183,7 +178,7 @@ def reached(course: Course, level: int) -> float:
 
 def table(config: Config, found: dict[str, Outcome]) -> Table:
     """Every estimator: how good its gradient is, and what its seeds came to."""
-    shown = Table(
+    shown = plain_table(
         "estimator",
         "B × K",
         "variance",
@@ -194,8 +189,6 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
         title=f"{config.task} by {config.mode}: {config.batch} runs an update",
         caption=f"B problems, K runs each; solved: {SOLVED:.0%} of letters right at every length; "
         f"minutes and updates to {config.last} letters (within {EVERY}): median of the seeds",
-        box=None,
-        padding=(0, 2, 0, 0),
     )
     for name, ((variance, error), results, courses) in found.items():
         samples = CASES[name]["samples"]
@@ -215,9 +208,8 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
 def draw(config: Config, found: dict[str, Outcome]) -> Figure:
     """Level and error against updates: a thin line per seed, a thick one for their median."""
     panels = {"level": "letters of the level", "error": f"error at {config.last} letters"}
-    with mpl.rc_context(style.RULES):
-        figure = Figure(figsize=(9.4, 3.8), layout="constrained")
-        style.title(figure, f"{config.task} by {config.mode}: estimators of the gradient")
+    heading = f"{config.task} by {config.mode}: estimators of the gradient"
+    with style.styled(9.4, 3.8, heading) as figure:
         for axes, (key, meaning) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             for (name, outcome), colour in zip(found.items(), COLOURS, strict=False):
                 courses = [{line["update"]: line[key] for line in c} for c in outcome.courses]
@@ -227,6 +219,6 @@ def draw(config: Config, found: dict[str, Outcome]) -> Figure:
                 middle = [statistics.median(at) for at in values]
                 axes.plot(updates, middle, color=colour, lw=2, label=name)
             axes.set(xlabel="updates", title=meaning)
-            axes.grid(axis="y", color=style.GREY, alpha=0.25, lw=0.6)
+            axes.grid(axis="y")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
     return figure

@@ -5,14 +5,13 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 from torch import Generator
 
 from applications.kit.errors import RunError
-from applications.kit.figures import BLUE, GREY, INK, LIGHT, RULES, save, title
+from applications.kit.figures import BLUE, GREY, INK, LIGHT, save, styled
 from applications.kit.options import Range, Seed
 from applications.kit.run import CONFIG, METRICS, read_config, read_metrics
 from applications.kit.sources import Picture, run_of
@@ -92,9 +91,7 @@ def measure(model: MemoryModel) -> dict[int, float]:
 
 def draw_length(shares: dict[int, float], config: Config) -> Figure:
     """The share of letters right against the length of the problem."""
-    with mpl.rc_context(RULES):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        title(figure, f"{config.task} by {config.mode}: how far it goes")
+    with styled(7.2, 3.4, f"{config.task} by {config.mode}: how far it goes") as figure:
         axes = figure.subplots()
         axes.axvspan(0.9, config.last, color=BLUE, alpha=0.1, lw=0)
         middle, at = (0.9 * config.last) ** 0.5, axes.get_xaxis_transform()
@@ -107,7 +104,7 @@ def draw_length(shares: dict[int, float], config: Config) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+        axes.grid(axis="y")
         about = f"{PROBLEMS} problems a length, always doing what is likeliest"
         axes.set_title(about, color=GREY)
     return figure
@@ -150,13 +147,11 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
     whose = f"seed {config['seed']}, {minutes:.1f} minutes"
     if len(courses) > 1:
         whose = f"{len(courses)} seeds, median bold, {minutes:.1f} minutes each"
-    with mpl.rc_context(RULES):
-        figure = Figure(figsize=(8.4, 5.2), layout="constrained")
-        title(figure, f"{config['task']} by {config['mode']}: {whose}")
+    with styled(8.4, 5.2, f"{config['task']} by {config['mode']}: {whose}") as figure:
         for (name, meaning), axes in zip(panels.items(), figure.subplots(2, 2).flat, strict=True):
             draw_courses(axes, courses, name)
             axes.set(xlabel="updates", title=meaning)
-            axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+            axes.grid(axis="y")
             if name == "error":
                 axes.set_ylim(-0.03, 1.03)
                 axes.yaxis.set_major_formatter(PercentFormatter(1))

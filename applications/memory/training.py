@@ -11,7 +11,7 @@ import sfgrad as sf
 from applications.kit import loop
 from applications.kit import trainer as kit
 from applications.kit.display import sparkline
-from applications.kit.gradients import signal_to_noise
+from applications.kit.gradients import gradients_of, signal_to_noise
 from applications.kit.run import Run
 from applications.memory.config import Config
 from applications.memory.evaluate import solve
@@ -157,18 +157,14 @@ class Trainer(kit.Trainer):
         The gradient is the one that is followed: that of what entropy earns is in it.
         """
         before = self.generator.get_state(), torch.get_rng_state(), self.tally.steps
-        parameters = list(self.model.controller.parameters())
         self.model.eval()  # the baselines stay as they are
-        gradients = []
-        for _ in range(batches):
-            loss, *_ = self.loss(*self.draw_problems())
-            parts = torch.autograd.grad(loss, parameters)
-            gradients.append(torch.cat([part.flatten() for part in parts]))
+        losses = (self.loss(*self.draw_problems())[0] for _ in range(batches))
+        gradients = gradients_of(losses, self.model.controller)
         self.model.train()
         self.generator.set_state(before[0])
         torch.set_rng_state(before[1])
         self.tally.steps = before[2]
-        return signal_to_noise(torch.stack(gradients))
+        return signal_to_noise(gradients)
 
     def columns(self) -> dict[str, str]:
         """What the display shows."""

@@ -137,14 +137,11 @@ class Config(GameTraining):
     def __post_init__(self) -> None:
         """Fill in what depends on other options."""
         super().__post_init__()
-        usual = {
-            "network": "dense" if self.trust == "clip" else "apart",
-            "cut": self.game == "pong",
-            "learning_rate": 3e-4 if self.imitation_steps else 2.5e-3,
-        }
-        for name, value in usual.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)  # as dataclasses do in a frozen one
+        self.fill(
+            network="dense" if self.trust == "clip" else "apart",
+            cut=self.game == "pong",
+            learning_rate=3e-4 if self.imitation_steps else 2.5e-3,
+        )
         if self.trust != "clip" and self.network != "apart":
             raise OptionError(
                 f"a bound on the divergence moves the policy alone, and in the network "

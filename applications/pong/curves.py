@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from applications.kit import options as kit
 from applications.kit.errors import RunError
-from applications.kit.figures import save
+from applications.kit.figures import save, styled
 from applications.kit.run import METRICS, read_config, read_metrics
 
 POINTS = 200
@@ -63,24 +63,25 @@ def names(configs: list[dict[str, Any]]) -> list[str]:
 
 def draw(groups: dict[str, list[list[dict[str, Any]]]]) -> Figure:
     """A line with a band for each group of runs."""
-    figure = Figure(figsize=(10 if len(groups) <= FEW else 12, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, key, unit, label in (
-        (left, "agent_steps", 1e6, "million agent steps"),
-        (right, "seconds", 60, "minutes"),
-    ):
-        for index, (name, runs) in enumerate(groups.items()):
-            x, curves = together(runs, key)
-            colour, style = f"C{index % 10}", "-" if index < 10 else "--"
-            axes.plot(x / unit, np.median(curves, 0), style, color=colour, label=name)
-            axes.fill_between(x / unit, curves.min(0), curves.max(0), color=colour, alpha=0.2)
-        axes.set_xlabel(label)
-        axes.grid(alpha=0.3)
-    left.set_ylabel("mean return of the last 50 episodes")
-    if len(groups) > FEW:
-        figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside center right")
-    else:
-        left.legend(fontsize=8)
+    many = len(groups) > FEW
+    panels = {"agent_steps": (1e6, "million agent steps"), "seconds": (60, "minutes")}
+    with styled(12 if many else 10, 4, "Mean return of the last 50 episodes") as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for axes, (key, (unit, label)) in zip((left, right), panels.items(), strict=True):
+            for index, (name, runs) in enumerate(groups.items()):
+                x, curves = together(runs, key)
+                # matplotlib's own ten colours: there may be more curves than the kit has for
+                look = {"color": f"C{index % 10}", "ls": "-" if index < 10 else "--"}
+                axes.plot(x / unit, np.median(curves, 0), label=name, **look)
+                low, high = curves.min(0), curves.max(0)
+                axes.fill_between(x / unit, low, high, color=look["color"], alpha=0.2)
+            axes.set_xlabel(label)
+            axes.grid(axis="y")
+        left.set_ylabel("points")
+        if many:
+            figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside center right")
+        else:
+            left.legend(fontsize=8)
     return figure
 
 

@@ -98,6 +98,7 @@ class Trainer(progress.Trainer):
         self.view, self.actions = view_and_actions(config.game, config.shuffle, config.rest)
         kind = Learner if config.trust == "clip" else TrustLearner
         self.learner = kind(config, len(self.actions), self.view.scale, ranks)
+        self.parts = self.learner.parts
         self.teacher = trained(config, "teacher") if config.imitation_steps else None
         self.sticky = 0.0
         """The probability of repeated actions that was learned with last."""
@@ -113,12 +114,11 @@ class Trainer(progress.Trainer):
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on, but the games in flight."""
-        return {**super().state_dict(), **self.learner.state_dict(), "sticky": self.sticky}
+        return {**super().state_dict(), "sticky": self.sticky}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there, each rank with chance of its own."""
         super().load_state_dict(state)
-        self.learner.load_state_dict(state)
         self.sticky = state["sticky"]
         if self.ranks.rank:  # the state is the first one's
             torch.manual_seed(self.config.seed + RANK_SEEDS * self.ranks.rank + self.tally.update)

@@ -1,7 +1,6 @@
 """How the fast recipe learns from a roll-out."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,7 @@ from torch import Tensor
 import sfgrad as sf
 from applications.kit.errors import RunError
 from applications.kit.gradients import signal_to_noise
+from applications.kit.trainer import Stateful
 from applications.pong.config import Config, Stage
 from applications.pong.frames import SIGHTS, Frames, chosen
 from applications.pong.policy import NETWORKS, ActorCritic
@@ -21,7 +21,7 @@ RANK_SEEDS = 1_000_003
 """What a rank's seed is further than the one's before it."""
 
 
-class Learner:
+class Learner(Stateful):
     """A network that learns from roll-outs, in the thread that makes it.
 
     Args:
@@ -50,6 +50,11 @@ class Learner:
         own = config.seed + RANK_SEEDS * ranks.rank
         torch.manual_seed(own)
         self.generator = torch.Generator().manual_seed(own)  # torch's own is the player's
+        self.parts = {
+            "policy": self.model,
+            "optimizer": self.optimizer,
+            "order_rng": self.generator,
+        }
 
     def learn(self, steps: Steps, stage: Stage, left: float) -> dict[str, float | None]:
         """Many small updates from one roll-out.
@@ -154,22 +159,6 @@ class Learner:
             raise RunError(
                 f"the policy in {self.config.start} is another network: {error}"
             ) from error
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that is learned."""
-        return {
-            "policy": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "order_rng": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.model.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        self.generator.set_state(state["order_rng"])
 
 
 def explained(steps: Steps, target: Tensor) -> float:

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from applications.kit.errors import RunError
-from applications.kit.figures import save, writing
+from applications.kit.figures import BLUE, LIGHT, save, styled, writing
 from applications.kit.files import replacing
 from applications.kit.options import Count, Seed
 from applications.kit.run import METRICS, read_metrics
@@ -79,23 +79,22 @@ def plot(options: Plot) -> None:
 
 def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     """Every episode's return and the mean of the last 50, against episodes and against time."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    figure.suptitle(f"Pong from pixels: {title}")
     unit, unit_name = (3600, "hours") if metrics[-1]["seconds"] >= 7200 else (60, "minutes")
     times = [line["seconds"] / unit for line in metrics]
     episodes = [line["episodes"] for line in metrics]
     means = np.array([line["mean_return"] for line in metrics], float)  # None, at first, to nan
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, x, name in ((left, episodes, "episodes"), (right, times, f"{unit_name} of training")):
-        dots = [(at, got) for at, line in zip(x, metrics, strict=True) for got in line["returns"]]
-        axes.plot(
-            *np.reshape(dots, (-1, 2)).T, ".", color="0.75", markersize=1.5, label="an episode"
-        )
-        axes.plot(x, means, color="tab:blue", label="mean of the last 50")
-        axes.set_xlabel(name)
-        axes.grid(alpha=0.3)
-    left.set_ylabel("return, points")
-    left.legend(markerscale=4)
+    panels = {"episodes": episodes, f"{unit_name} of training": times}
+    with styled(10, 3.6, f"Pong from pixels: {title}") as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for axes, (name, x) in zip((left, right), panels.items(), strict=True):
+            ended = zip(x, metrics, strict=True)
+            dots = [(at, points) for at, line in ended for points in line["returns"]]
+            axes.plot(*np.reshape(dots, (-1, 2)).T, ".", color=LIGHT, ms=1.5, label="an episode")
+            axes.plot(x, means, color=BLUE, label="mean of the last 50")
+            axes.set_xlabel(name)
+            axes.grid(axis="y")
+        left.set_ylabel("return, points")
+        left.legend(markerscale=4)
     return figure
 
 
@@ -111,15 +110,15 @@ def draw_units(policy: Policy | ActorCritic) -> Figure:
     images = torch.cat(tuple(w1.T.unflatten(1, (-1, SIDE, SIDE)).unbind(1)), 2).numpy()
     columns = 8 * SIDE // images.shape[2]
     rows = -(-len(units) // columns)
-    figure = Figure(figsize=(10, 1.3 * rows), layout="constrained")
-    figure.suptitle(f"W1: {len(units)} of {w1.shape[1]} hidden units (white +, black −)")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, unit in zip(grid.flat, units.tolist(), strict=False):
-        most = np.abs(images[unit]).max()
-        axes.imshow(images[unit], cmap="gray", vmin=-most, vmax=most)
-        axes.set_title(f"{unit}", fontsize=7, pad=2)
+    heading = f"W1: {len(units)} of {w1.shape[1]} hidden units (white +, black −)"
+    with styled(10, 1.3 * rows, heading) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, unit in zip(grid.flat, units.tolist(), strict=False):
+            most = np.abs(images[unit]).max()
+            axes.imshow(images[unit], cmap="gray", vmin=-most, vmax=most)
+            axes.set_title(f"{unit}", fontsize=7, pad=2)
     return figure
 
 

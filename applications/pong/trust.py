@@ -1,7 +1,5 @@
 """A trust region by the policy's divergence: one step per roll-out, as long as it may be."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,6 +33,7 @@ class TrustLearner(Learner):
         super().__init__(config, moves, scale, ranks)
         natural = config.trust == "natural"
         self.region = TrustRegion(self.model.own(), config.max_kl, natural)
+        self.parts["region"] = self.region
 
     def learn(self, steps: Steps, stage: Stage, left: float) -> dict[str, float | None]:
         """One step of the policy, then many small updates of what it expects."""
@@ -80,12 +79,3 @@ class TrustLearner(Learner):
             self.optimizer.zero_grad()
             F.mse_loss(value, target[rows.to(self.device)]).backward()
             self.optimizer.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that is learned."""
-        return {**super().state_dict(), "region": self.region.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        super().load_state_dict(state)
-        self.region.load_state_dict(state["region"])
