@@ -55,13 +55,12 @@ gaussian: setup
 	$(BIN)/python -m applications.gaussian plot $(ARGS)
 
 glimpse: setup
-	$(BIN)/python -m applications.glimpse train $(ARGS)
-	$(BIN)/python -m applications.glimpse plot --latest
+	$(BIN)/python -m applications.glimpse train --plot $(ARGS)
 
 memory: setup
 	for task in copy reverse; do \
-		$(BIN)/python -m applications.memory train --task $$task --mode address $(ARGS) && \
-		$(BIN)/python -m applications.memory plot --latest || exit 1; \
+		$(BIN)/python -m applications.memory train --task $$task --mode address --plot $(ARGS) \
+			|| exit 1; \
 	done
 
 bench: setup

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from applications.glimpse import compare, data, evaluate, pictures, weights
 from applications.glimpse.config import RUNS, Config
@@ -14,6 +15,10 @@ from applications.kit.sources import Export
 @dataclass(frozen=True, kw_only=True)
 class TrainStart(Start, data.Stored):
     """What `train` is asked beside its config."""
+
+    def plot_arguments(self, folder: Path) -> list[str]:
+        """What `plot` is called with, which needs the images too."""
+        return [*super().plot_arguments(folder), "--folder", str(self.folder)]
 
 
 def train(asked: Asked) -> bool:

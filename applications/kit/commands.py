@@ -27,6 +27,12 @@ class Start(Options):
     """The run folder itself; by default a new one, and with --resume the last one."""
     resume: bool = False
     """Go on with the run in the folder, with its own options."""
+    plot: bool = False
+    """Draw the run once it is complete, as `plot` does."""
+
+    def plot_arguments(self, folder: Path) -> list[str]:
+        """What `plot` is called with to draw the run in a folder."""
+        return ["--run-dir", str(folder)]
 
 
 class Command(NamedTuple):
@@ -88,6 +94,9 @@ class Commands:
             complete = run(asked)
             if complete is not None:
                 tell_end(program, asked.folder, complete)
+            if complete and asked.start.plot:
+                arguments = asked.start.plot_arguments(asked.folder)
+                self.commands["plot"].run(arguments, f"{self.program} plot")
 
         self.commands["train"] = Command(call, "Train, live; Ctrl-C stops at a checkpoint.")
 

@@ -2,17 +2,24 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from applications.control import __main__ as control
+from applications.control.config import Config as ControlConfig
 from applications.gaussian import __main__ as gaussian
+from applications.gaussian.config import Config as GaussianConfig
 from applications.glimpse import __main__ as glimpse
+from applications.glimpse.config import Config as GlimpseConfig
 from applications.kit import commands
+from applications.kit.options import option
 from applications.memory import __main__ as memory
 from applications.memory import study
+from applications.memory.config import Config as MemoryConfig
 from applications.pong import __main__ as pong
+from applications.pong.recipes import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "Makefile", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,11 +42,19 @@ CONTEXT = {
 """What a table takes for granted."""
 
 
+def application_of(page):
+    """What a page is about; None if that is several applications or none."""
+    name = page.stem.partition("-")[0]
+    if page.parent.name == "decisions":
+        name = page.stem.rpartition("-")[2]
+    return name if name in LINES else None
+
+
 def shown():
     """Application and arguments of every command line, and where it is."""
     for page in PAGES:
         text = page.read_text()
-        own = page.stem if page.stem in LINES else "pong" if page.stem == "pong-studies" else None
+        own = application_of(page)
         for line in re.findall(r"-m applications\.(\w+ [^`#|&\n]*)", text):
             yield page.name, *line.split(maxsplit=1)
         for name, arguments in re.findall(r'make (\w+) ARGS="([^"]*)"', text):
@@ -68,6 +83,54 @@ def arguments(line):
 def test_the_pages_show_many():
     assert len(CASES) > 60
     assert {application for _, application, _ in CASES} == set(LINES)
+
+
+def options(kind):
+    """The options of a config, and those that have had another name."""
+    return {option(field.name) for field in fields(kind)}, set(map(option, kind.RENAMED))
+
+
+def former_names():
+    """Application → names that its options no longer have."""
+    kinds = {
+        "control": [ControlConfig],
+        "gaussian": [GaussianConfig],
+        "glimpse": [GlimpseConfig],
+        "memory": [MemoryConfig],
+        "pong": KINDS.values(),
+    }
+    for application, configs in kinds.items():
+        present, former = map(set.union, *map(options, configs), (set(), set()))
+        yield application, former - present
+
+
+FORMER = dict(former_names())
+
+
+def test_former_names_are_known():
+    assert "--entropy" in FORMER["memory"]
+    assert "--clip" in FORMER["pong"]
+    assert "--steps" in FORMER["control"]
+    assert "--steps" not in FORMER["pong"]
+
+
+@pytest.mark.parametrize(("page", "application", "line"), CASES)
+def test_a_command_line_shows_present_names(page, application, line):
+    assert not FORMER[application] & {word.partition("=")[0] for word in line.split()}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if application_of(page)], ids=str)
+def test_a_page_shows_present_names_alone(page):
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page.read_text()))
+    assert not FORMER[application_of(page)] & shown
+
+
+def test_make_draws_the_run_that_it_has_trained():
+    """With ARGS it may be in any folder."""
+    made = (ROOT / "Makefile").read_text()
+    assert "--latest" not in made
+    assert made.count("train --plot") == 1
+    assert made.count("--mode address --plot") == 1
 
 
 class ParsedError(Exception):

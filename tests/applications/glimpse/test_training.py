@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
-from applications.glimpse import data, weights
+from applications.glimpse import data, pictures, weights
 from applications.glimpse.__main__ import main
 from applications.glimpse.config import Config
 from applications.glimpse.outcomes import errors
@@ -211,10 +212,13 @@ def test_a_price_is_the_highest_unless_told(images):
 
 def test_the_command_line(tmp_path, images, monkeypatch, capsys):
     monkeypatch.setattr(data, "ensure", lambda name, folder: images)
-    folder = tmp_path / "run"
+    drawn, folder = [], tmp_path / "run"
+    monkeypatch.setattr(pictures, "plot", drawn.append)
     small = ["--glimpses", "2", "--hidden", "16", "--batch", "32", "--epochs", "1"]
-    assert main(["train", "--run-dir", str(folder), *small]) == 0
+    told = ["train", "--run-dir", str(folder), "--folder", "images", "--plot"]
+    assert main([*told, *small]) == 0
     assert "the run is in" in capsys.readouterr().out
+    assert drawn == [pictures.Options(run_dir=folder, folder=Path("images"))]
     assert main(["train", "--run-dir", str(folder), *small]) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main(["train", "--run-dir", str(folder), "--resume", "--seed", "5"]) == 2

@@ -219,3 +219,22 @@ def test_how_to_go_on_is_what_can_be_typed(python, path, typed, tmp_path, monkey
     assert capsys.readouterr().out == wanted
     tell_end("python -m applications.x train", Path("runs/a"), complete=True)
     assert capsys.readouterr().out == "the run is in runs/a\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Options):
+    run_dir: Path
+
+
+@pytest.mark.parametrize("complete", [True, False, None])
+def test_a_run_is_drawn_where_it_is_once_it_is_complete(tmp_path, monkeypatch, complete):
+    """Not the newest run below the usual folder, which may be another one."""
+    monkeypatch.chdir(tmp_path)
+    drawn, line = [], Commands("x", "To test.")
+    line.add_train(lambda asked: complete, KINDS, Path("runs/x"), lambda _: "a", RecipeStart)
+    line.add("plot", lambda options: drawn.append(options.run_dir), Drawn, "Draw.")
+    assert line.main(["train", "--run-dir", "elsewhere"]) == 0
+    assert drawn == []
+    assert line.main(["train", "--run-dir", "elsewhere", "--plot"]) == 0
+    assert line.main(["train", "--plot"]) == 0
+    assert drawn == ([Path("elsewhere"), Path("runs/x/a-1")] if complete else [])
