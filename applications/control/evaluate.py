@@ -11,7 +11,7 @@ from applications.control.environments import TASKS, Environments, play
 from applications.control.policies import Policy
 from applications.kit.files import load_state
 from applications.kit.options import Several
-from applications.kit.run import CHECKPOINT, read_config
+from applications.kit.records import CHECKPOINT, misfit, read_config
 from applications.kit.sources import Measurement, named, run_of
 
 
@@ -50,5 +50,8 @@ def load_policy(folder: Path) -> tuple[Policy, dict]:
     had, state = read_config(folder), load_state(folder / CHECKPOINT)
     config = Config.from_saved(had, folder)
     policy = Policy(TASKS[config.environment], config.hidden)
-    policy.load_state_dict(state["learner"]["policy"])
+    try:
+        policy.load_state_dict(state["learner"]["policy"])
+    except (RuntimeError, TypeError, LookupError) as error:
+        raise misfit(folder / CHECKPOINT, error) from error
     return policy.eval(), had

@@ -7,10 +7,10 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from applications.control.config import METHODS, PICTURES, RUNS
+from applications.control.config import METHODS, PICTURES, RUNS, Config
 from applications.kit.errors import RunError
 from applications.kit.figures import BLUE, GREEN, PURPLE, RED, save, styled
-from applications.kit.run import METRICS, read_config, read_metrics
+from applications.kit.records import METRICS, column, read_config, read_metrics
 from applications.kit.sources import Picture, run_of
 
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
@@ -57,9 +57,12 @@ def plot(options: Options) -> None:
 
 def read_course(folder: Path) -> Course:
     """The course of a run, averaged over at least `SMOOTH` episodes a point."""
-    config, lines = read_config(folder), read_metrics(folder / METRICS)
+    config = Config.from_saved(read_config(folder), f"the run in {folder}")
+    lines = read_metrics(folder / METRICS)
     if not lines:
         raise RunError(f"{folder / METRICS} has no lines: train longer before drawing the course")
+    for name in (*PANELS, "episodes", "mean_return"):
+        column(lines, name)
     groups, begun = [[]], 0
     for line in lines:
         groups[-1].append(line)
@@ -68,7 +71,7 @@ def read_course(folder: Path) -> Course:
             groups.append([])
     points = {name: np.array([group[-1][name] for group in groups]) for name in PANELS}
     points["mean_return"] = np.array([mean_return(group) for group in groups])
-    return Course(config["method"], config["environment"], points)
+    return Course(config.method, config.environment, points)
 
 
 def mean_return(lines: list[dict]) -> float:

@@ -11,12 +11,12 @@ from applications.gaussian.comparison import print_table
 from applications.gaussian.config import Baseline, Config
 from applications.gaussian.gaussian import START, make_baseline, make_objective
 from applications.gaussian.rewards import find_reward
-from applications.gaussian.training import gaussian_of, snapshot_of, train
+from applications.gaussian.training import Snapshot, gaussian_of, snapshot_of, train
 from applications.kit.commands import Asked, Commands
 from applications.kit.errors import OptionError, RunError
 from applications.kit.files import load_state
 from applications.kit.options import Amount, Count, Options, Seed, Several, Steps
-from applications.kit.run import CHECKPOINT, METRICS, read_config, read_metrics
+from applications.kit.records import CHECKPOINT, METRICS, column, read_config, read_metrics
 from applications.kit.sources import Source, run_of
 
 RUNS = Path("runs/gaussian")
@@ -82,6 +82,31 @@ def config_of(folder: Path) -> Config:
     return Config.from_saved(read_config(folder), f"the run in {folder}", whole=True)
 
 
+def history_of(path: Path) -> list[Snapshot]:
+    """What a metrics file recorded.
+
+    Raises:
+        RunError: a line is no Gaussian.
+    """
+    lines = read_metrics(path)
+    for name in ("update", "expected_reward", "standard_error"):
+        column(lines, name)
+    history = []
+    for line in lines:
+        try:
+            snapshot = snapshot_of(line)
+            shapes = snapshot.gaussian.mean.shape, snapshot.gaussian.factor.shape
+            if shapes != ((2,), (2, 2)):
+                raise ValueError(f"mean and factor have the shapes {shapes}")
+        except (TypeError, ValueError) as error:
+            raise RunError(
+                f"{line.where} has no mean of 2 numbers and factor of 2 × 2 ({error}): no training "
+                "wrote that; put a copy of the file back, or name another run"
+            ) from error
+        history.append(snapshot)
+    return history
+
+
 def run_train(asked: Asked) -> bool:
     """Learn into a run folder: whether the run is complete."""
     config = asked.config
@@ -110,9 +135,9 @@ def run_evaluate(options: Evaluate) -> None:
 def run_plot(options: Plot) -> None:
     """Make all pictures."""
     run, folder, kinds = run_of(options, RUNS), options.output, formats(options.format)
-    usual, metrics = Config(), []
+    usual, history = Config(), []
     if run:
-        usual, metrics = config_of(run), read_metrics(run / METRICS)
+        usual, history = config_of(run), history_of(run / METRICS)
     config = Config(**asked(options, vars(usual)))
     reward = find_reward(config.reward)
     # Too few samples for a baseline are refused before there is a folder.
@@ -128,7 +153,6 @@ def run_plot(options: Plot) -> None:
     step = pictures.estimator(folder, kinds, reward, **panels)
     pictures.playground(folder, reward, step, **panels)
     numbers = pictures.baselines(folder, kinds, reward, **compared)
-    history = [snapshot_of(line) for line in metrics]
     history = pictures.learning(folder, reward, config, history, options.frames)
     print_table(numbers)
     first, last = history[0].expected_reward, history[-1].expected_reward

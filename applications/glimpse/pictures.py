@@ -29,7 +29,7 @@ from applications.glimpse.tasks import DIGIT, TASKS
 from applications.glimpse.weights import Trained
 from applications.kit.figures import BLUE, GREEN, GREY, INK, PURPLE, RED, save, styled
 from applications.kit.options import Seed
-from applications.kit.run import METRICS, read_metrics
+from applications.kit.records import METRICS, column, read_metrics
 from applications.kit.sources import Picture, run_of
 
 SHOWN = 6
@@ -202,22 +202,21 @@ def standard_errors(error: Tensor, images: int) -> tuple[Tensor, Tensor, Tensor]
 
 def draw_learning(metrics: list[dict[str, Any]], config: Config) -> Figure:
     """The course of a run: validation error, and how good the locator's gradient was."""
-    course = {name: [line[name] for line in metrics] for name in metrics[0]}
-    thousands = [images / 1000 for images in course["images"]]
-    minutes = [seconds / 60 for seconds in course["seconds"]]
+    thousands = [images / 1000 for images in column(metrics, "images")]
+    minutes = [seconds / 60 for seconds in column(metrics, "seconds")]
     panels = [
         ("error", "validation error", minutes, "minutes"),
         ("error", "validation error", thousands, "thousand images"),
         ("baseline_fit", "baseline: share of variance explained", thousands, "thousand images"),
         ("locator_snr", "locator's gradient: signal to noise", thousands, "thousand images"),
     ]
-    panels = [panel for panel in panels if panel[0] in course]
+    panels = [panel for panel in panels if panel[0] in {"error", *metrics[0]}]
     rows = math.ceil(len(panels) / 2)
     heading = f"How it learned: {config.task}, {config.policy} locations"
     with styled(8.4, 2.6 * rows + 0.5, heading) as figure:
         grid = figure.subplots(rows, 2, squeeze=False).flat
         for (name, meaning, x, unit), axes in zip(panels, grid, strict=False):
-            axes.plot(x, course[name], color=BLUE, marker="o", ms=3)
+            axes.plot(x, column(metrics, name, null=name != "error"), color=BLUE, marker="o", ms=3)
             axes.set(xlabel=unit, title=meaning)
             axes.grid(axis="y")
             if name == "error":

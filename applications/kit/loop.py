@@ -12,6 +12,7 @@ import torch
 from applications.kit.display import Display
 from applications.kit.errors import RunError
 from applications.kit.progress import figures
+from applications.kit.records import CHECKPOINT, misfit
 from applications.kit.signals import StopSignals
 from applications.kit.trainer import Line, Trainer
 
@@ -43,7 +44,7 @@ def train(trainer: Trainer, run: Keeper, display: Any = None) -> bool:
     Raises:
         RunError: the training diverged, or the run cannot be written.
     """
-    trainer.restore(run.state)
+    restore(trainer, run)
     if run.state is None:
         save(trainer, run)
     trainer.start(run.folder)
@@ -71,6 +72,20 @@ def train(trainer: Trainer, run: Keeper, display: Any = None) -> bool:
         shown.show(now, now=True)
     save(trainer, run)
     return trainer.reached()
+
+
+def restore(trainer: Trainer, run: Keeper) -> None:
+    """Go on from a run's checkpoint, if it has one.
+
+    Raises:
+        RunError: the checkpoint does not fit the config.
+    """
+    try:
+        trainer.restore(run.state)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        if run.state is None:
+            raise
+        raise misfit(run.folder / CHECKPOINT, error) from error
 
 
 def save(trainer: Trainer, run: Keeper) -> None:

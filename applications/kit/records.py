@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +43,15 @@ def read_config(folder: Path) -> Record:
     if note:
         _refuse_difference(path, config, note)
     return config
+
+
+def misfit(checkpoint: Path, error: Exception) -> RunError:
+    """The error of a checkpoint that is of another config than the one beside it."""
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return RunError(
+        f"{checkpoint} does not fit {CONFIG} beside it ({reason[-1].strip()}): one of them is of "
+        "another run; put the right one back, or start another folder"
+    )
 
 
 def _note_of(checkpoint: Path) -> dict[str, Any] | None:
@@ -116,6 +126,35 @@ def read_metrics(path: Path) -> list[Record]:
             ) from error
         metrics.append(record)
     return metrics
+
+
+def column(
+    metrics: Sequence[Mapping[str, Any]], name: str, null: bool = False, lists: bool = False
+) -> list[Any]:
+    """A figure of every line of metrics, checked.
+
+    Args:
+        metrics: the lines.
+        name: of the figure.
+        null: whether it may be null, which is None here.
+        lists: whether it is a list of numbers.
+
+    Raises:
+        RunError: a line does not have it, or what it has is no number.
+    """
+    values = [line[name] for line in metrics]
+    for line, value in zip(metrics, values, strict=True):
+        if null and value is None:
+            continue
+        numbers = value if _is_list(value) else [value]
+        if _is_list(value) != lists or any(_kind(number) != "a number" for number in numbers):
+            where = getattr(line, "where", "a line of metrics")
+            wanted = "a list of numbers" if lists else "a number"
+            raise RunError(
+                f"{where} has {name} = {json.dumps(value)}, not {wanted}: no training wrote that; "
+                "put a copy of the file back, or name another run"
+            )
+    return values
 
 
 def _check_update(record: Record, before: list[Record]) -> None:

@@ -13,7 +13,7 @@ from torch import Generator
 from applications.kit.errors import RunError
 from applications.kit.figures import BLUE, GREY, INK, LIGHT, save, styled
 from applications.kit.options import Range, Seed
-from applications.kit.run import CONFIG, METRICS, read_config, read_metrics
+from applications.kit.records import CONFIG, METRICS, column, read_config, read_metrics
 from applications.kit.sources import Picture, run_of
 from applications.memory import weights
 from applications.memory.config import PICTURES, RUNS, Config, Mode, Task
@@ -143,7 +143,7 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
         "entropy": "entropy of the choices, nats a run",
         "gradient_snr": "gradient: signal to noise",
     }
-    minutes = median(course[-1]["seconds"] for course in courses) / 60
+    minutes = median(column(course, "seconds")[-1] for course in courses) / 60
     whose = f"seed {config['seed']}, {minutes:.1f} minutes"
     if len(courses) > 1:
         whose = f"{len(courses)} seeds, median bold, {minutes:.1f} minutes each"
@@ -166,7 +166,9 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
 
 def draw_courses(axes: Axes, courses: list[Course], name: str) -> None:
     """A figure against updates: thin lines, and their median as far as all have come."""
-    lines = [{line["update"]: line[name] for line in course} for course in courses]
+    lines = [
+        dict(zip(column(course, "update"), column(course, name), strict=True)) for course in courses
+    ]
     if len(lines) > 1:
         for line in lines:
             axes.plot(list(line), list(line.values()), color=LIGHT, lw=0.9)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from applications.kit import options as kit
 from applications.kit.errors import RunError
 from applications.kit.figures import save, styled
-from applications.kit.run import METRICS, read_config, read_metrics
+from applications.kit.records import METRICS, column, read_config, read_metrics
 
 POINTS = 200
 """Of a curve."""
@@ -43,7 +43,9 @@ def plot(options: Options) -> None:
     configs = [read_config(folder) for folder in options.runs]
     metrics = [read_metrics(folder / METRICS) for folder in options.runs]
     for folder, lines in zip(options.runs, metrics, strict=True):
-        if not any(line.get("mean_return") is not None for line in lines):
+        for name in ("agent_steps", "seconds"):
+            column(lines, name)
+        if set(column(lines, "mean_return", null=True)) <= {None}:
             raise RunError(f"the run in {folder} has not finished an episode yet")
     groups: dict[str, list[list[dict[str, Any]]]] = {}
     for name, lines in zip(names(configs), metrics, strict=True):

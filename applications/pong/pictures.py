@@ -15,7 +15,7 @@ from applications.kit.errors import RunError
 from applications.kit.figures import BLUE, LIGHT, save, styled, writing
 from applications.kit.files import replacing
 from applications.kit.options import Count, Seed
-from applications.kit.run import METRICS, read_metrics
+from applications.kit.records import METRICS, column, read_metrics
 from applications.kit.signals import StopSignals
 from applications.kit.sources import Picture, Source, run_of
 from applications.pong import weights
@@ -79,16 +79,16 @@ def plot(options: Plot) -> None:
 
 def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     """Every episode's return and the mean of the last 50, against episodes and against time."""
-    unit, unit_name = (3600, "hours") if metrics[-1]["seconds"] >= 7200 else (60, "minutes")
-    times = [line["seconds"] / unit for line in metrics]
-    episodes = [line["episodes"] for line in metrics]
-    means = np.array([line["mean_return"] for line in metrics], float)  # None, at first, to nan
+    seconds = column(metrics, "seconds")
+    unit, unit_name = (3600, "hours") if seconds[-1] >= 7200 else (60, "minutes")
+    times = [second / unit for second in seconds]
+    episodes, returns = column(metrics, "episodes"), column(metrics, "returns", lists=True)
+    means = np.array(column(metrics, "mean_return", null=True), float)  # None, at first, to nan
     panels = {"episodes": episodes, f"{unit_name} of training": times}
     with styled(10, 3.6, f"Pong from pixels: {title}") as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, (name, x) in zip((left, right), panels.items(), strict=True):
-            ended = zip(x, metrics, strict=True)
-            dots = [(at, points) for at, line in ended for points in line["returns"]]
+            dots = [(at, points) for at, ended in zip(x, returns, strict=True) for points in ended]
             axes.plot(*np.reshape(dots, (-1, 2)).T, ".", color=LIGHT, ms=1.5, label="an episode")
             axes.plot(x, means, color=BLUE, label="mean of the last 50")
             axes.set_xlabel(name)

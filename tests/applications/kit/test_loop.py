@@ -154,3 +154,12 @@ def test_something_is_shown_before_the_first_update(tmp_path, capsys, monkeypatc
     assert title == f"Counting · {tmp_path}"
     assert "updates 0 of 6" in first
     assert "updates 6 of 6" in last
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_name(tmp_path):
+    train(tmp_path, Trainer(Config(), stop_at=1))
+    trainer = Trainer(Config())
+    trainer.model = trainer.parts["model"] = torch.nn.Linear(5, 5)
+    message = rf"^{tmp_path / CHECKPOINT} does not fit config.json beside it \(size mismatch for"
+    with pytest.raises(RunError, match=message):
+        train(tmp_path, trainer, resume=True)
