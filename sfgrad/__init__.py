@@ -16,6 +16,7 @@ from sfgrad.estimators.disarm import ARMS, DisARM
 from sfgrad.estimators.enumerate import Enumerate
 from sfgrad.estimators.gumbel_softmax import GumbelSoftmax
 from sfgrad.estimators.log_prob import row_log_prob
+from sfgrad.estimators.measure_valued import MeasureValued
 from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.estimators.straight_through import ReinMax, StraightThrough
@@ -40,9 +41,9 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
     "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
     "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
-    "LeaveOneOut", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce", "ReinMax",
-    "ScoreFunction", "StochasticGraph", "StochasticNode", "StraightThrough", "Stratified",
-    "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
+    "LeaveOneOut", "MeasureValued", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce",
+    "ReinMax", "ScoreFunction", "StochasticGraph", "StochasticNode", "StraightThrough",
+    "Stratified", "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",
     "exact_gradient", "expectation", "generalized_advantage", "greedy", "leave_one_out",
     "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
 ]

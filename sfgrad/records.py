@@ -132,12 +132,21 @@ def make_node(
         ancestors,
         None if site.counted is None else site.counted.repeat(draw.copies),
         coupled=coupled,
+        observation=draw.observation,
     )
 
 
 def observe(node: Node, control: Control, site: Site) -> Node:
     """The node, and what its control variate keeps of the draw."""
-    observation = control.observe(site.distribution, node.handed, site.batch_ndims)
+    if node.observation is None:
+        observation = control.observe(site.distribution, node.handed, site.batch_ndims)
+    elif site.index is None:
+        observation = node.observation
+    else:
+        raise ValueError(
+            f"node {site.name!r}: its estimator does not take index=: what it compares costs with "
+            "is known row by row, so give every row the same number of elements"
+        )
     if not control.uses_slope or not node.handed.is_floating_point():
         return node._replace(observation=observation)
     if site.index is not None:

@@ -9,7 +9,7 @@ expectation E_p[f]; if its derivatives agree up to order k, gradients are right 
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -37,6 +37,8 @@ class Draw(NamedTuple):
             derivative; 1 if None.
         recorded: `[copies · R]`, nats: the log-probability by which a replay weighs the value, NaN
             where it cannot be replayed; `log_density` if None.
+        observation: what the estimator's control variate is to keep of the draw, where only the
+            estimator knows it; what its `observe` returns if None.
     """
 
     value: Tensor
@@ -46,6 +48,7 @@ class Draw(NamedTuple):
     record: Tensor | None = None
     factor: Tensor | None = None
     recorded: Tensor | None = None
+    observation: Any = None
 
     def check(self, name: str, estimator: str, row_shape: tuple[int, ...]) -> None:
         """Refuse what does not fit together, or not the rows.

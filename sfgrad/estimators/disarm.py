@@ -9,7 +9,7 @@ from sfgrad.estimators.copula import bernoulli_ratio, category_ratios, random_or
 from sfgrad.estimators.coupling import Coupling, averaged
 from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.quantiles import quantile
-from sfgrad.estimators.siblings import Copies, check_equal
+from sfgrad.estimators.siblings import Copies, check_siblings
 from sfgrad.masks import Masked, base_distribution
 from sfgrad.tensors import single, trailing_sum
 
@@ -61,7 +61,8 @@ class ARMS(Coupling):
                 f"{type(self).__name__} couples Bernoulli and categories, not "
                 f"{type(base).__name__}: use Antithetic() or ScoreFunction()"
             )
-        check_equal(type(self).__name__, base.logits, distribution, copies)
+        if copies.outer is not None:
+            check_siblings(self, distribution, (copies.outer, copies.number, 0))
 
         size = self.group(copies.number)
         noise = uniforms(copies.shape(base.batch_shape), size, base.logits.device)

@@ -1,13 +1,15 @@
-"""The copies of a row, as estimators see them that draw them together."""
+"""Copies of a row that are drawn together: where they are, and whether they are equal."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from sfgrad.estimators.base import Estimator, Layout
 from sfgrad.estimators.log_prob import MisfitError
-from sfgrad.masks import Masked
+from sfgrad.masks import Masked, base_distribution
 from sfgrad.tracing import is_readable
 
 
@@ -44,35 +46,76 @@ class Copies(NamedTuple):
         return (self.number, self.outer, element[0] // (self.number * self.outer), *element[1:])
 
 
-def check_equal(kind: str, parameter: Tensor, distribution: Distribution, copies: Copies) -> None:
-    """Refuse copies that differ before the node, but for rounding.
+def own_layout(distribution: Distribution, batch_ndims: int) -> Layout:
+    """The layout of rows that an estimator has not copied yet: (1, 1, R)."""
+    return 1, 1, math.prod(distribution.batch_shape[:batch_ndims])
+
+
+def copied_shape(shape: tuple[int, ...], copies: int) -> tuple[int, ...]:
+    """A shape `[B, …]` whose first dimension has become `copies · B`; `[copies]` of no shape."""
+    return (copies * shape[0], *shape[1:]) if shape else (copies,)
+
+
+def check_siblings(estimator: Estimator, distribution: Distribution, layout: Layout) -> None:
+    """Refuse copies that cannot be drawn together.
+
+    Equal inputs may differ in the last digits after a matrix product, so half of the digits count.
 
     Args:
-        kind: the estimator, for errors.
-        parameter: `[copies · R, ...]`, of the distribution inside of any `Independent`.
-        distribution: that of the node, which may be masked.
-        copies: where they are.
+        estimator: that of the node, for errors.
+        distribution: over E · S · R rows.
+        layout: how they lie.
 
     Raises:
-        MisfitError: their parameters or their masks differ.
+        ValueError: every row is there once; or a parameter differs among the copies of a row.
     """
-    if copies.outer is None or not is_readable(parameter):
-        return
-    parameter = parameter.detach()
-    if isinstance(distribution, Masked):
-        mask = distribution.mask
-        if not (copies.split(mask) == copies.split(mask)[:1]).all():
-            raise MisfitError(
-                f"{kind} couples equal copies of a row, but their masks differ: set samples= of "
-                "the estimator, so that the node makes its own copies"
-            )
-        mask = mask.view(*mask.shape, *[1] * (parameter.dim() - mask.dim()))
-        parameter = parameter.where(mask, 0)
-    parts = copies.split(parameter)
-    near = torch.finfo(parts.dtype).eps ** 0.5
-    if not torch.allclose(parts, parts[:1], near, near):
+    kind = type(estimator).__name__
+    E, S, _ = layout
+    if S == 1:
         raise MisfitError(
-            f"{kind} couples equal copies of a row, but they differ before the node (by an earlier "
-            "draw, or dropout): set samples= of the estimator, so that the node makes its own "
-            "copies"
+            f"{kind} draws the copies of a row together, but there is one of each row: set samples="
+            " in the node or in expectation(), or call branch()"
         )
+    if isinstance(distribution, Masked):
+        _check_masks(kind, distribution.mask, layout)
+    base = base_distribution(distribution)
+    rows = base.batch_shape[:1]
+    for name, parameter in parameters(base).items():
+        if parameter.shape[:1] != rows or not is_readable(parameter):
+            continue
+        if not _are_equal(parameter.detach().reshape(E, S, -1)):
+            raise MisfitError(
+                f"{kind} draws the {S} copies of a row together, but {name} of "
+                f"{type(base).__name__} differs among them, as it does after an earlier draw or "
+                f"dropout: let the node make its own copies, samples={S}, or use ScoreFunction()"
+            )
+
+
+def _check_masks(kind: str, mask: Tensor, layout: Layout) -> None:
+    """Refuse copies of which some count and others do not."""
+    if is_readable(mask) and not _are_equal(mask.reshape(*layout[:2], -1)):
+        raise MisfitError(
+            f"{kind} draws the copies of a row together, but their masks differ: let the node make "
+            f"its own copies, samples={layout[1]}, or use ScoreFunction()"
+        )
+
+
+def parameters(distribution: Distribution) -> dict[str, Tensor]:
+    """The tensors of a distribution and of those that it is made of, by name."""
+    result: dict[str, Tensor] = {}
+    for name, part in vars(distribution).items():
+        if isinstance(part, Distribution):
+            result = parameters(part) | result
+        elif torch.is_tensor(part) and name != "_param":  # another name of probs or logits
+            result[name] = part
+    return result
+
+
+def _are_equal(copies: Tensor) -> bool:
+    """Whether copies `[E, S, N]` are equal but for rounding."""
+    copies = copies if copies.is_floating_point() else copies.double()
+    first = copies[:, :1]
+    tolerance = torch.finfo(copies.dtype).eps ** 0.5
+    near = (copies - first).abs() <= tolerance * (1 + first.abs())
+    same = (copies == first) | (copies.isnan() & first.isnan())  # a masked element may be anything
+    return bool((near | same).all())

@@ -451,7 +451,7 @@ def test_copies_that_differ_before_the_node_are_refused(name):
         first = sf.sample(Bernoulli(logits=x))
         return sf.sample(Bernoulli(logits=x + first), COUPLINGS[name](), name="second")
 
-    with pytest.raises(ValueError, match=r"node 'second': .*equal copies.*samples="):
+    with pytest.raises(ValueError, match=r"node 'second': .*differs among them.*samples=2"):
         sf.expectation(cost, samples=2)(torch.zeros(40, requires_grad=True))
 
 

@@ -1,0 +1,130 @@
+"""Measure-valued derivatives, also called weak derivatives."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.decompositions import Twins, decomposition
+from sfgrad.estimators.log_prob import MisfitError
+from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
+from sfgrad.masks import base_distribution
+from sfgrad.settings import whole_number
+
+
+class MeasureValued(Estimator):
+    """Differences of costs at values that are drawn for each parameter of each element.
+
+    `∇ E[f(z)] = Σ_d c_d·(E[f(z⁺_d)] − E[f(z⁻_d)])`, where z⁺_d and z⁻_d are z but for element d.
+
+    One copy of a row is the draw. The others, of weight 0, are the draw with one element replaced,
+    and their weights have the derivatives ±c_d. No derivative of the cost is needed, and the
+    variance is low, since both values of a difference are coupled. But every element costs an
+    evaluation or more.
+
+    Args:
+        samples: how many copies the node makes, `MeasureValued.copies(distribution)`; None to take
+            those that the nearest branch made, which must be as many and of equal parameters.
+
+    Raises:
+        ValueError: `samples` is below 1. At the draw: the number of copies is another, they differ
+            before the draw, there is no formula for the distribution, or a parameter without one
+            requires a gradient.
+        TypeError: `samples` is no whole number.
+
+    Unbiased: yes, to the first order: values and gradients. Draws cannot be replayed.
+
+    Source: Mohamed et al. (2020), Monte Carlo Gradient Estimation in Machine Learning, section 6.
+
+    Examples:
+        >>> from torch.distributions import Normal
+        >>> MeasureValued.copies(Normal(torch.zeros(5, 2), 1.0))
+        7
+    """
+
+    coupled = True
+    together = True
+    order = 1
+
+    def __init__(self, samples: int | None = None):
+        self.samples = None if samples is None else whole_number("samples", samples)
+
+    @staticmethod
+    def copies(distribution: Distribution, batch_ndims: int = 1) -> int:
+        """How many copies of a row it needs.
+
+        Of D elements, 1 + 2D for Bernoulli, 1 + D·C for C categories, 1 + 3D for Normal, 1 + D for
+        Poisson, Gamma and Weibull.
+
+        Args:
+            distribution: over R rows, `batch_shape = [R, ...]`.
+            batch_ndims: leading dimensions that are rows.
+
+        Raises:
+            ValueError: there is no formula for the distribution.
+        """
+        base = base_distribution(distribution)
+        count, _ = decomposition(base)
+        return 1 + count * base.batch_shape[batch_ndims:].numel()
+
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw every row, and replace its elements in the copies made here."""
+        layout = own_layout(distribution, batch_ndims)
+        return _draw(distribution, batch_ndims, layout, self.samples or 1, made=True)
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """Draw every row once, and replace its elements in the other copies."""
+        check_siblings(self, distribution, layout)
+        return _draw(distribution, batch_ndims, layout, layout[1], made=False)
+
+
+def _draw(
+    distribution: Distribution, batch_ndims: int, layout: Layout, copies: int, made: bool
+) -> Draw:
+    """The draw and its twins, in copies that are made now or were there."""
+    base = base_distribution(distribution)
+    needed = MeasureValued.copies(distribution, batch_ndims)
+    if copies != needed:
+        elements = base.batch_shape[batch_ndims:].numel()
+        raise MisfitError(
+            f"MeasureValued has {copies} copies of every row, but {type(base).__name__} of "
+            f"{elements} elements needs {needed}: set samples={needed}, which is "
+            "MeasureValued.copies(distribution)"
+        )
+    _, formula = decomposition(base)
+    drawn = distribution.sample().detach()
+    twins: Twins = formula(base, drawn)
+    value = _replaced(drawn, twins, layout, base.event_shape)
+    factor = copies * _weights(twins, layout, copies)
+
+    shape = copied_shape(drawn.shape, copies) if made else drawn.shape
+    zero = torch.zeros_like(factor.detach())
+    unknown = torch.full_like(zero, torch.nan)
+    own = copies if made else 1
+    return Draw(value.reshape(shape), zero, zero, own, factor=factor, recorded=unknown)
+
+
+def _replaced(drawn: Tensor, twins: Twins, layout: Layout, event: torch.Size) -> Tensor:
+    """The draw of the first copy, and that with one element replaced: `[E, 1 + D·M, R, D, …]`."""
+    E, S, R = layout
+    value = drawn.reshape(E, S, R, -1, *event)[:, :1]
+    D, M = value.shape[3], twins.weights.shape[-1]
+    values = twins.values.reshape(E, S, R, D, M, *event)[:, 0]
+
+    number = torch.arange(D * M, device=drawn.device)
+    value = value.repeat(1, 1 + D * M, 1, 1, *[1] * len(event))
+    value[:, 1 + number, :, number // M] = values.flatten(2, 3).movedim(2, 0).to(value.dtype)
+    return value
+
+
+def _weights(twins: Twins, layout: Layout, copies: int) -> Tensor:
+    """1 for the draw and 0 for its twins, with their derivatives: `[E · copies · R]`."""
+    E, S, R = layout
+    M = twins.weights.shape[-1]
+    own = 1 + twins.own.reshape(E, S, R, -1)[:, :1].sum(3)
+
+    # Every twin has the parameters of its own copy.
+    weights = twins.weights.reshape(E, S, R, -1, M).expand(E, copies, R, -1, M)
+    number = torch.arange(copies - 1, device=own.device)
+    others = weights[:, 1 + number, :, number // M, number % M].movedim(0, 1)
+    return torch.cat([own, others], 1).reshape(-1)
