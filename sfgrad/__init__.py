@@ -10,6 +10,7 @@ has the expected cost as the expectation of its value, and its gradient as that 
 """
 
 from sfgrad.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
+from sfgrad.control_variates.double_cv import DoubleCV
 from sfgrad.estimators.antithetic import Antithetic, Stratified
 from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.estimators.disarm import ARMS, DisARM
@@ -39,8 +40,8 @@ __version__ = "0.1.0"
 
 # fmt: off
 __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
-    "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "Draw", "Enumerate",
-    "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
+    "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "DoubleCV", "Draw",
+    "Enumerate", "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
     "LeaveOneOut", "MeasureValued", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce",
     "ReinMax", "ScoreFunction", "StochasticGraph", "StochasticNode", "StraightThrough",
     "Stratified", "VIMCO", "add_cost", "align", "branch", "check_unbiased", "discounted_return",

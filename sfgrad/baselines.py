@@ -5,13 +5,12 @@ The graph therefore reads all baselines before it updates any.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from sfgrad import active
+from sfgrad.buffers import Precise
 from sfgrad.functional import leave_one_out
 from sfgrad.settings import describe, is_number
 
@@ -134,7 +133,7 @@ class Constant(Baseline):
         return cost_to_go.new_tensor(self.value)
 
 
-class MovingAverage(Baseline):
+class MovingAverage(Precise, Baseline):
     """Exponential moving average of past costs to go, corrected for its start at zero.
 
     It is read before it is updated: an average that already holds the present cost would bias the
@@ -204,17 +203,6 @@ class MovingAverage(Baseline):
         share = torch.where(total[1] > 0, 1 - self.decay, 0.0).to(self.average)
         self.average.lerp_(mean, share)
         self.mass.lerp_(torch.ones_like(self.mass), share)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move, or change the precision, but not to one that forgets small changes."""
-        before = {"average": self.average, "mass": self.mass}
-        super()._apply(fn, recurse)
-        for name, value in before.items():
-            moved: Tensor = getattr(self, name)
-            if moved.is_floating_point() and moved.dtype.itemsize < value.dtype.itemsize:
-                dtype = torch.promote_types(moved.dtype, torch.float32)
-                setattr(self, name, value.to(moved.device, dtype))
-        return self
 
 
 def is_distributed() -> bool:

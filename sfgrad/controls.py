@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.baselines import Baseline
+from sfgrad.functional import leave_one_out
 
 
 class Evidence(NamedTuple):
@@ -32,6 +33,30 @@ class Evidence(NamedTuple):
     `uses_greedy`."""
     observation: Any = None
     """What `observe` returned at the draw."""
+    groups: Tensor | None = None
+    """int64 `[B]`, from 0 up: rows `[B, …]` of equal number are compared; None for the S copies."""
+
+    def others(self, values: Tensor) -> Tensor:
+        """The mean over the other draws that are compared: `[E, S, R, ...]`, as the values."""
+        if self.groups is None:
+            return leave_one_out(values, dim=1)
+        flat = values.reshape(len(self.groups), -1)
+        return leave_one_out(flat, groups=self.groups).view_as(values)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """The sums over the draws that are compared with each other.
+
+        Args:
+            values: `[E, S, R, D]`.
+
+        Returns:
+            `[E, R, D]`; or `[G, T, D]` of G groups of T steps.
+        """
+        if self.groups is None:
+            return values.sum(1)
+        rows = values.reshape(len(self.groups), -1, values.shape[-1])
+        sums = rows.new_zeros(int(self.groups.max()) + 1, *rows.shape[1:])
+        return sums.index_add(0, self.groups, rows)
 
 
 class Control(Baseline):

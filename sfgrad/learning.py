@@ -109,8 +109,9 @@ class Learning:
             cost_to_go,
             terms.weights[place].view(-1, *node.layout)[0],
             None if terms.slopes is None else terms.slopes[place],
-            None if terms.greedy is None else terms.greedy[place].view(-1, *node.layout)[0],
+            None if terms.greedy is None else terms.greedy[place].view(-1, *node.layout).mean(0),
             node.observation,
+            None if self.tape.groups is None else self.tape.groups.ids,
         )
         if learns:
             self.lessons.append((control, evidence, self._learned_rows(node, place, counted)))

@@ -11,6 +11,7 @@ from sfgrad.boundary import refuse_boundary
 from sfgrad.controls import Control
 from sfgrad.draws import density
 from sfgrad.estimators.base import Draw
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.joins import Join
 from sfgrad.rows import Rows
 from sfgrad.site import Site
@@ -139,7 +140,10 @@ def make_node(
 def observe(node: Node, control: Control, site: Site) -> Node:
     """The node, and what its control variate keeps of the draw."""
     if node.observation is None:
-        observation = control.observe(site.distribution, node.handed, site.batch_ndims)
+        try:
+            observation = control.observe(site.distribution, node.handed, site.batch_ndims)
+        except MisfitError as error:
+            raise ValueError(f"node {site.name!r}: {error}") from error
     elif site.index is None:
         observation = node.observation
     else:

@@ -1,0 +1,1 @@
+"""Baselines that see more of a node than its cost to go."""
