@@ -42,7 +42,10 @@ def row_total(tape: Tape, chosen: dict[str, Cost]) -> tuple[Tensor, Learning | N
 
     reached = tape.ancestry.reached(of_costs)
     credited = [has for has, is_weighted in zip(reached, weighted, strict=True) if is_weighted]
-    learning = Learning(tape, scored, credited, _terms(scored, credit, weights, costs))
+    terms = _terms(scored, credit, weights, costs)
+    if tape.greedy is not None:
+        terms = terms._replace(greedy=_greedy_costs(tape, tape.greedy, chosen))
+    learning = Learning(tape, scored, credited, terms)
     pairs = learning.pairs if pairs is None else learning.pairs.plus(pairs)
     return row_loss(costs, weights, credit, pairs), learning
 
@@ -110,6 +113,29 @@ def _slope(node: Node, cost_to_go: Tensor) -> Tensor | None:
     # The copies of a row made later share this draw, and their mean is its cost to go.
     rows = math.prod(node.layout)
     return slope.reshape(*node.layout, -1) * (rows / len(cost_to_go))
+
+
+def _greedy_costs(tape: Tape, greedy: Tape, chosen: dict[str, Cost]) -> Tensor:
+    """The costs to go that nodes of the same names have in the likeliest run, `[W, R]`.
+
+    Args:
+        tape: of the usual run.
+        greedy: of the likeliest one.
+        chosen: the costs of the loss.
+    """
+    names = [name for name, node in tape.nodes.items() if node.draw.log_prob is not None]
+    costs = {name: greedy.costs[name] for name in chosen if name in greedy.costs}
+    none = single(tape.stacked_costs(chosen)).new_zeros(tape.rows.count)
+    if not costs or not greedy.nodes:
+        return none.expand(len(names), -1)
+
+    weighted = [True] * len(greedy.nodes)
+    of_costs = [cost.ancestors for cost in costs.values()]
+    credit = Credit(greedy.ancestry.events, of_costs, weighted)
+    stacked = greedy.stacked_costs(costs)
+    to_go = credit.costs_to_go(torch.ones_like(stacked[:1]).expand(len(weighted), -1), stacked)
+    by_name = dict(zip(greedy.nodes, to_go, strict=True))
+    return torch.stack([by_name.get(name, none) for name in names])
 
 
 def _weights(tape: Tape, scored: list[Node]) -> Weights:

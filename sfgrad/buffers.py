@@ -1,8 +1,9 @@
-"""Buffers of modules: running statistics that keep their precision, and those of one more run."""
+"""Buffers of modules: running statistics that keep their precision, and those lent to a run."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,3 +40,33 @@ def lent(modules: Iterable[nn.Module]) -> Generator[None]:
     finally:
         for owner, name, buffer in buffers:
             setattr(owner, name, buffer)
+
+
+def modules_of(fn: Any) -> list[nn.Module]:
+    """A model's modules, as far as they can be seen: itself, what it is bound to, its closure."""
+    if isinstance(fn, nn.Module):
+        return [fn]
+    cells = getattr(fn, "__closure__", None) or ()
+    enclosed = [cell.cell_contents for cell in cells if _is_filled(cell)]
+    return [*hidden_modules(fn), *(part for part in enclosed if isinstance(part, nn.Module))]
+
+
+def _is_filled(cell: Any) -> bool:
+    """Whether the variable that a closure refers to has a value."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def hidden_modules(fn: Any) -> list[nn.Module]:
+    """The modules behind a bound method or a `functools.partial`, which torch does not see."""
+    if isinstance(fn, functools.partial):
+        parts = [fn.func, *fn.args, *fn.keywords.values()]
+    else:
+        parts = [getattr(fn, "__self__", None)]
+    if fn is None or isinstance(fn, nn.Module) or parts == [None]:
+        return []
+    modules = [part for part in parts if isinstance(part, nn.Module)]
+    return modules + [module for part in parts for module in hidden_modules(part)]

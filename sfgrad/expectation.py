@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sfgrad.graph import Reduction, StochasticGraph, check_reduction
+from sfgrad.greedy_run import run_greedily
 from sfgrad.in_dims import InDims, RowDims
 from sfgrad.joins import Join, check_join
 from sfgrad.node import StochasticNode
@@ -111,6 +112,13 @@ class Expectation(Wrapper):
 
     def record(self, graph: StochasticGraph, /, *args: Any, **kwargs: Any) -> Any:
         """Run `fn` on repeated inputs inside `graph`, add the costs it returns, return its aux."""
+        graph.tape.reruns = True
+        aux = self._record(graph, args, kwargs)
+        run_greedily(graph.tape, self.fn, lambda other: self._record(other, args, kwargs))
+        return aux
+
+    def _record(self, graph: StochasticGraph, args: Any, kwargs: Any) -> Any:
+        """As `record`, one run."""
         with graph:
             if self.samples == 1:
                 return self._run(graph, args, kwargs)

@@ -137,8 +137,21 @@ def make_node(
     )
 
 
-def observe(node: Node, control: Control, site: Site) -> Node:
-    """The node, and what its control variate keeps of the draw."""
+def observe(node: Node, control: Control, site: Site, reruns: bool) -> Node:
+    """The node, and what its control variate keeps of the draw.
+
+    Args:
+        node: as recorded.
+        control: its control variate.
+        site: of the draw.
+        reruns: whether the model is run again where a control variate asks for it.
+    """
+    if control.uses_greedy and not reruns:
+        raise ValueError(
+            f"node {site.name!r}: {type(control).__name__} compares with a run of the model whose "
+            "draws are the likeliest values, which a bare StochasticGraph cannot make: call the "
+            "model through expectation(model)"
+        )
     if node.observation is None:
         try:
             observation = control.observe(site.distribution, node.handed, site.batch_ndims)

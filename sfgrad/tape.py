@@ -41,6 +41,10 @@ class Tape:
         """The ancestors of every node."""
         self.closed = False
         """Whether a loss was taken, after which nothing may be recorded."""
+        self.reruns = False
+        """Whether whoever records runs the model again where a baseline asks for it."""
+        self.greedy: Tape | None = None
+        """The record of the run whose draws are the likeliest values."""
         self.grad = torch.is_grad_enabled()
         self.device: torch.device | None = None
         self._node_names, self._cost_names = Names(), Names()
@@ -125,7 +129,9 @@ class Tape:
         comparable = self._comparable(site.name, baseline)
         prediction = predict(site, baseline, context, comparable)
         node = node._replace(baseline=baseline, prediction=prediction, layout=self.rows.layout())
-        return observe(node, baseline, site) if isinstance(baseline, Control) else node
+        if not isinstance(baseline, Control):
+            return node
+        return observe(node, baseline, site, self.reruns)
 
     def _refuse_draw(self, what: str) -> None:
         """Refuse a draw after the loss, or under another gradient mode than the graph's."""

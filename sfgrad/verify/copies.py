@@ -2,13 +2,13 @@
 
 import contextlib
 import copy
-import functools
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from sfgrad.buffers import hidden_modules
 from sfgrad.containers import map_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -69,18 +69,6 @@ def double(tensor: Tensor) -> Tensor:
 def double_all(nest: Any) -> Any:
     """A nested container with every tensor in double precision."""
     return map_tensors(nest, double)
-
-
-def hidden_modules(fn: Any) -> list[nn.Module]:
-    """The modules behind a bound method or a `functools.partial`, which torch does not see."""
-    if isinstance(fn, functools.partial):
-        parts = [fn.func, *fn.args, *fn.keywords.values()]
-    else:
-        parts = [getattr(fn, "__self__", None)]
-    if fn is None or isinstance(fn, nn.Module) or parts == [None]:
-        return []
-    modules = [part for part in parts if isinstance(part, nn.Module)]
-    return modules + [module for part in parts for module in hidden_modules(part)]
 
 
 def _kept_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sfgrad.baselines import Baseline
+from sfgrad.buffers import hidden_modules
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.expectation import Expectation
 from sfgrad.settings import whole_number
-from sfgrad.verify.copies import hidden_modules
 from sfgrad.verify.outcomes import JoinedError, Outcomes, Pick, Quadrature
 from sfgrad.verify.replays import Replayed, check_replays, restored
 from sfgrad.verify.settings import (
