@@ -306,7 +306,7 @@ def toy(baseline, rows, eta=1.0, t=0.499):
 
 
 def test_the_scale_that_has_the_least_variance():
-    """Over 20 seeds the scale is between .00201 and .00207, and .217 to .224 of the variance remain.
+    """Over 20 seeds the scale is between .00201 and .00207; .217 to .224 of the variance remain.
 
     The mean: |z| < 6, a false alarm below 2e-9.
     """
