@@ -25,7 +25,10 @@ def drawn_parameters(graph, name="node"):
 
 def test_every_row_has_its_own_parameters():
     module = linear(3, 2)
-    policy, x = sf.ParameterNoise(module, 0.3), torch.randn(5, 3, dtype=torch.float64)
+    policy, x = (
+        sf.ParameterNoise(module, 0.3, sf.ScoreFunction()),
+        torch.randn(5, 3, dtype=torch.float64),
+    )
     with sf.StochasticGraph() as graph:
         y = policy(x)
         sf.add_cost(y.square().sum(1))
@@ -40,7 +43,7 @@ def test_every_row_has_its_own_parameters():
 def test_the_gradient_is_that_of_a_normal_distribution_of_the_parameters():
     module, x = linear(), torch.randn(4, 2, dtype=torch.float64)
     with sf.StochasticGraph() as graph:
-        cost = sf.ParameterNoise(module, 0.3)(x).squeeze(1) ** 4
+        cost = sf.ParameterNoise(module, 0.3, sf.ScoreFunction())(x).squeeze(1) ** 4
         sf.add_cost(cost)
     gradients = torch.autograd.grad(graph.loss(), module.parameters())
 
@@ -50,7 +53,9 @@ def test_the_gradient_is_that_of_a_normal_distribution_of_the_parameters():
     torch.testing.assert_close(torch.cat([g.flatten() for g in gradients]), wanted)
 
 
-@pytest.mark.parametrize("estimator", [None, sf.ScoreFunction(sf.Constant(0.4)), sf.Pathwise()])
+@pytest.mark.parametrize(
+    "estimator", [sf.ScoreFunction(), sf.ScoreFunction(sf.Constant(0.4)), sf.Pathwise()]
+)
 def test_gradients_are_exact_by_quadrature(estimator):
     class Model(nn.Module):
         def __init__(self):
@@ -82,7 +87,7 @@ def test_a_biased_estimator_is_named():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.first = sf.ParameterNoise(linear(1), 0.3)
+            self.first = sf.ParameterNoise(linear(1), 0.3, sf.ScoreFunction())
             self.second = sf.ParameterNoise(linear(1), 0.3, sf.ScoreFunction(Peeking()))
 
         def forward(self, x):
@@ -106,6 +111,42 @@ def test_the_mean_over_rows_is_that_of_closed_form():
     assert errors.abs() < THRESHOLD
 
 
+# ---------------------------------------------------------------- antithetic by default
+
+
+def test_two_copies_go_opposite_ways():
+    policy = sf.ParameterNoise(linear(), 0.3)
+    theta = torch.cat([p.detach().flatten() for p in policy.parameters()])
+    with sf.StochasticGraph() as graph:
+        x = sf.branch(torch.randn(3, 2, dtype=torch.float64), 2)
+        sf.add_cost(policy(x).squeeze(1) ** 4)
+    first, second = drawn_parameters(graph).view(2, 3, 3)
+    torch.testing.assert_close(first + second, (2 * theta).expand(3, 3))
+    graph.loss().backward()
+    assert policy.module.weight.grad.abs().sum() > 0
+
+
+def test_the_default_is_unbiased_by_monte_carlo():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.policy = sf.ParameterNoise(linear(1), 0.3)
+
+        def forward(self, x):
+            return (self.policy(x).squeeze(1) - 0.3) ** 3
+
+    x = torch.full((200, 1), 0.7, dtype=torch.float64)
+    report = sf.check_unbiased(
+        Model(), x, samples=2, mode="monte_carlo", quadrature=6, repeats=200, seed=0
+    )
+    assert report, report
+
+
+def test_without_copies_it_says_what_to_do():
+    with sf.StochasticGraph(), pytest.raises(ValueError, match=r"node 'node': .*samples="):
+        sf.ParameterNoise(linear(), 0.3)(torch.zeros(3, 2).double())
+
+
 # ---------------------------------------------------------------- rows
 
 
@@ -113,7 +154,7 @@ def test_the_mean_over_rows_is_that_of_closed_form():
 def test_rows_of_any_number_of_dimensions(batch_ndims):
     module, x = linear(3, 2), torch.randn(4, 5, 3, dtype=torch.float64)
     with sf.StochasticGraph(batch_ndims=batch_ndims) as graph:
-        y = sf.ParameterNoise(module, 0.1)(x)
+        y = sf.ParameterNoise(module, 0.1, sf.ScoreFunction())(x)
         sf.add_cost(y.square().reshape(*x.shape[:batch_ndims], -1).sum(-1))
     assert y.shape == (4, 5, 2)
     drawn = drawn_parameters(graph)
@@ -173,7 +214,7 @@ def test_outside_a_graph_it_draws_and_greedily_it_does_not():
 
 def test_draws_are_replayed():
     module, x = linear(), torch.randn(3, 2, dtype=torch.float64)
-    policy = sf.ParameterNoise(module, 0.1)
+    policy = sf.ParameterNoise(module, 0.1, sf.ScoreFunction())
     results = []
     draws = None
     for _ in range(2):
@@ -190,7 +231,7 @@ def test_draws_are_replayed():
 def test_frozen_parameters_and_buffers_stay_as_they_are():
     module = nn.Sequential(linear(2, 2), nn.BatchNorm1d(2, dtype=torch.float64).eval())
     module[0].weight.requires_grad_(False)
-    policy = sf.ParameterNoise(module, 0.1)
+    policy = sf.ParameterNoise(module, 0.1, sf.ScoreFunction())
     with sf.StochasticGraph() as graph:
         sf.add_cost(policy(torch.randn(3, 2, dtype=torch.float64)).sum(1))
     assert drawn_parameters(graph).shape == (3, 6)
@@ -214,7 +255,7 @@ def test_state_and_settings():
 def test_precision_stays(dtype):
     module = linear(dtype=dtype)
     with sf.StochasticGraph() as graph:
-        y = sf.ParameterNoise(module, 0.1)(torch.randn(3, 2, dtype=dtype))
+        y = sf.ParameterNoise(module, 0.1, sf.ScoreFunction())(torch.randn(3, 2, dtype=dtype))
         sf.add_cost(y.squeeze(1))
     graph.loss().backward()
     assert y.dtype == module.weight.grad.dtype == dtype

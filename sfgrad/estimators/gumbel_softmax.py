@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from sfgrad.estimators.base import Draw
 from sfgrad.estimators.relaxation import Relaxation, with_gradient_of
 
 
@@ -46,6 +47,14 @@ class GumbelSoftmax(Relaxation):
     def order(self) -> float:  # type: ignore[override]
         """Hard values have a biased gradient, 0; soft ones a biased value too, −1."""
         return 0 if self.hard else -1
+
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw one value for every row; one that is soft cannot be replayed."""
+        draw = super().draw(distribution, batch_ndims)
+        if self.hard:
+            return draw
+        rows = distribution.batch_shape[:batch_ndims].numel()
+        return draw._replace(recorded=draw.value.new_full((rows,), torch.nan))
 
     def plain(self, distribution: Distribution) -> Tensor:
         """One value per row, hard or soft."""
