@@ -6,8 +6,17 @@ should be the input backwards. An address has no gradient; the score function gi
 
     .venv/bin/python examples/memory.py
 
-takes 15 seconds on two cores and prints
+takes 10 seconds on two cores and prints
 
+    step  100   cost 11.12   right  30%
+    step  200   cost  7.04   right  99%
+    step  300   cost  3.95   right 100%
+    step  400   cost  2.56   right 100%
+    step  500   cost  1.75   right 100%
+    step  600   cost  1.29   right 100%
+    input  [6, 5, 5, 7, 2, 5]
+    output [5, 2, 7, 5, 5, 6]
+    reversed 100% of 1000 new inputs
 """
 
 import argparse
@@ -68,7 +77,7 @@ def main(steps: int) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 250 == 0:
+        if step % 100 == 0:
             right = read == symbols.flip(1).repeat(SAMPLES, 1)  # the copies of a row, as drawn
             print(
                 f"step {step:4}   cost {loss.item():5.2f}   right {right.float().mean():4.0%}",
@@ -84,5 +93,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000, help="updates of the network")
+    parser.add_argument("--steps", type=int, default=600, help="updates of the network")
     main(parser.parse_args().steps)
