@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 import sfgrad as sf
 from sfgrad import optim
@@ -48,12 +47,3 @@ def lines_of_code(function):
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     docstring = first.end_lineno - first.lineno + 1 if documented else 0
     return function.end_lineno - function.lineno + 1 - docstring
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
-def test_the_examples_of_a_page_run(page):
-    torch.manual_seed(0)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, page, "exec"), {})
