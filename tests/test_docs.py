@@ -1,10 +1,7 @@
 """The documentation's own code: what the site has besides its Markdown."""
 
-import re
 from pathlib import Path
 
-import pytest
-import torch
 from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 
@@ -35,15 +32,3 @@ def test_the_site_has_the_page_and_embeds_it(monkeypatch):
     assert text.count(f'<iframe src="../{page.dest_uri}"') == 1
     assert "gaussian-playground.png" not in text
     assert f"({page.src_uri})" in text
-
-
-PAGES = sorted((ROOT / "docs" / "estimators").glob("*.md"))
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_examples_of_an_estimator_page_run(page):
-    torch.manual_seed(0)
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, page, "exec"), {})
