@@ -30,8 +30,8 @@ class Gaussian:
     def moved(self, shift: Tensor, bend: Tensor) -> "Gaussian":
         """Move in the Gaussian's own units: `μ + L·shift`, `L·exp(tril(bend))`.
 
-        The exponential of a lower triangular matrix is one with a positive diagonal, so every move
-        leads to a covariance, and a step of a given size means the same however wide the Gaussian.
+        What gradients are taken by: every Gaussian near this one is `moved` by one shift and one
+        bend. A step goes by `stepped`, since this move depends on which axis comes first.
 
         Args:
             shift: `[2]`, standard deviations.
@@ -39,6 +39,30 @@ class Gaussian:
         """
         bend = torch.matrix_exp(bend.tril())
         return Gaussian(self.mean + self.factor @ shift, self.factor @ bend)
+
+    def stepped(self, by_shift: Tensor, by_bend: Tensor) -> "Gaussian":
+        """A step along the natural gradient: `μ + L·g`, `Σ ← L·exp(M)·Lᵀ`.
+
+        The Fisher information of shift and bend is the identity for the shift, and 2, 1, 2 for
+        the entries 11, 21, 22 of the bend. So the natural gradient halves the diagonal of the
+        bend, which makes `I + M` of `(I + bend)(I + bend)ᵀ`, to first order, with M symmetric. The
+        exponential of M is positive definite, so every step leads to a covariance; it
+        means the same for a wide Gaussian as for a narrow one, and turns with the reward.
+
+        Args:
+            by_shift: `[2]`, g: the gradient by the shift of `moved`, times a rate.
+            by_bend: `[2, 2]`, the gradient by the bend, times a rate; its lower triangle is M's.
+
+        Source: Glasmachers et al. (2010), "Exponential natural evolution strategies".
+        """
+        symmetric = by_bend.tril() + by_bend.tril(-1).T
+        logs, axes = torch.linalg.eigh(symmetric)
+
+        # With exp(M) = Sᵀ S and S = Q R, the Cholesky factor of exp(M) is Rᵀ: no squares, so that
+        # a large step keeps its digits.
+        upper = torch.linalg.qr((logs / 2).exp().unsqueeze(1) * axes.T).R
+        lower = (upper * upper.diagonal().sign().unsqueeze(1)).T
+        return Gaussian(self.mean + self.factor @ by_shift, self.factor @ lower)
 
     def sample(self, count: int) -> Tensor:
         """Points `[count, 2]`."""
@@ -122,14 +146,15 @@ class Step(NamedTuple):
 def update(
     gaussian: Gaussian, objective: sf.Expectation, rate: float, covariance: bool = True
 ) -> Step:
-    """Go uphill by one estimate of the gradient, in the Gaussian's own units.
+    """Go uphill by one estimate of the natural gradient.
 
-    In the units of the plot the mean moves by `rate · Σ · mean of the pulls`.
+    In the units of the plot the mean moves by `rate · Σ · mean of the pulls`, and the covariance
+    becomes `L·exp(rate · M)·Lᵀ`, with M the mean of weight · (z zᵀ − 1) over the draws' noise z.
 
     Args:
         gaussian: where to draw.
         objective: from `make_objective`.
-        rate: standard deviations per unit of reward.
+        rate: standard deviations per unit of reward; for the covariance, of log variance.
         covariance: whether the covariance is learned too.
 
     Raises:
@@ -140,7 +165,9 @@ def update(
     here = gaussian.moved(shift, bend)
     loss, draws = objective(here.mean.unsqueeze(0), here.factor.unsqueeze(0))
     by_shift, by_bend, by_means = torch.autograd.grad(loss, (shift, bend, draws.means))
-    after = gaussian.moved(-rate * by_shift, -rate * covariance * by_bend)
+    if not covariance:
+        by_bend = torch.zeros_like(by_bend)
+    after = gaussian.stepped(-rate * by_shift, -rate * by_bend)
     if not (after.mean.isfinite().all() and after.factor.isfinite().all()):
         raise RunError(f"a step at rate {rate:.3g} overflows: lower --learning-rate")
     pulls = -len(draws.points) * by_means  # the loss is a cost, and the mean over the draws

@@ -1,12 +1,13 @@
 """The playground, a page: the HTML, style and scripts in `web/`, folded into one file.
 
 A browser refuses to import one script from another on a page that was opened from the disk, so the
-modules become a single script, each after those that it imports.
+modules become a single script, each after those that it imports. Comments stay in the sources.
 """
 
 import base64
 import html
 import re
+import tomllib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +20,13 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+)";\n', re.M)
 """The one form of import that the modules use: names, in braces, from a neighbour."""
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
+REPEATS = re.compile(r"^export const REPEATS = (\d+);", re.M)
+COMMENT = re.compile(
+    r"""(?P<kept>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
+    r"|[ \t]*//[^\n]*|[ \t]*/\*.*?\*/",
+    re.S,
+)
+"""A string, which is kept, or a comment with the blanks before it."""
 
 
 class PlaygroundError(Exception):
@@ -36,8 +44,14 @@ def modules(name: str, known: dict[str, str] | None = None) -> dict[str, str]:
     return known
 
 
+def uncommented(text: str) -> str:
+    """JavaScript or CSS without comments, and without the lines that this leaves empty."""
+    bare = COMMENT.sub(lambda match: match["kept"] or "", text)
+    return re.sub(r"\n\s*\n", "\n", bare).strip() + "\n"
+
+
 def script(name: str) -> str:
-    """A module and all that it imports as one script, without imports and exports.
+    """A module and all that it imports as one script, without imports, exports and comments.
 
     Raises:
         PlaygroundError: two modules define the same name, or use another form of import or export.
@@ -54,27 +68,56 @@ def script(name: str) -> str:
         body = EXPORT.sub("", IMPORT.sub("", text)).strip()
         if line := re.search(r"^(import|export)\b.*", body, re.M):
             raise PlaygroundError(f"{module} has a line that cannot be folded: {line[0]}")
-        parts.append(f"// {module}\n{body}\n")
+        parts.append(uncommented(body))
     return "\n".join(parts)
 
 
-def build(state: str = "") -> str:
+def questions() -> str:
+    """The questions, their answers, and the links that set the page up for them."""
+    items = []
+    for question in tomllib.loads((SOURCE / "questions.toml").read_text("utf-8"))["question"]:
+        links = {
+            label: html.escape(
+                "#"
+                + "&".join(filter(None, [f"question={question['name']}", question["shared"], own]))
+            )
+            for label, own in question["choices"]
+        }
+        choices = "\n".join(f'<a href="{link}">{label}</a>' for label, link in links.items())
+        items.append(
+            f'<li><a href="{links[question["opens"]]}">{question["title"]}</a>\n'
+            f'<div class="answer" hidden data-question="{question["name"]}">\n'
+            f"<p>{question['answer'].strip()}</p>\n<p>{choices}</p></div></li>"
+        )
+    return "<ol>\n" + "\n".join(items) + "\n</ol>"
+
+
+def build(state: str = "", links: str = "") -> str:
     """The page, in one file that needs no network.
 
     Args:
         state: what it opens with, as text after the # of its address; empty for the defaults.
+        links: HTML of further links beside the one to the post.
     """
-    page = (SOURCE / "index.html").read_text(encoding="utf-8")
-    style = (SOURCE / "style.css").read_text(encoding="utf-8")
-    example = (SOURCE / "example.py").read_text(encoding="utf-8")
-    derivation = (SOURCE / "derivation.html").read_text(encoding="utf-8")
+    sources = {
+        name: (SOURCE / name).read_text(encoding="utf-8")
+        for name in ("index.html", "style.css", "example.py", "derivation.html", "study.js")
+    }
+    repeats = REPEATS.search(sources["study.js"])
+    if repeats is None:
+        raise PlaygroundError("study.js does not say how many REPEATS there are")
+    page = sources["index.html"].replace("{{repeats}}", repeats[1])
     parts = {
-        '<link rel="stylesheet" href="style.css">': f"<style>\n{style}</style>",
+        '<link rel="stylesheet" href="style.css">': (
+            f"<style>\n{uncommented(sources['style.css'])}</style>"
+        ),
         '<script type="module" src="main.js"></script>': (
             f'<script type="module">\n{script("main.js")}</script>'
         ),
-        "<!-- derivation.html -->": derivation,
-        "<!-- example.py -->": html.escape(example.strip(), quote=False),
+        "<!-- derivation.html -->": sources["derivation.html"],
+        "<!-- questions.toml -->": questions(),
+        "<!-- example.py -->": html.escape(sources["example.py"].strip(), quote=False),
+        "<!-- site -->": links,
         "<body>": f'<body data-state="{html.escape(state)}">',
     }
     for mark, part in parts.items():

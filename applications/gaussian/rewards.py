@@ -88,12 +88,19 @@ def regions(points: Tensor) -> Tensor:
 
 
 def from_image(path: Path) -> Reward:
-    """Bright is good: grey levels become [−1, 1] over the plotted square, −1 outside of it."""
+    """Bright is good: grey levels become [−1, 1] over the plotted square, −1 outside of it.
+
+    Transparent parts are black. Where that leaves one level all over, as with black ink on nothing,
+    the opacity takes the place of the levels.
+    """
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
             opaque = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright)
-            grey = torch.tensor(np.asarray(opaque.convert("L")), dtype=torch.float64) / 127.5 - 1
+            levels = np.asarray(opaque.convert("L"))
+            if levels.min() == levels.max():
+                levels = np.asarray(upright.getchannel("A"))
+            grey = torch.tensor(levels, dtype=torch.float64) / 127.5 - 1
     except (OSError, UnidentifiedImageError) as error:
         raise RunError(f"{path} is no image that can be read ({error})") from error
     height, width = grey.shape

@@ -1,6 +1,23 @@
-// What the two canvases share: sharp pixels, the colours of the style sheet, arrows, crosses.
+// What the canvases share: sharp pixels, the colours of the style sheet, arrows, crosses, words.
 
-/** Fit a canvas to its place on the page; returns a context in CSS pixels, and the size in them. */
+/**
+ * A canvas that is ready to be drawn on.
+ *
+ * @typedef {object} Sheet
+ * @property {CanvasRenderingContext2D} context in CSS pixels.
+ * @property {number} width
+ * @property {number} height
+ * @property {Colours} colour
+ */
+
+/** @typedef {Record<string, string>} Colours */
+
+/**
+ * Fit a canvas to its place on the page, and clear it.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @returns {Sheet}
+ */
 export function prepared(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
   const ratio = devicePixelRatio;
@@ -9,22 +26,58 @@ export function prepared(canvas) {
     canvas.height = Math.round(height * ratio);
   }
   const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser draws no pictures");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  return { context, width, height };
+  return { context, width, height, colour: colours() };
 }
 
-const NAMES = [
-  "ink", "muted", "paper", "line", "density", "score", "good", "bad", "truth", "low", "high",
-];
+const COLOURS =
+  "ink muted paper line density score good bad truth low high run0 run1 run2 run3 run4 run5";
 
-/** The colours of the style sheet, as they are in the light or in the dark. */
+/**
+ * The colours of the style sheet, as they are in the light or in the dark.
+ *
+ * @returns {Colours}
+ */
 export function colours() {
   const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  return Object.fromEntries(
+    COLOURS.split(" ").map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+  );
 }
 
-/** Add an arrow to the present path: a line, and a head no longer than a third of it. */
+/** The font of words in a picture. */
+export const FONT = "11px system-ui, sans-serif";
+
+/**
+ * Write words on a halo of paper, so that they can be read on anything.
+ *
+ * @param {Sheet} sheet
+ * @param {string} words
+ * @param {number} x
+ * @param {number} y
+ * @param {string} colour
+ */
+export function writeOn({ context, colour: { paper } }, words, x, y, colour) {
+  context.lineJoin = "round";
+  context.lineWidth = 3;
+  context.strokeStyle = paper;
+  context.strokeText(words, x, y);
+  context.fillStyle = colour;
+  context.fillText(words, x, y);
+}
+
+/**
+ * Add an arrow to the present path: a line, and a head no longer than a third of it.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} dx
+ * @param {number} dy
+ * @param {number} head
+ */
 export function traceArrow(context, x, y, dx, dy, head) {
   const length = Math.hypot(dx, dy);
   if (length < 0.5) return;
@@ -39,13 +92,28 @@ export function traceArrow(context, x, y, dx, dy, head) {
   context.lineTo(tipX, tipY);
 }
 
-/** Add a disc to the present path. */
+/**
+ * Add a disc to the present path.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ */
 export function traceDisc(context, x, y, radius) {
   context.moveTo(x + radius, y);
   context.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
-/** Add a cross to the present path, upright or lying. */
+/**
+ * Add a cross to the present path, upright or lying.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ * @param {boolean} [lying]
+ */
 export function traceCross(context, x, y, radius, lying = false) {
   const [a, b] = lying ? [radius, radius] : [radius, 0];
   context.moveTo(x - a, y - b);

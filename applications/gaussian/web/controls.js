@@ -1,102 +1,199 @@
 // Controls show the state: tabs, radio buttons, sliders, the open answer.
 
+import { element, elements, first } from "./elements.js";
 import { BUILT_IN } from "./reward.js";
 import { formatState, parseState } from "./state.js";
 
-/** Every control that has the name of a field of the state, or of a tool. */
+/** @import { State } from "./state.js" */
+
+/**
+ * What the pointer does.
+ *
+ * @typedef {{tool: string, brush: number}} Tools
+ */
+
+/** @typedef {HTMLInputElement | HTMLSelectElement} Control */
+
+/**
+ * Every control that has the name of a field of the state, or of a tool.
+ *
+ * @returns {Control[]}
+ */
 export function controls() {
-  return document.querySelectorAll("input[name], select[name]");
+  return /** @type {Control[]} */ (elements("input[name], select[name]"));
 }
 
 /**
  * Show a state.
  *
- * @param {object} state of `state.js`.
- * @param {{tool: string, brush: number}} tools what the pointer does.
- * @param {string} link the state as text.
+ * @param {State} state
+ * @param {Tools} tools
+ * @param {{link: string, own: string, canUndo: boolean, canRedo: boolean}} page
  */
-export function showControls(state, tools, link) {
+export function showControls(state, tools, { link, own, canUndo, canRedo }) {
   document.body.dataset.tab = state.tab;
+  document.body.dataset.view = state.view;
   showTool(tools.tool);
   for (const control of controls()) writeControl(control, { ...state, ...tools });
   showWhatApplies(state, tools);
   showTabs(state.tab);
   showAnswer(state.question, link);
 
-  const reward = document.getElementById("reward");
+  const reward = /** @type {HTMLSelectElement} */ (element("reward"));
   const isBuiltIn = Object.hasOwn(BUILT_IN, state.reward);
-  reward.lastElementChild.hidden = isBuiltIn;
+  /** @type {HTMLOptionElement} */ (reward.lastElementChild).hidden = own === "";
   reward.value = isBuiltIn ? state.reward : "picture";
+  buttonOf("undo").disabled = !canUndo;
+  buttonOf("redo").disabled = !canRedo;
+  buttonOf("present").textContent = state.view === "lecture" ? "Leave presentation" : "Present";
 }
 
-/** The text in a control. */
+/**
+ * The button of an action.
+ *
+ * @param {string} action
+ */
+export function buttonOf(action) {
+  return /** @type {HTMLButtonElement} */ (first(`[data-action=${action}]`));
+}
+
+/**
+ * The text in a control.
+ *
+ * @param {Control} control
+ */
 export function textOf(control) {
-  if (control.type === "checkbox") return control.checked ? "1" : "0";
+  if (control.type === "checkbox") return isChecked(control) ? "1" : "0";
   return control.value;
 }
 
-/** Show a field in its control, unless somebody is typing there. */
-function writeControl(control, state) {
+/** @param {Control} control */
+function isChecked(control) {
+  return control instanceof HTMLInputElement && control.checked;
+}
+
+/**
+ * The name that people read beside a control.
+ *
+ * @param {Control} control
+ */
+export function labelOf(control) {
+  const own = control.getAttribute("aria-label")?.replace(/, number$/, "");
+  return own ?? control.labels?.[0]?.textContent?.trim() ?? control.name;
+}
+
+/**
+ * Show a field in its control, unless somebody is typing there.
+ *
+ * @param {Control} control
+ * @param {Record<string, any>} fields
+ */
+function writeControl(control, fields) {
   const { index } = control.dataset;
-  const value = index === undefined ? state[control.name] : state[control.name][index];
-  if (control.type === "radio") control.checked = control.value === value;
-  else if (control.type === "checkbox") control.checked = value;
-  else if (control !== document.activeElement || control.type !== "number") {
+  const value = index === undefined ? fields[control.name] : fields[control.name][index];
+  if (control instanceof HTMLSelectElement) {
+    if (control.value !== value) control.value = value;
+  } else if (control.type === "radio") {
+    control.checked = control.value === value;
+  } else if (control.type === "checkbox") {
+    control.checked = value;
+  } else if (control !== document.activeElement || control.type !== "number") {
+    if (control.type === "range") widen(control, value);
     if (control.value !== String(value)) control.value = value;
   }
 }
 
-/** The plane takes keys, and so the focus, only while they move a brush. */
+/**
+ * A slider reaches as far as its value, which may have been typed; else it would pin in silence.
+ *
+ * @param {HTMLInputElement} slider
+ * @param {number} value
+ */
+function widen(slider, value) {
+  slider.dataset.min ??= slider.min;
+  slider.dataset.max ??= slider.max;
+  const { min = "", max = "" } = slider.dataset;
+  const [least, most] = [Math.min(Number(min), value), Math.max(Number(max), value)];
+  if (Number(slider.min) !== least) slider.min = String(least);
+  if (Number(slider.max) !== most) slider.max = String(most);
+}
+
+/**
+ * The plane takes keys, and so the focus, only while they move a brush.
+ *
+ * @param {string} tool
+ */
 function showTool(tool) {
-  const plane = document.querySelector(".plane");
+  const plane = first(".plane");
   if (plane.dataset.tool === tool) return;
   plane.dataset.tool = tool;
-  const canvas = plane.querySelector("canvas");
+  const canvas = element("plane");
   canvas.tabIndex = tool === "move" ? -1 : 0;
   canvas.setAttribute("role", tool === "move" ? "img" : "application");
-  const help = tool === "move" ? "" : "; arrow keys move the brush, the space bar paints";
+  const verb = tool === "guess" ? "sets the tip of your arrow" : "paints";
+  const help = tool === "move" ? "" : `; arrow keys move the pointer, the space bar ${verb}`;
   canvas.setAttribute("aria-label", `The plane: reward, Gaussian, samples and arrows${help}`);
 }
 
+/**
+ * @param {State} state
+ * @param {Tools} tools
+ */
 function showWhatApplies(state, tools) {
+  /** @type {Record<string, boolean>} */
   const applies = {
     gaussian: state.tab === "gaussian",
     moves: state.tab === "moves",
     constant: state.baseline === "constant",
-    brush: tools.tool !== "move",
+    brush: tools.tool === "good" || tools.tool === "bad",
     ghost: state.baseline !== "none",
+    cloud: state.panel === "cloud",
+    clouds: state.panel === "clouds",
+    runs: state.panel === "runs",
+    terms: state.panel === "terms",
+    lecture: state.view === "lecture",
   };
-  for (const part of document.querySelectorAll("[data-show]")) part.hidden = !applies[part.dataset.show];
+  for (const part of elements("[data-show]")) part.hidden = !applies[part.dataset.show ?? ""];
 }
 
+/** @param {string} chosen */
 function showTabs(chosen) {
-  for (const tab of document.querySelectorAll("[role=tab]")) {
+  for (const tab of elements("[role=tab]")) {
     const isChosen = tab.dataset.tab === chosen;
-    tab.setAttribute("aria-selected", isChosen);
+    tab.setAttribute("aria-selected", String(isChosen));
     tab.tabIndex = isChosen ? 0 : -1;
-    document.getElementById(tab.getAttribute("aria-controls")).hidden = !isChosen;
+    element(tab.getAttribute("aria-controls") ?? "").hidden = !isChosen;
   }
 }
 
+/**
+ * @param {string} question
+ * @param {string} link the state as text.
+ */
 function showAnswer(question, link) {
-  for (const answer of document.querySelectorAll("[data-question]")) {
+  for (const answer of elements("[data-question]")) {
     const isAsked = answer.dataset.question === question;
     answer.hidden = !isAsked;
-    answer.previousElementSibling.setAttribute("aria-expanded", isAsked);
+    answer.previousElementSibling?.setAttribute("aria-expanded", String(isAsked));
   }
-  for (const choice of document.querySelectorAll(".answer:not([hidden]) a")) {
+  for (const choice of elements(".answer:not([hidden]) a")) {
     if (canonical(choice) === link) choice.setAttribute("aria-current", "true");
     else choice.removeAttribute("aria-current");
   }
 }
 
+/** @type {Map<HTMLElement, string>} */
 const canonicalLinks = new Map();
 
-/** The state that a link leads to, as the page would write it. */
+/**
+ * The state that a link leads to, as the page would write it.
+ *
+ * @param {HTMLElement} link
+ */
 function canonical(link) {
-  if (!canonicalLinks.has(link)) {
-    const { state } = parseState(link.getAttribute("href").slice(1));
-    canonicalLinks.set(link, formatState(state));
-  }
-  return canonicalLinks.get(link);
+  const known = canonicalLinks.get(link);
+  if (known !== undefined) return known;
+  const text = formatState(parseState(link.getAttribute("href")?.slice(1) ?? "").state);
+  canonicalLinks.set(link, text);
+  return text;
 }

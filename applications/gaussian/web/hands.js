@@ -1,56 +1,71 @@
-// Hands on the plane: drag or key the Gaussian, paint the reward; mouse, touch and keyboard alike.
+// Hands on the Gaussian: drag its mean and axes, or move them by keys; mouse, touch and keyboard
+// alike.
 
+import { elements } from "./elements.js";
+import { follow } from "./follow.js";
 import { axesOf, factorOf } from "./normal.js";
+import { ARROWS, clamp, inside, NUDGE, put, toPlane } from "./plot.js";
 import { LIMIT } from "./reward.js";
+
+/** @import { Axes, Gaussian } from "./normal.js" */
 
 /** Standard deviations that a hand can reach, units of the plot. */
 const NARROWEST = 0.05;
 const WIDEST = 3;
-/** An axis has its handle at two standard deviations, but no nearer to the mean than a finger is wide. */
+/** An axis has its handle at two standard deviations, but no nearer than a finger is wide. */
 const FINGER = 46; // pixels
-/** What one press of a key moves: the mean, a standard deviation, the brush; units of the plot. */
-const NUDGE = 0.05;
 /** What one press of a key turns, radians. */
 const TURN = Math.PI / 60;
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** The handles of the Gaussian, and the brush. */
+/**
+ * What hands act on.
+ *
+ * @typedef {object} Desk
+ * @property {() => Gaussian} gaussian
+ * @property {(gaussian: Gaussian) => void} setGaussian as a part of the present gesture.
+ * @property {() => string} tool "move", "guess", "good" or "bad".
+ * @property {() => number} brush its radius, units of the plot.
+ * @property {(stroke: number[][]) => void} paint
+ * @property {(vector: number[], isDone: boolean) => void} guess
+ * @property {(at: number[] | null) => void} hover
+ * @property {(isCancelled: boolean) => void} end a gesture.
+ */
+
+/** The handles of the Gaussian. */
 export class Hands {
-  #plane;
+  #desk;
+  /** @type {HTMLCanvasElement} */
   #canvas;
-  #page;
+  #handles;
+  /** @type {Axes | null} */
   #axes = null;
-  #brush = { x: 0, y: 0 };
 
   /**
-   * Listen to hands on the plane.
+   * Listen to hands on the handles.
    *
-   * @param {HTMLElement} plane the box with the canvas, the handles and the brush.
-   * @param {object} page what hands act on: `gaussian()`, `setGaussian(g)`, `tool()`, one of move,
-   *     good and bad, `brush()` in units of the plot, `paint(points)`, `hover(x, y)`, nulls at its end.
+   * @param {HTMLCanvasElement} canvas of the plane.
+   * @param {Desk} desk
    */
-  constructor(plane, page) {
-    this.#plane = plane;
-    this.#canvas = plane.querySelector("canvas");
-    this.#page = page;
+  constructor(canvas, desk) {
+    this.#desk = desk;
+    this.#canvas = canvas;
+    this.#handles = elements(".plane .handle");
     for (const handle of this.#handles) this.#listenToHandle(handle);
-    this.#listenToCanvas();
   }
 
-  get #handles() {
-    return this.#plane.querySelectorAll(".handle");
-  }
-
-  /** Put the handles where the Gaussian is, and say where that is. */
+  /**
+   * Put the handles where the Gaussian is, and say where that is.
+   *
+   * @param {Gaussian} gaussian
+   */
   place(gaussian) {
     const { deviations, angle } = this.#axesOf(gaussian);
-    const text = (value) => value.toFixed(2).replace("-", "−");
+    const text = (/** @type {number} */ value) => value.toFixed(2).replace("-", "−");
     for (const handle of this.#handles) {
-      const axis = Number(handle.dataset.handle);
-      const isMean = handle.dataset.handle === "mean";
-      const [dx, dy] = isMean ? [0, 0] : this.#axisHandle(gaussian, axis);
-      const inside = [gaussian.mean[0] + dx, gaussian.mean[1] + dy].map((c) => clamp(c, -LIMIT, LIMIT));
-      this.#put(handle, ...inside);
+      const axis = axisOf(handle);
+      const isMean = axis < 0;
+      const away = isMean ? [0, 0] : this.#axisHandle(gaussian, axis);
+      put(handle, inside(gaussian.mean[0] + away[0]), inside(gaussian.mean[1] + away[1]));
       const degrees = Math.round(((angle + (axis * Math.PI) / 2) * 180) / Math.PI);
       const label = isMean
         ? `Mean ${gaussian.mean.map(text).join(", ")}`
@@ -59,57 +74,76 @@ export class Hands {
     }
   }
 
-  #put(thing, x, y) {
-    thing.style.left = `${((x + LIMIT) / (2 * LIMIT)) * 100}%`;
-    thing.style.top = `${((LIMIT - y) / (2 * LIMIT)) * 100}%`;
-  }
-
   // ---------------------------------------------------------------- the Gaussian
 
-  /** Principal axes, by the names that they had: a hand keeps its axis when it becomes the shorter. */
+  /**
+   * Principal axes, by the names that they had: a hand keeps its axis when it becomes the shorter.
+   *
+   * @param {Gaussian} gaussian
+   * @returns {Axes}
+   */
   #axesOf(gaussian) {
     const known = this.#axes && factorOf(this.#axes);
     const isSame = known?.every((entry, k) => Math.abs(entry - gaussian.factor[k]) < 1e-9);
-    if (!isSame) this.#axes = axesOf(gaussian);
+    if (!isSame || !this.#axes) this.#axes = axesOf(gaussian);
     return this.#axes;
   }
 
-  /** Where the handle of an axis is, relative to the mean. */
+  /**
+   * Where the handle of an axis is, relative to the mean.
+   *
+   * @param {Gaussian} gaussian
+   * @param {number} axis
+   */
   #axisHandle(gaussian, axis) {
     const { deviations, angle } = this.#axesOf(gaussian);
     const direction = angle + (axis * Math.PI) / 2;
-    const distance = Math.max(2 * deviations[axis], (FINGER * 2 * LIMIT) / this.#canvas.clientWidth);
+    const nearest = (FINGER * 2 * LIMIT) / this.#canvas.clientWidth;
+    const distance = Math.max(2 * deviations[axis], nearest);
     return [distance * Math.cos(direction), distance * Math.sin(direction)];
   }
 
+  /**
+   * @param {Gaussian} gaussian
+   * @param {number} dx
+   * @param {number} dy
+   */
   #moveMean({ mean, factor }, dx, dy) {
-    const moved = [clamp(mean[0] + dx, -LIMIT, LIMIT), clamp(mean[1] + dy, -LIMIT, LIMIT)];
-    this.#page.setGaussian({ mean: moved, factor });
+    this.#desk.setGaussian({ mean: [inside(mean[0] + dx), inside(mean[1] + dy)], factor });
   }
 
-  /** Give an axis a standard deviation, and turn both axes by an angle, radians. */
+  /**
+   * Give an axis a standard deviation, and turn both axes by an angle, radians.
+   *
+   * @param {Gaussian} gaussian
+   * @param {Axes} axes
+   * @param {number} axis
+   * @param {number} deviation
+   * @param {number} turn
+   */
   #bend({ mean }, { deviations, angle }, axis, deviation, turn) {
     const bent = [...deviations];
     bent[axis] = clamp(deviation, NARROWEST, WIDEST);
     this.#axes = { deviations: bent, angle: angle + turn };
-    this.#page.setGaussian({ mean, factor: factorOf(this.#axes) });
+    this.#desk.setGaussian({ mean, factor: factorOf(this.#axes) });
   }
 
+  /** @param {HTMLElement} handle */
   #listenToHandle(handle) {
-    const isMean = handle.dataset.handle === "mean";
-    const axis = Number(handle.dataset.handle);
+    const axis = axisOf(handle);
     handle.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      if (isMean) this.#dragMean(handle, event);
+      if (axis < 0) this.dragMean(handle, event);
       else this.#dragAxis(handle, event, axis);
     });
+    handle.addEventListener("keyup", () => this.#desk.end(false));
     handle.addEventListener("keydown", (event) => {
       const arrow = ARROWS[event.key];
       if (!arrow) return;
       event.preventDefault();
       const [right, up] = arrow.map((direction) => direction * (event.shiftKey ? 5 : 1));
-      const gaussian = this.#page.gaussian();
-      if (isMean) {
+      const gaussian = this.#desk.gaussian();
+      if (axis < 0) {
         this.#moveMean(gaussian, NUDGE * right, NUDGE * up);
       } else {
         const axes = this.#axesOf(gaussian);
@@ -118,113 +152,69 @@ export class Hands {
     });
   }
 
-  #dragMean(element, event) {
-    const [startX, startY] = this.#toPlane(event);
-    const start = this.#page.gaussian();
-    follow(element, event, (move) => {
-      const [x, y] = this.#toPlane(move);
-      this.#moveMean(start, x - startX, y - startY);
+  /**
+   * Drag the mean.
+   *
+   * @param {HTMLElement} element that was taken.
+   * @param {PointerEvent} event with which it was.
+   */
+  dragMean(element, event) {
+    this.#drag(element, event, (start, from, to) => {
+      this.#moveMean(start, to[0] - from[0], to[1] - from[1]);
     });
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {PointerEvent} event
+   * @param {number} axis
+   */
   #dragAxis(element, event, axis) {
-    const start = this.#page.gaussian();
-    const axes = this.#axesOf(start);
-    const from = this.#axisHandle(start, axis);
-    const [startX, startY] = this.#toPlane(event);
-    follow(element, event, (move) => {
-      const [x, y] = this.#toPlane(move);
-      const to = [from[0] + x - startX, from[1] + y - startY];
-      const turn = Math.atan2(to[1], to[0]) - Math.atan2(from[1], from[0]);
-      const longer = (Math.hypot(...to) - Math.hypot(...from)) / 2;
+    this.#drag(element, event, (start, from, to, axes) => {
+      this.#axes = axes;
+      const old = this.#axisHandle(start, axis);
+      const next = [old[0] + to[0] - from[0], old[1] + to[1] - from[1]];
+      const turn = Math.atan2(next[1], next[0]) - Math.atan2(old[1], old[0]);
+      const longer = (Math.hypot(...next) - Math.hypot(...old)) / 2;
       this.#bend(start, axes, axis, axes.deviations[axis] + longer, turn);
     });
   }
 
-  // ---------------------------------------------------------------- the brush
-
-  #listenToCanvas() {
-    const canvas = this.#canvas;
-    canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !event.isPrimary) return;
-      if (this.#page.tool() !== "move") this.#dragBrush(event);
-      // A mouse may take the Gaussian anywhere; a finger there scrolls the page.
-      else if (event.pointerType !== "touch") this.#dragMean(canvas, event);
-    });
-    canvas.addEventListener("pointermove", (event) => this.#hover(...this.#toPlane(event)));
-    canvas.addEventListener("pointerleave", () => this.#leave());
-    canvas.addEventListener("focus", () => this.#hover(this.#brush.x, this.#brush.y));
-    canvas.addEventListener("blur", () => this.#leave());
-
-    // The arrow keys move the brush over the focused plane, and the space bar paints.
-    canvas.addEventListener("keydown", (event) => {
-      const arrow = ARROWS[event.key];
-      const paints = event.key === " " || event.key === "Enter";
-      if (this.#page.tool() === "move" || !(arrow || paints)) return;
-      event.preventDefault();
-      if (arrow) {
-        const [dx, dy] = arrow.map((direction) => direction * NUDGE * (event.shiftKey ? 5 : 1));
-        const { x, y } = this.#brush;
-        this.#hover(clamp(x + dx, -LIMIT, LIMIT), clamp(y + dy, -LIMIT, LIMIT));
-      } else {
-        this.#page.paint([[this.#brush.x, this.#brush.y]]);
-      }
+  /**
+   * Drag from where the Gaussian is; where the plane changes its place or size, from there anew.
+   *
+   * @param {HTMLElement} element
+   * @param {PointerEvent} event
+   * @param {(start: Gaussian, from: number[], to: number[], axes: Axes) => void} move
+   */
+  #drag(element, event, move) {
+    const begin = (/** @type {PointerEvent} */ at) => {
+      const gaussian = this.#desk.gaussian();
+      const axes = this.#axesOf(gaussian);
+      return { gaussian, axes, from: toPlane(this.#canvas, at), box: this.#box() };
+    };
+    let start = begin(event);
+    follow(element, event, {
+      move: (next) => {
+        if (this.#box() !== start.box) start = begin(next);
+        move(start.gaussian, start.from, toPlane(this.#canvas, next), start.axes);
+      },
+      end: (isCancelled) => this.#desk.end(isCancelled),
     });
   }
 
-  #dragBrush(event) {
-    let last = this.#toPlane(event);
-    this.#page.paint([last]);
-    follow(this.#canvas, event, (move) => {
-      // Discs close enough for a stroke without gaps, however fast the hand.
-      const next = this.#toPlane(move);
-      const length = Math.hypot(next[0] - last[0], next[1] - last[1]);
-      const count = Math.max(1, Math.ceil(length / (this.#page.brush() / 2)));
-      const between = (share) => [0, 1].map((d) => last[d] + share * (next[d] - last[d]));
-      this.#page.paint(Array.from({ length: count }, (_, k) => between((k + 1) / count)));
-      last = next;
-    });
-  }
-
-  #hover(x, y) {
-    this.#brush = { x, y };
-    const ring = this.#plane.querySelector(".brush");
-    ring.hidden = this.#page.tool() === "move";
-    ring.style.width = `${(this.#page.brush() / LIMIT) * 100}%`;
-    this.#put(ring, x, y);
-    this.#page.hover(x, y);
-  }
-
-  #leave() {
-    this.#plane.querySelector(".brush").hidden = true;
-    this.#page.hover(null, null);
-  }
-
-  #toPlane(event) {
-    const box = this.#canvas.getBoundingClientRect();
-    const scale = (2 * LIMIT) / box.width;
-    return [(event.clientX - box.left) * scale - LIMIT, LIMIT - (event.clientY - box.top) * scale];
+  /** The place and size of the plane, as a text. */
+  #box() {
+    const { left, top, width } = this.#canvas.getBoundingClientRect();
+    return `${left + scrollX} ${top + scrollY} ${width}`;
   }
 }
 
-/** Follow one pointer from where it went down until it is lifted. */
-function follow(element, event, onMove) {
-  const { pointerId } = event;
-  element.setPointerCapture(pointerId);
-  const move = (next) => {
-    if (next.pointerId === pointerId) onMove(next);
-  };
-  const stop = (end) => {
-    if (end.pointerId !== pointerId) return;
-    element.removeEventListener("pointermove", move);
-    element.removeEventListener("pointerup", stop);
-    element.removeEventListener("pointercancel", stop);
-  };
-  element.addEventListener("pointermove", move);
-  element.addEventListener("pointerup", stop);
-  element.addEventListener("pointercancel", stop);
-}
-
-function clamp(value, least, most) {
-  return Math.min(most, Math.max(least, value));
+/**
+ * The axis of a handle; −1 for the mean.
+ *
+ * @param {HTMLElement} handle
+ */
+function axisOf(handle) {
+  return handle.dataset.handle === "mean" ? -1 : Number(handle.dataset.handle);
 }

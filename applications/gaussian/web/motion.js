@@ -5,8 +5,8 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** An array of numbers on its way from its last values to new ones. */
 export class Glide {
-  #from = null;
-  #to = null;
+  #from = new Float64Array(0);
+  #to = new Float64Array(0);
   #began = -Infinity;
 
   /**
@@ -16,13 +16,17 @@ export class Glide {
    * @param {boolean} glides false: be there at once, as when a hand is dragging.
    */
   goTo(values, glides) {
-    const canGlide = glides && !still.matches && this.#to?.length === values.length;
-    this.#from = canGlide ? this.now() : null;
+    const canGlide = glides && !still.matches && this.#to.length === values.length;
+    if (canGlide) this.#from = Float64Array.from(this.now());
     this.#began = canGlide ? performance.now() : -Infinity;
-    this.#to = values;
+    this.#to = Float64Array.from(values);
   }
 
-  /** The values now [n]. */
+  /**
+   * The values now [n].
+   *
+   * @returns {Float64Array}
+   */
   now() {
     if (!this.moves) return this.#to;
     const t = (performance.now() - this.#began) / MILLISECONDS;

@@ -1,135 +1,169 @@
-// The table of the five moves: a policy's probabilities, and the score of every move on the logits.
+// The policy over five moves as the page has it: its experiment, its step, its captions.
 
-import { MOVES, scoreOf } from "./policy.js";
-import { signed } from "./figures.js";
+import { arrowFactors } from "./arrows.js";
+import { size } from "./numbers.js";
+import { exactPolicyGradient, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
+import { uniforms } from "./random.js";
+import { emptyNote, weightName } from "./sentences.js";
+import { estimated, noiseAround, REPEATS, STREAMS } from "./study.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-/** Height of an arrow's cell, pixels. */
-const HEIGHT = 42;
+/** @import { Distribution, MovesEstimate, MovesExperiment } from "./experiment.js" */
+/** @import { State } from "./state.js" */
+/** @import { CloudDraws, Truth } from "./study.js" */
 
-/** The table; its sliders are named, and read and written like every other control. */
-export class MovesTable {
-  #head;
-  #body;
+/** Logits further from 0 leave no move but one. */
+const LARGEST_LOGIT = 20;
 
-  constructor(table) {
-    this.#head = table.tHead;
-    this.#body = table.tBodies[0];
-    this.#build();
-  }
+/** @type {Distribution<MovesEstimate, MovesExperiment>} */
+export const MOVES_POLICY = {
+  estimate: movesEstimate,
+  experiment: movesExperiment,
+  value: (state) => exactPolicyGradient(probabilitiesOf(state.logits), payoffsOf(state)).value,
+  problem({ after }) {
+    const isFar = after.logits.some((logit) => !(Math.abs(logit) <= LARGEST_LOGIT));
+    return isFar ? `a logit is beyond ${LARGEST_LOGIT}` : "";
+  },
+  place: ({ after }) => ({ logits: after.logits }),
+  caption: movesCaption,
+  placeSentence: () => "",
+  numbers: ({ cloudMoves }) => ({ cloud_draws: cloudMoves }),
+  draws: ({ moves }) => moves,
+};
 
-  #build() {
-    const names = this.#head.insertRow();
-    names.append(header("col", "move"));
-    MOVES.forEach((name) => names.append(header("col", name)));
-
-    this.probabilities = this.#row("probability", "bars", (cell) => {
-      cell.innerHTML = '<span class="bar"><i class="after"></i><i class="now"></i></span><output></output>';
-    });
-    this.#row("logit", "sliders", (cell, k) => cell.append(slider("logits", k, -4, 4, `Logit of ${MOVES[k]}`)));
-    this.#row("reward", "sliders", (cell, k) => cell.append(slider("payoffs", k, -1, 1, `Reward of ${MOVES[k]}`)));
-    this.scores = MOVES.map((name) => this.#row(name, "arrows", (cell) => cell.append(arrow())));
-    this.average = this.#row("average", "arrows average", (cell) => cell.append(arrow(), arrow()));
-  }
-
-  #row(name, kind, fill) {
-    const row = this.#body.insertRow();
-    row.className = kind;
-    row.append(header("row", name));
-    MOVES.forEach((_, k) => fill(row.insertCell(), k));
-    return row;
-  }
-
-  /**
-   * Show an experiment.
-   *
-   * @param {object} experiment of `movesExperiment`.
-   * @param {string} stage one of the four.
-   * @param {(part: string) => number} opacity how much of each part is seen, 0 to 1.
-   */
-  draw(experiment, stage, opacity) {
-    this.#drawProbabilities(experiment, stage, opacity);
-    this.#drawScores(experiment, stage, opacity);
-    this.#drawAverage(experiment, stage, opacity);
-  }
-
-  #drawProbabilities({ before, after }, stage, opacity) {
-    MOVES.forEach((_, k) => {
-      const cell = this.probabilities.cells[k + 1];
-      const bars = cell.querySelectorAll("i");
-      bars[0].hidden = stage !== "step";
-      bars[0].style.height = `${100 * after.probabilities[k]}%`;
-      bars[1].style.height = `${100 * before.probabilities[k]}%`;
-      const shown = stage === "step" ? after : before;
-      cell.querySelector("output").value = shown.probabilities[k].toFixed(2);
-    });
-    this.probabilities.style.opacity = opacity(stage === "step" ? "step" : "density");
-  }
-
-  #drawScores({ before, moves, factors, payoffs }, stage, opacity) {
-    const values = stage === "scores" ? factors.score : factors.weighted;
-    const rows = MOVES.map((_, move) => {
-      const count = moves.filter((drawn) => drawn === move).length;
-      const factor = count ? values[moves.indexOf(move)] : 0;
-      const entries = scoreOf(before.probabilities, move).map((entry) => factor * entry);
-      const kind = stage === "scores" ? "score" : factor > 0 ? "good" : "bad";
-      return { count, entries, kind };
-    });
-
-    // All rows to one scale: the longest arrow fills its cell.
-    const longest = Math.max(...rows.flatMap(({ entries }) => entries.map(Math.abs)), 1e-12);
-    rows.forEach(({ count, entries, kind }, move) => {
-      const row = this.scores[move];
-      const reward = signed(payoffs[move], 1);
-      row.cells[0].innerHTML = `<b>${count} ×</b> ${MOVES[move]}<br><small>reward ${reward}</small>`;
-      row.style.opacity = (count ? 1 : 0.3) * opacity(stage === "scores" ? "scores" : "weighted");
-      entries.forEach((entry, k) => point(row.cells[k + 1].firstChild, entry / longest, kind));
-    });
-  }
-
-  #drawAverage({ estimate, exact, weights }, stage, opacity) {
-    const isSeen = stage === "average" || stage === "step";
-    this.average.style.visibility = isSeen ? "visible" : "hidden";
-    this.average.style.opacity = opacity("average");
-    this.average.cells[0].innerHTML = `<b>average</b> of ${weights.length}<br><small>dashed: exact</small>`;
-    const longest = Math.max(...[...estimate, ...exact].map(Math.abs), 1e-12);
-    MOVES.forEach((_, k) => {
-      const [own, truth] = this.average.cells[k + 1].children;
-      point(truth, exact[k] / longest, "truth");
-      point(own, estimate[k] / longest, "own");
-    });
-  }
+/**
+ * The reward of each move [A].
+ *
+ * @param {State} state
+ */
+function payoffsOf({ payoffs, shift, scale }) {
+  return payoffs.map((payoff) => shift + scale * payoff);
 }
 
-function header(scope, text) {
-  const cell = document.createElement("th");
-  cell.scope = scope;
-  cell.textContent = text;
-  return cell;
+/**
+ * One estimate, and the step along it.
+ *
+ * @param {State} state
+ * @returns {MovesEstimate}
+ */
+function movesEstimate(state) {
+  const probabilities = probabilitiesOf(state.logits);
+  const payoffs = payoffsOf(state);
+  const noise = uniform(state.seed, STREAMS.draws, state.samples);
+  const moves = state.draws ?? movesOf(probabilities, noise);
+  const own = estimated(state, rewarded(probabilities, payoffs, moves));
+  const logits = state.logits.map((logit, k) => logit + state.rate * own.estimate[k]);
+  return {
+    ...own,
+    tab: "moves",
+    moves,
+    payoffs,
+    before: { logits: state.logits, probabilities },
+    after: { logits, probabilities: probabilitiesOf(logits) },
+  };
 }
 
-function slider(name, index, least, most, label) {
-  const input = document.createElement("input");
-  Object.assign(input, { type: "range", name, min: least, max: most, step: 0.05 });
-  input.dataset.index = index;
-  input.setAttribute("aria-label", label);
-  return input;
+/**
+ * The estimate, its noise, and the truth.
+ *
+ * @param {State} state
+ * @returns {MovesExperiment}
+ */
+function movesExperiment(state) {
+  const own = movesEstimate(state);
+  const { payoffs, before, after } = own;
+  const noise = uniform(state.seed, STREAMS.cloud, REPEATS * state.samples);
+  const cloudMoves = movesOf(before.probabilities, noise);
+  /** @type {CloudDraws} */
+  const cloud = {
+    ...rewarded(before.probabilities, payoffs, cloudMoves),
+    toGradients: (averages) => averages,
+  };
+  return {
+    ...own,
+    ...noiseAround(state, cloud, policyTruth(before.probabilities, payoffs)),
+    expectedRewardAfter: exactPolicyGradient(after.probabilities, payoffs).value,
+    cloudMoves,
+  };
 }
 
-function arrow() {
-  const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("viewBox", `-9 ${-HEIGHT / 2} 18 ${HEIGHT}`);
-  picture.setAttribute("height", HEIGHT);
-  picture.setAttribute("aria-hidden", "true");
-  picture.append(document.createElementNS(SVG, "path"));
-  return picture;
+/**
+ * The exact answer, a sum over the moves.
+ *
+ * @param {number[]} probabilities [A]
+ * @param {number[]} rewards [A]
+ * @returns {Truth}
+ */
+function policyTruth(probabilities, rewards) {
+  const { value, gradient } = exactPolicyGradient(probabilities, rewards);
+  const lengths = probabilities.map(
+    (probability, move) =>
+      probability * scoreOf(probabilities, move).reduce((sum, entry) => sum + entry ** 2, 0),
+  );
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const weighted = lengths.reduce((sum, length, move) => sum + length * rewards[move], 0);
+  return {
+    value,
+    gradient,
+    best: total > 0 ? weighted / total : value,
+    slope: Math.hypot(...gradient),
+  };
 }
 
-/** Draw an upright arrow; `length` is from −1 to 1. */
-function point(picture, length, kind) {
-  const tip = -length * (HEIGHT / 2 - 1);
-  const head = Math.sign(tip) * Math.min(6, Math.abs(tip));
-  const path = picture.firstChild;
-  path.setAttribute("class", kind);
-  path.setAttribute("d", `M0,0 V${tip} M-4,${tip - head} L0,${tip} L4,${tip - head} M-6,0 H6`);
+/**
+ * Uniform numbers [count] of a seed.
+ *
+ * @param {number} seed
+ * @param {number} stream
+ * @param {number} count
+ */
+function uniform(seed, stream, count) {
+  return Float64Array.from({ length: count }, uniforms(seed, stream));
+}
+
+/**
+ * Moves with what is known of each.
+ *
+ * @param {number[]} probabilities [A]
+ * @param {number[]} rewards [A]
+ * @param {number[]} moves [n]
+ */
+function rewarded(probabilities, rewards, moves) {
+  const table = probabilities.map((_, move) => scoreOf(probabilities, move));
+  const scores = new Float64Array(moves.length * probabilities.length);
+  moves.forEach((move, k) => {
+    scores.set(table[move], k * probabilities.length);
+  });
+  return {
+    logProbs: Float64Array.from(moves, (move) => Math.log(probabilities[move])),
+    scores,
+    rewards: Float64Array.from(moves, (move) => rewards[move]),
+  };
+}
+
+/**
+ * What the table shows, in a sentence under it.
+ *
+ * @param {MovesExperiment} experiment
+ * @param {State} state
+ * @param {string} stage
+ */
+function movesCaption(experiment, state, stage) {
+  const { largest } = arrowFactors(experiment.factors, stage);
+  const gradient = state.gradient === "density" ? "∇p" : "score";
+  if (stage === "scores") {
+    return (
+      `Each row: a move that was drawn, and its ${gradient} with respect to the five logits ` +
+      "(the score: 1 for the move itself, minus the probabilities)."
+    );
+  }
+  if (stage === "weighted") {
+    return (
+      `Each row: ${weightName(state)} × ${gradient}; ` +
+      `the largest factor is ${size(largest)}.${emptyNote(state)}`
+    );
+  }
+  if (stage === "average") {
+    return "Last row: the average over all draws, and beside it the exact gradient, dashed; longer than the rows above it, to a scale of its own.";
+  }
+  return `Filled: before the step. Outlined, and in figures: after it (logits + ${size(state.rate)} × average).`;
 }

@@ -1,9 +1,20 @@
 // The two-dimensional Gaussian: density, score, and moves in its own units.
 //
-// A Gaussian is {mean: [2], factor: [l11, l21, l22]}: the covariance is L Lᵀ, and a sample is
-// x = μ + L z with z standard normal. Pairs lie flat in arrays: [x1, y1, x2, y2, …].
+// The covariance is L Lᵀ, and a sample is x = μ + L z with z standard normal. Pairs lie flat in
+// arrays: [x1, y1, x2, y2, …].
 
-/** Points [2n] of noise [2n]: x = μ + L z. */
+/**
+ * @typedef {object} Gaussian
+ * @property {number[]} mean [2], units of the plot.
+ * @property {number[]} factor l11, l21, l22: the Cholesky factor L of the covariance.
+ */
+
+/**
+ * Points [2n] of noise [2n]: x = μ + L z.
+ *
+ * @param {Gaussian} gaussian
+ * @param {ArrayLike<number>} noise
+ */
 export function pointsOf({ mean, factor }, noise) {
   const [l11, l21, l22] = factor;
   const points = new Float64Array(noise.length);
@@ -14,7 +25,12 @@ export function pointsOf({ mean, factor }, noise) {
   return points;
 }
 
-/** The noise [2n] behind points [2n]: z = L⁻¹ (x − μ). */
+/**
+ * The noise [2n] behind points [2n]: z = L⁻¹ (x − μ).
+ *
+ * @param {Gaussian} gaussian
+ * @param {ArrayLike<number>} points
+ */
 export function noiseOf({ mean, factor }, points) {
   const [l11, l21, l22] = factor;
   const noise = new Float64Array(points.length);
@@ -25,7 +41,12 @@ export function noiseOf({ mean, factor }, points) {
   return noise;
 }
 
-/** Log-densities [n], nats, of the points behind noise [2n]. */
+/**
+ * Log-densities [n], nats, of the points behind noise [2n].
+ *
+ * @param {Gaussian} gaussian
+ * @param {ArrayLike<number>} noise
+ */
 export function logProbsOf({ factor }, noise) {
   const constant = -Math.log(2 * Math.PI) - Math.log(factor[0] * factor[2]);
   const logProbs = new Float64Array(noise.length / 2);
@@ -35,7 +56,12 @@ export function logProbsOf({ factor }, noise) {
   return logProbs;
 }
 
-/** Scores [2n], per unit of the plot: ∇_μ log p(x) = Σ⁻¹ (x − μ) = L⁻ᵀ z. */
+/**
+ * Scores [2n], per unit of the plot: ∇_μ log p(x) = Σ⁻¹ (x − μ) = L⁻ᵀ z.
+ *
+ * @param {Gaussian} gaussian
+ * @param {ArrayLike<number>} noise
+ */
 export function scoresOf({ factor }, noise) {
   const [l11, l21, l22] = factor;
   const scores = new Float64Array(noise.length);
@@ -49,6 +75,8 @@ export function scoresOf({ factor }, noise) {
 /**
  * The average of weights [n] times the score of the factor, ∂ log p / ∂B at B = 0 for L exp(B).
  *
+ * @param {ArrayLike<number>} noise [2n]
+ * @param {ArrayLike<number>} weights [n]
  * @returns {number[]} of the entries 11, 21, 22: z₁² − 1, z₂ z₁, z₂² − 1.
  */
 export function factorGradient(noise, weights) {
@@ -63,30 +91,65 @@ export function factorGradient(noise, weights) {
 }
 
 /**
- * A step uphill in the Gaussian's own units: μ + rate Σ g, and L exp(rate G).
+ * A step along the natural gradient: μ + rate Σ g, and Σ ← L exp(rate M) Lᵀ.
  *
- * The exponential of a lower triangular matrix has a positive diagonal, so every step leads to a
- * covariance, and a step means the same for a wide Gaussian as for a narrow one.
+ * M is symmetric, with the lower triangle of the gradient by the factor. The Fisher information of
+ * B in L exp(B) is 2, 1, 2 for its entries: the natural gradient halves the diagonal of B, and
+ * (1 + B) (1 + B)ᵀ is 1 + M to first order. The exponential of M is positive definite, so every
+ * step leads to a covariance; it turns with the reward, and means the same for a wide Gaussian as
+ * for a narrow one.
  *
- * @param {{mean: number[], factor: number[]}} gaussian
- * @param {number[]} byMean the gradient g [2], per unit of the plot.
- * @param {number[]} byFactor the lower triangle of the gradient G [3]; zeros leave L as it is.
+ * @param {Gaussian} gaussian
+ * @param {ArrayLike<number>} byMean the gradient g [2], per unit of the plot.
+ * @param {number[]} byFactor the gradient by the factor [3]; zeros leave L as it is.
  * @param {number} rate steps per unit of reward.
+ * @returns {Gaussian}
  */
 export function stepOf({ mean, factor }, byMean, byFactor, rate) {
   const [l11, l21, l22] = factor;
   const shift = [l11 * byMean[0] + l21 * byMean[1], l22 * byMean[1]];
-  const [a, b, c] = byFactor.map((entry) => rate * entry);
-
-  // exp [[a, 0], [b, c]] = [[eᵃ, 0], [b (eᵃ − eᶜ) / (a − c), eᶜ]]
-  const lower = b * Math.exp(c) * (a === c ? 1 : Math.expm1(a - c) / (a - c));
+  const [c11, c21, c22] = exponentialFactor(byFactor.map((entry) => rate * entry));
   return {
     mean: [mean[0] + rate * l11 * shift[0], mean[1] + rate * (l21 * shift[0] + l22 * shift[1])],
-    factor: [l11 * Math.exp(a), l21 * Math.exp(a) + l22 * lower, l22 * Math.exp(c)],
+    factor: [l11 * c11, l21 * c11 + l22 * c21, l22 * c22],
   };
 }
 
-/** Principal axes: standard deviations along them, and the angle of the first, radians. */
+/**
+ * The Cholesky factor [3] of exp(M), for the symmetric M with this lower triangle [3].
+ *
+ * exp(M) = eᵐ (cosh r + (M − m) sinh r / r), with m the mean and m ± r the ends of the spectrum.
+ *
+ * @param {number[]} triangle
+ */
+function exponentialFactor([m11, m21, m22]) {
+  const middle = (m11 + m22) / 2;
+  const half = (m11 - m22) / 2;
+  const radius = Math.hypot(half, m21);
+  if (radius === 0) return [Math.exp(middle / 2), 0, Math.exp(middle / 2)];
+
+  // The shares of eʳ and e⁻ʳ in the entry 11: no difference of near equals.
+  const rest = m21 ** 2 / (radius * (radius + Math.abs(half)));
+  const [up, down] = half > 0 ? [2 - rest, rest] : [rest, 2 - rest];
+  const first = Math.sqrt((up * Math.exp(radius) + down * Math.exp(-radius)) / 2);
+  const root = Math.exp(middle / 2);
+  return [root * first, (root * m21 * Math.sinh(radius)) / (radius * first), root / first];
+}
+
+/**
+ * Principal axes of a Gaussian.
+ *
+ * @typedef {object} Axes
+ * @property {number[]} deviations [2], standard deviations along them.
+ * @property {number} angle of the first, radians.
+ */
+
+/**
+ * The principal axes, the longer first.
+ *
+ * @param {Pick<Gaussian, "factor">} gaussian
+ * @returns {Axes}
+ */
 export function axesOf({ factor: [l11, l21, l22] }) {
   const xx = l11 * l11;
   const xy = l11 * l21;
@@ -100,7 +163,11 @@ export function axesOf({ factor: [l11, l21, l22] }) {
   return { deviations: [Math.sqrt(large), (l11 * l22) / Math.sqrt(large)], angle };
 }
 
-/** The factor [3] with these principal axes: the Cholesky factor of their covariance. */
+/**
+ * The factor [3] with these principal axes: the Cholesky factor of their covariance.
+ *
+ * @param {Axes} axes
+ */
 export function factorOf({ deviations: [first, second], angle }) {
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const l11 = Math.hypot(first * cos, second * sin);
@@ -113,7 +180,11 @@ const SMALLEST_DEVIATION = 0.01;
 const LARGEST_DEVIATION = 30;
 const LARGEST_RATIO = 300;
 
-/** What is wrong with a Gaussian, in words; nothing if it can be drawn and integrated. */
+/**
+ * What is wrong with a Gaussian, in words; nothing if it can be drawn and integrated.
+ *
+ * @param {Gaussian} gaussian
+ */
 export function problemOf(gaussian) {
   const { mean, factor } = gaussian;
   const { deviations } = axesOf(gaussian);
@@ -121,7 +192,8 @@ export function problemOf(gaussian) {
   if (![...mean, ...deviations].every(Number.isFinite)) return "it is not finite";
   if (!(factor[0] > 0 && factor[2] > 0)) return "the diagonal of the factor must be positive";
   if (Math.max(...mean.map(Math.abs)) > 20) return "the mean is too far away";
-  if (small < SMALLEST_DEVIATION || large / small > LARGEST_RATIO) return "the covariance has collapsed";
+  if (small < SMALLEST_DEVIATION || large / small > LARGEST_RATIO)
+    return "the covariance has collapsed";
   if (large > LARGEST_DEVIATION) return "the covariance is too wide";
   return "";
 }

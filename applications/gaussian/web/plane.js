@@ -1,14 +1,33 @@
 // The picture of the plane: reward, Gaussian, samples, and the arrows of each stage.
 
-import { colours, prepared, traceArrow, traceCross, traceDisc } from "./canvas.js";
+import { arrowFactors, drawLongArrow, LENGTHENED, toScreen } from "./arrows.js";
+import { colours, FONT, prepared, traceArrow, traceCross, traceDisc } from "./canvas.js";
+import { labelsOf } from "./labels.js";
 import { Glide } from "./motion.js";
 import { axesOf } from "./normal.js";
+import { size } from "./numbers.js";
+import { drawGuess, drawMark, drawTrails } from "./plane-marks.js";
 import { CELLS, LIMIT } from "./reward.js";
 
-/** Arrows at samples are drawn at this part of their length, over their largest factor. */
-const SHORTENED = 0.4;
-/** The average and the exact gradient are drawn at this multiple of theirs. */
-export const LENGTHENED = 6;
+/** @import { View } from "./arrows.js" */
+/** @import { GaussianExperiment } from "./experiment.js" */
+/** @import { Label } from "./labels.js" */
+/** @import { Gaussian } from "./normal.js" */
+/** @import { Guess } from "./plane-marks.js" */
+/** @import { Course } from "./courses.js" */
+/** @import { State } from "./state.js" */
+
+/**
+ * What is shown besides the experiment.
+ *
+ * @typedef {object} Marks
+ * @property {(part: string) => number} opacity how much of each part is seen, 0 to 1.
+ * @property {string} stage
+ * @property {number} shown how many samples are seen.
+ * @property {number} sample the one that is marked; −1 for none.
+ * @property {Course[]} courses with the paths of their means.
+ * @property {Guess | null} guess
+ */
 
 /** The canvas of the plane. */
 export class Plane {
@@ -16,7 +35,10 @@ export class Plane {
   #picture = new OffscreenCanvas(CELLS, CELLS);
   #arrows = new Glide();
   #stage = "";
+  /** @type {Label[]} */
+  #labels = [];
 
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.#canvas = canvas;
   }
@@ -26,58 +48,106 @@ export class Plane {
     return this.#arrows.moves;
   }
 
-  /** Paint the reward, once for every change of it or of the colours. */
+  /**
+   * Paint the reward, once for every change of it or of the colours.
+   *
+   * @param {Uint8Array} levels
+   */
   setPicture(levels) {
     const context = this.#picture.getContext("2d");
+    if (!context) return;
+    this.#labels = labelsOf(levels);
     const { low, high } = colours();
-    const [from, to] = [low, high].map((colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16)));
+    const [from, to] = [low, high].map((colour) =>
+      [1, 3, 5].map((k) => Number.parseInt(colour.slice(k, k + 2), 16)),
+    );
     const image = context.createImageData(CELLS, CELLS);
     for (let k = 0; k < levels.length; k++) {
-      for (let c = 0; c < 3; c++) image.data[4 * k + c] = from[c] + (levels[k] / 255) * (to[c] - from[c]);
+      for (let c = 0; c < 3; c++) {
+        image.data[4 * k + c] = from[c] + (levels[k] / 255) * (to[c] - from[c]);
+      }
       image.data[4 * k + 3] = 255;
     }
     context.putImageData(image, 0, 0);
   }
 
-  /** Set what to draw: an experiment, and the stage that shows it. */
+  /**
+   * Set what to draw: an experiment, and the stage that shows it.
+   *
+   * @param {GaussianExperiment} experiment
+   * @param {string} stage
+   * @param {boolean} glides
+   */
   show(experiment, stage, glides) {
-    const changes = stage !== this.#stage || glides;
-    this.#arrows.goTo(arrowsOf(experiment, stage), changes);
+    this.#arrows.goTo(arrowsOf(experiment, stage), stage !== this.#stage || glides);
     this.#stage = stage;
   }
 
   /**
    * Draw.
    *
-   * @param {object} experiment of `gaussianExperiment`.
-   * @param {(part: string) => number} opacity how much of each part is seen, 0 to 1.
+   * @param {GaussianExperiment} experiment
+   * @param {State} state
+   * @param {Marks} marks
    */
-  draw(experiment, opacity) {
-    const { context, width } = prepared(this.#canvas);
-    const view = { context, scale: width / (2 * LIMIT), colour: colours(), opacity, width };
-    const stage = this.#stage;
+  draw(experiment, state, marks) {
+    const sheet = prepared(this.#canvas);
+    const { context, width, colour } = sheet;
+    const { stage, opacity } = marks;
+    const view = { ...sheet, scale: width / (2 * LIMIT), opacity };
 
     context.globalAlpha = opacity("reward");
     context.imageSmoothingEnabled = false;
     context.drawImage(this.#picture, 0, 0, width, width);
     drawTicks(view);
+    this.#drawWorth(view, state);
 
     const isStep = stage === "step";
     context.globalAlpha = opacity(isStep ? "step" : "density");
-    drawContours(view, experiment.before, isStep ? view.colour.muted : view.colour.density, isStep ? [6, 5] : []);
-    if (isStep) drawContours(view, experiment.after, view.colour.density, []);
+    const now = isStep ? colour.muted : colour.density;
+    drawContours(view, experiment.before, now, isStep ? [6, 5] : []);
+    if (isStep) drawContours(view, experiment.after, colour.density, []);
+    drawTrails(view, marks.courses);
 
     if (!isStep) {
-      drawArrows(view, this.#arrows.now(), experiment.weights, stage);
-      drawSamples(view, experiment, stage);
+      drawArrows(view, this.#arrows.now(), experiment, marks);
+      drawSamples(view, experiment, marks);
     }
-    if (stage === "average") drawAverages(view, experiment);
+    if (marks.guess) drawGuess(view, experiment, marks.guess);
+    else if (stage === "average") drawAverages(view, experiment);
     if (isStep) drawStep(view, experiment);
+    drawMark(view, this.#arrows.now(), experiment, marks.sample);
     context.globalAlpha = 1;
+  }
+
+  /**
+   * Write what the regions are worth.
+   *
+   * @param {View} view
+   * @param {State} state
+   */
+  #drawWorth(view, { shift, scale }) {
+    const { context, colour } = view;
+    context.font = FONT;
+    context.textAlign = "center";
+    context.globalAlpha = 0.85 * view.opacity("reward");
+    for (const { x, y, level } of this.#labels) {
+      const worth = shift + scale * (level / 127.5 - 1);
+      const words = (worth > 0 ? "+" : "") + size(worth);
+      const [left, top] = toScreen(view, x, y);
+      context.fillStyle = colour.muted;
+      context.fillText(words, left, top + 4);
+    }
+    context.textAlign = "left";
   }
 }
 
-/** Origins and vectors [4n] of the arrows at the samples, units of the plot. */
+/**
+ * Origins and vectors [4n] of the arrows at the samples, units of the plot.
+ *
+ * @param {GaussianExperiment} experiment
+ * @param {string} stage
+ */
 function arrowsOf({ points, scores, factors, before }, stage) {
   const { values, scale } = arrowFactors(factors, stage);
   const arrows = new Float64Array(4 * values.length);
@@ -91,21 +161,11 @@ function arrowsOf({ points, scores, factors, before }, stage) {
   return arrows;
 }
 
-/** What scores are multiplied by at a stage, the largest of it, and the scale of the arrows. */
-export function arrowFactors(factors, stage) {
-  const values = stage === "scores" ? factors.score : factors.weighted;
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return { values, largest, scale: SHORTENED / (largest > 0 ? largest : 1) };
-}
-
-function toScreen({ scale }, x, y) {
-  return [(x + LIMIT) * scale, (LIMIT - y) * scale];
-}
-
+/** @param {View} view */
 function drawTicks({ context, colour, scale, width, opacity }) {
   context.globalAlpha = opacity("ticks");
   context.fillStyle = colour.muted;
-  context.font = "11px system-ui, sans-serif";
+  context.font = FONT;
   for (let tick = -3; tick <= 3; tick++) {
     const at = (tick + LIMIT) * scale;
     const label = String(tick).replace("-", "−");
@@ -114,13 +174,23 @@ function drawTicks({ context, colour, scale, width, opacity }) {
     context.textAlign = "left";
     if (tick > -3) context.fillText(label, 4, width - at + 4);
   }
+  context.font = `italic ${FONT}`;
+  context.fillText("x₁", width - 14, width - 18);
+  context.fillText("x₂", 20, 12);
 }
 
-/** Where the density is that of one and of two standard deviations. */
+/**
+ * Where the density is that of one and of two standard deviations.
+ *
+ * @param {View} view
+ * @param {Gaussian} gaussian
+ * @param {string} colour
+ * @param {number[]} dashes
+ */
 function drawContours(view, gaussian, colour, dashes) {
   const { context, scale } = view;
   const { deviations, angle } = axesOf(gaussian);
-  const [x, y] = toScreen(view, ...gaussian.mean);
+  const [x, y] = toScreen(view, gaussian.mean[0], gaussian.mean[1]);
   context.strokeStyle = colour;
   context.lineWidth = 1.6;
   context.setLineDash(dashes);
@@ -133,13 +203,21 @@ function drawContours(view, gaussian, colour, dashes) {
   context.setLineDash([]);
 }
 
-function drawArrows(view, arrows, weights, stage) {
+/**
+ * The arrows, those that count backwards first.
+ *
+ * @param {View} view
+ * @param {Float64Array} arrows [4n]
+ * @param {GaussianExperiment} experiment
+ * @param {Marks} marks
+ */
+function drawArrows(view, arrows, { weights }, { stage, shown }) {
   const { context, scale, colour, opacity } = view;
   const seen = stage === "average" ? 0.35 : 1;
   for (const isGood of [false, true]) {
     context.beginPath();
-    for (let k = 0; k < weights.length; k++) {
-      if ((weights[k] > 0) !== isGood) continue;
+    for (let k = 0; k < Math.min(shown, weights.length); k++) {
+      if (weights[k] > 0 !== isGood) continue;
       const [x, y] = toScreen(view, arrows[4 * k], arrows[4 * k + 1]);
       traceArrow(context, x, y, scale * arrows[4 * k + 2], -scale * arrows[4 * k + 3], 8);
     }
@@ -154,17 +232,24 @@ function drawArrows(view, arrows, weights, stage) {
   }
 }
 
-/** Samples that pull are discs, those that push are crosses, and those that do neither are points. */
-function drawSamples(view, { points, weights }, stage) {
+/**
+ * Samples that pull are discs, those that push are crosses, and those that do neither are points.
+ *
+ * @param {View} view
+ * @param {GaussianExperiment} experiment
+ * @param {Marks} marks
+ */
+function drawSamples(view, { points, weights }, { stage, shown }) {
   if (stage === "average") return;
   const { context, colour, opacity } = view;
   context.globalAlpha = opacity("samples");
-  const kindOf = (weight) => (stage === "scores" ? "plain" : ["bad", "idle", "good"][Math.sign(weight) + 1]);
+  const kinds = ["bad", "idle", "good"];
   const looks = { plain: colour.density, bad: colour.bad, idle: colour.muted, good: colour.good };
   for (const [kind, own] of Object.entries(looks)) {
     context.beginPath();
-    for (let k = 0; k < weights.length; k++) {
-      if (kindOf(weights[k]) !== kind) continue;
+    for (let k = 0; k < Math.min(shown, weights.length); k++) {
+      const ownKind = stage === "scores" ? "plain" : kinds[Math.sign(weights[k]) + 1];
+      if (ownKind !== kind) continue;
       const [x, y] = toScreen(view, points[2 * k], points[2 * k + 1]);
       if (kind === "bad") traceCross(context, x, y, 2.6, true);
       else traceDisc(context, x, y, kind === "idle" ? 1.6 : 3);
@@ -176,28 +261,26 @@ function drawSamples(view, { points, weights }, stage) {
   }
 }
 
-/** The average, and what it would be with infinitely many samples. */
+/**
+ * The average, and what it would be with infinitely many samples.
+ *
+ * @param {View} view
+ * @param {GaussianExperiment} experiment
+ */
 function drawAverages(view, { before, estimate, exact }) {
-  const longer = (gradient) => Array.from(gradient, (entry) => LENGTHENED * entry);
+  const longer = (/** @type {ArrayLike<number>} */ gradient) =>
+    Array.from(gradient, (entry) => LENGTHENED * entry);
   drawLongArrow(view, before.mean, longer(exact), view.colour.truth, "exact", [6, 4]);
   drawLongArrow(view, before.mean, longer(estimate), view.colour.ink, "average", []);
 }
 
+/**
+ * The step of the mean, at its own length.
+ *
+ * @param {View} view
+ * @param {GaussianExperiment} experiment
+ */
 function drawStep(view, { before, after }) {
   const step = [after.mean[0] - before.mean[0], after.mean[1] - before.mean[1]];
   drawLongArrow(view, before.mean, step, view.colour.ink, "step", []);
-}
-
-function drawLongArrow(view, from, vector, colour, part, dashes) {
-  const { context, scale, opacity } = view;
-  const [x, y] = toScreen(view, ...from);
-  context.globalAlpha = opacity(part);
-  context.strokeStyle = context.fillStyle = colour;
-  context.lineWidth = 2.6;
-  context.setLineDash(dashes);
-  context.beginPath();
-  traceArrow(context, x, y, scale * vector[0], -scale * vector[1], 13);
-  context.stroke();
-  context.fill();
-  context.setLineDash([]);
 }

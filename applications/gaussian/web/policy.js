@@ -2,7 +2,11 @@
 
 export const MOVES = ["far left", "left", "stay", "right", "far right"];
 
-/** Probabilities [A] of logits [A]. */
+/**
+ * Probabilities [A] of logits [A].
+ *
+ * @param {number[]} logits
+ */
 export function probabilitiesOf(logits) {
   const highest = Math.max(...logits);
   const odds = logits.map((logit) => Math.exp(logit - highest));
@@ -10,7 +14,12 @@ export function probabilitiesOf(logits) {
   return odds.map((odd) => odd / total);
 }
 
-/** Moves [n], indices, of uniform numbers [n]: the first move whose cumulative probability is more. */
+/**
+ * Moves [n], indices, of uniform numbers [n]: the first move whose cumulative probability is more.
+ *
+ * @param {number[]} probabilities [A]
+ * @param {ArrayLike<number>} noise
+ */
 export function movesOf(probabilities, noise) {
   return Array.from(noise, (number) => {
     let left = number;
@@ -22,13 +31,26 @@ export function movesOf(probabilities, noise) {
   });
 }
 
-/** The score of a move, ∂ log p(move) / ∂ logits [A]: one for the move itself, less p. */
+/**
+ * The score of a move, ∂ log p(move) / ∂ logits [A]: one for the move itself, less p.
+ *
+ * @param {number[]} probabilities [A]
+ * @param {number} move
+ */
 export function scoreOf(probabilities, move) {
   return probabilities.map((probability, k) => (k === move ? 1 : 0) - probability);
 }
 
-/** Expected reward and its gradient by the logits [A]: p (f − E f). */
+/**
+ * Expected reward and its gradient by the logits [A]: p (f − E f).
+ *
+ * @param {number[]} probabilities [A]
+ * @param {number[]} rewards [A]
+ */
 export function exactPolicyGradient(probabilities, rewards) {
   const value = probabilities.reduce((sum, probability, k) => sum + probability * rewards[k], 0);
-  return { value, gradient: probabilities.map((probability, k) => probability * (rewards[k] - value)) };
+  return {
+    value,
+    gradient: probabilities.map((probability, k) => probability * (rewards[k] - value)),
+  };
 }

@@ -6,6 +6,8 @@
 
 import { CELLS, LIMIT } from "./reward.js";
 
+/** @import { Gaussian } from "./normal.js" */
+
 /** Gauss-Legendre rules on [−1, 1]: the narrower a panel, the fewer nodes do. */
 const TWO_NODES = { nodes: [-Math.sqrt(1 / 3), Math.sqrt(1 / 3)], weights: [1 / 2, 1 / 2] };
 const THREE_NODES = {
@@ -18,12 +20,20 @@ const WIDE_PANEL = 0.25;
 /** The integral stops at so many standard deviations; beyond lie 1e-15 of the probability. */
 const REACH = 8;
 
-/** Normal density. */
+/**
+ * Normal density.
+ *
+ * @param {number} z
+ */
 function density(z) {
   return Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
 }
 
-/** Upper tail P(Z > z), by the series of Marsaglia (2004); |z| up to REACH. */
+/**
+ * Upper tail P(Z > z), by the series of Marsaglia (2004); |z| up to REACH.
+ *
+ * @param {number} z
+ */
 function upperTail(z) {
   let term = z;
   let sum = z;
@@ -40,7 +50,15 @@ const TABLE_SIZE = (2 * REACH) / STEP + 1;
 const TAILS = Float64Array.from({ length: TABLE_SIZE }, (_, k) => upperTail(k * STEP - REACH));
 const DENSITIES = Float64Array.from({ length: TABLE_SIZE }, (_, k) => density(k * STEP - REACH));
 
-/** The cubic on [0, 1] with these values and slopes at its ends. */
+/**
+ * The cubic on [0, 1] with these values and slopes at its ends.
+ *
+ * @param {number} t
+ * @param {number} from
+ * @param {number} to
+ * @param {number} fromSlope
+ * @param {number} toSlope
+ */
 function cubic(t, from, to, fromSlope, toSlope) {
   const rise = to - from;
   const bend = 3 * rise - 2 * fromSlope - toSlope;
@@ -48,10 +66,16 @@ function cubic(t, from, to, fromSlope, toSlope) {
 }
 
 /**
- * Where each column of a picture steps, from the bottom up.
+ * Where one column of a picture steps, from the bottom up.
+ *
+ * @typedef {{heights: number[], steps: number[]}} Column
+ */
+
+/**
+ * The steps of each column of a picture.
  *
  * @param {Uint8Array} levels
- * @returns {{heights: number[], steps: number[]}[]} one for each column.
+ * @returns {Column[]}
  */
 export function columnSteps(levels) {
   return Array.from({ length: CELLS }, (_, column) => {
@@ -75,7 +99,7 @@ export function columnSteps(levels) {
  *
  * A step at z adds its height times the upper tail Q(z), the density φ(z), and Q(z) + z φ(z).
  *
- * @param {{heights: number[], steps: number[]}} column of `columnSteps`.
+ * @param {Column} column of `columnSteps`.
  * @param {number} middle mean of x₂ given z₁.
  * @param {number} deviation of x₂ given z₁.
  * @param {Float64Array} moments [3], written to: this is called a hundred thousand times a second.
@@ -103,10 +127,18 @@ function columnMoments({ heights, steps }, middle, deviation, moments) {
 /**
  * Expected reward and its gradients.
  *
- * @param {{mean: number[], factor: number[]}} gaussian
- * @param {{columns: object[], shift: number, scale: number}} reward columns: of `columnSteps`.
- * @returns {{value: number, byMean: number[], byFactor: number[]}} E[f], ∇_μ E[f] per unit of the
- *     plot, and the lower triangle of ∂E[f] / ∂B at B = 0 for the factor L exp(B).
+ * @typedef {object} Integral
+ * @property {number} value E[f].
+ * @property {number[]} byMean ∇_μ E[f], per unit of the plot.
+ * @property {number[]} byFactor the lower triangle of ∂E[f] / ∂B at B = 0 for the factor L exp(B).
+ */
+
+/**
+ * Integrate a picture.
+ *
+ * @param {Gaussian} gaussian
+ * @param {{columns: Column[], shift: number, scale: number}} reward
+ * @returns {Integral}
  */
 export function exactGradient({ mean, factor }, { columns, shift, scale }) {
   const [l11, l21, l22] = factor;
@@ -116,7 +148,9 @@ export function exactGradient({ mean, factor }, { columns, shift, scale }) {
 
   for (let column = 0; column < CELLS; column++) {
     if (columns[column].heights.length === 0) continue;
-    const edges = [column, column + 1].map((k) => ((k / CELLS) * 2 * LIMIT - LIMIT - mean[0]) / l11);
+    const edges = [column, column + 1].map(
+      (k) => ((k / CELLS) * 2 * LIMIT - LIMIT - mean[0]) / l11,
+    );
     const low = Math.max(edges[0], -REACH);
     const high = Math.min(edges[1], REACH);
     if (low >= high) continue;

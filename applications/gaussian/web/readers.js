@@ -1,28 +1,38 @@
 // Readers of the derivation: a paragraph that is pointed at, or focused, shows what it speaks of.
 
+import { elements } from "./elements.js";
+
+/**
+ * What a paragraph shows; nulls while nobody reads.
+ *
+ * @typedef {{parts: string[] | null, stage: string | null}} Preview
+ */
+
 /**
  * Listen to readers.
  *
- * @param {(preview: {parts: string[] | null, stage: string | null}) => void} show told what to show,
- *     nulls when nobody reads.
+ * @param {(preview: Preview) => void} show told what to show.
  */
 export function listenToReaders(show) {
-  const preview = (paragraph) => {
-    const parts = paragraph?.dataset.shows.split(" ") ?? null;
+  const preview = (/** @type {HTMLElement | null} */ paragraph) => {
+    const parts = paragraph?.dataset.shows?.split(" ") ?? null;
     markParts(parts);
     show({ parts, stage: paragraph?.dataset.stage ?? null });
   };
-  for (const paragraph of document.querySelectorAll("[data-shows]")) {
+  for (const paragraph of elements("[data-shows]")) {
     paragraph.addEventListener("mouseenter", () => preview(paragraph));
-    paragraph.addEventListener("mouseleave", () => preview(document.querySelector("[data-shows]:focus")));
+    paragraph.addEventListener("mouseleave", () =>
+      preview(elements("[data-shows]:focus")[0] ?? null),
+    );
     paragraph.addEventListener("focus", () => preview(paragraph));
     paragraph.addEventListener("blur", () => preview(null));
   }
 }
 
+/** @param {string[] | null} parts */
 function markParts(parts) {
-  for (const part of document.querySelectorAll("[data-part]")) {
-    const isMeant = parts?.some((name) => part.dataset.part.split(" ").includes(name));
-    part.classList.toggle("meant", Boolean(isMeant));
+  for (const part of elements("[data-part]")) {
+    const own = part.dataset.part?.split(" ") ?? [];
+    part.classList.toggle("meant", Boolean(parts?.some((name) => own.includes(name))));
   }
 }

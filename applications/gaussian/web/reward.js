@@ -9,7 +9,7 @@ export const CELLS = 200;
 const SIDE = (2 * LIMIT) / CELLS;
 
 /** What a picture in text begins with. */
-const PICTURE = "picture:";
+export const PICTURE = "picture:";
 
 /** Ellipses worth +1: centre x, y, half axes, degrees from the x axis to the first half axis. */
 const REGIONS = [
@@ -23,7 +23,11 @@ const ELLIPSES = REGIONS.map(([x, y, a, b, degrees]) => {
   return { x, y, a, b, cos: Math.cos(angle), sin: Math.sin(angle) };
 });
 
-/** The rewards to start from: functions of a point, worth −1 to 1. */
+/**
+ * The rewards to start from: functions of a point, worth −1 to 1.
+ *
+ * @type {Record<string, (x: number, y: number) => number>}
+ */
 export const BUILT_IN = {
   regions: (x, y) => (ELLIPSES.some((ellipse) => isInside(ellipse, x, y)) ? 1 : -1),
   ring: (x, y) => (Math.abs(Math.hypot(x, y) - 1.75) < 0.25 ? 1 : -1),
@@ -31,12 +35,25 @@ export const BUILT_IN = {
   checkerboard: (x, y) => ((Math.floor(x / 0.85) + Math.floor(y / 0.85)) % 2 === 0 ? 1 : -1),
 };
 
+/**
+ * Whether a point is inside an ellipse.
+ *
+ * @param {(typeof ELLIPSES)[number]} ellipse
+ * @param {number} x
+ * @param {number} y
+ */
 function isInside(ellipse, x, y) {
   const { a, b, cos, sin } = ellipse;
   const [dx, dy] = [x - ellipse.x, y - ellipse.y];
   return ((dx * cos + dy * sin) / a) ** 2 + ((dy * cos - dx * sin) / b) ** 2 < 1;
 }
 
+/**
+ * A hill of height 1.
+ *
+ * @param {number} x
+ * @param {number} y
+ */
 function hill(x, y) {
   return Math.exp(-(x * x + y * y) / (2 * 0.7 ** 2));
 }
@@ -66,10 +83,14 @@ export function levelsOf(reward) {
  * Rewards [n] of points [2n]: shift + scale · (level / 127.5 − 1).
  *
  * @param {{levels: Uint8Array, shift: number, scale: number}} reward
+ * @param {Float64Array} points
  */
 export function rewardsOf({ levels, shift, scale }, points) {
   const rewards = new Float64Array(points.length / 2);
-  const values = Float64Array.from({ length: 256 }, (_, level) => shift + scale * (level / 127.5 - 1));
+  const values = Float64Array.from(
+    { length: 256 },
+    (_, level) => shift + scale * (level / 127.5 - 1),
+  );
   for (let k = 0; k < rewards.length; k++) {
     const column = Math.floor(((points[2 * k] + LIMIT) / (2 * LIMIT)) * CELLS);
     const row = Math.floor(((LIMIT - points[2 * k + 1]) / (2 * LIMIT)) * CELLS);
@@ -79,7 +100,15 @@ export function rewardsOf({ levels, shift, scale }, points) {
   return rewards;
 }
 
-/** Copy of the levels with a disc of one level around (x, y), radius in units of the plot. */
+/**
+ * Copy of the levels with a disc of one level.
+ *
+ * @param {Uint8Array} levels
+ * @param {number} x of its centre.
+ * @param {number} y of its centre.
+ * @param {number} radius units of the plot.
+ * @param {number} level
+ */
 export function paintDisc(levels, x, y, radius, level) {
   const painted = levels.slice();
   for (let row = 0; row < CELLS; row++) {
@@ -93,31 +122,71 @@ export function paintDisc(levels, x, y, radius, level) {
   return painted;
 }
 
-/** Levels of a decoded image, stretched over the square; grey by the weights of ITU-R BT.601. */
+/**
+ * A context to draw on that is on no page, CELLS × CELLS.
+ *
+ * @returns {OffscreenCanvasRenderingContext2D}
+ */
+function offscreen() {
+  const context = new OffscreenCanvas(CELLS, CELLS).getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("this browser draws no pictures");
+  return context;
+}
+
+/**
+ * Levels of a decoded image, stretched over the square; grey by the weights of ITU-R BT.601.
+ *
+ * Transparent parts are black. Where that leaves one level all over, as with black ink on nothing,
+ * the levels are those of the opacity.
+ *
+ * @param {CanvasImageSource} image
+ */
 export function levelsOfImage(image) {
-  const canvas = new OffscreenCanvas(CELLS, CELLS);
-  const context = canvas.getContext("2d");
-  context.fillRect(0, 0, CELLS, CELLS);
+  const context = offscreen();
   context.imageSmoothingQuality = "high";
   context.drawImage(image, 0, 0, CELLS, CELLS);
+  const opacities = levelsIn(context, (data, k) => data[k + 3]);
+
+  context.globalCompositeOperation = "destination-over";
+  context.fillRect(0, 0, CELLS, CELLS);
+  const levels = levelsIn(
+    context,
+    (data, k) => (19595 * data[k] + 38470 * data[k + 1] + 7471 * data[k + 2] + 32768) >> 16,
+  );
+  return levels.every((level) => level === levels[0]) ? opacities : levels;
+}
+
+/**
+ * A level for each cell of what was drawn.
+ *
+ * @param {OffscreenCanvasRenderingContext2D} context
+ * @param {(data: Uint8ClampedArray, k: number) => number} level
+ */
+function levelsIn(context, level) {
   const { data } = context.getImageData(0, 0, CELLS, CELLS);
-  return Uint8Array.from({ length: CELLS * CELLS }, (_, k) => {
-    const [red, green, blue] = data.subarray(4 * k, 4 * k + 3);
-    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
-  });
+  return Uint8Array.from({ length: CELLS * CELLS }, (_, k) => level(data, 4 * k));
 }
 
-/** A grey PNG of the levels: what `make gaussian ARGS="--reward reward.png"` takes. */
+/**
+ * A grey PNG of the levels: what `make gaussian ARGS="--reward reward.png"` takes.
+ *
+ * @param {Uint8Array} levels
+ */
 export function pngOf(levels) {
-  const canvas = new OffscreenCanvas(CELLS, CELLS);
-  const context = canvas.getContext("2d");
+  const context = offscreen();
   const image = context.createImageData(CELLS, CELLS);
-  levels.forEach((level, k) => image.data.set([level, level, level, 255], 4 * k));
+  levels.forEach((level, k) => {
+    image.data.set([level, level, level, 255], 4 * k);
+  });
   context.putImageData(image, 0, 0);
-  return canvas.convertToBlob({ type: "image/png" });
+  return context.canvas.convertToBlob({ type: "image/png" });
 }
 
-/** Levels as a state has them: runs of (length, level), bytes in URL-safe base 64. */
+/**
+ * Levels as a state has them: runs of (length, level), bytes in URL-safe base 64.
+ *
+ * @param {Uint8Array} levels
+ */
 export function pictureText(levels) {
   const bytes = [];
   for (let start = 0; start < levels.length; ) {
@@ -130,6 +199,11 @@ export function pictureText(levels) {
   return PICTURE + text;
 }
 
+/**
+ * The levels in a text.
+ *
+ * @param {string} text
+ */
 function levelsOfText(text) {
   const damaged = new Error("the painted reward in this link is damaged");
   let bytes;

@@ -26,9 +26,18 @@ def state_of(page):
 
 def test_the_page_is_one_small_file():
     page = build()
-    assert len(page.encode()) < 150_000
-    assert not re.search(r'(src|href)="(?!#|data:)', page)
-    assert "import " not in page[page.index('<script type="module">') :].replace("import torch", "")
+    assert len(page.encode()) < 180_000
+    foreign = re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', page)
+    assert foreign == ["https://karpathy.github.io/2016/05/31/rl/"]  # followed only when clicked
+    code = page[page.index('<script type="module">') :]
+    assert "import " not in code
+    assert "/*" not in code
+    assert re.findall(r"(?<!:)//.*", code) == []
+
+
+def test_comments_go_and_strings_stay():
+    source = 'const a = "// no"; // yes\n/** Yes. */\nconst b = `/* no */`;\n\n// yes\n'
+    assert playground.uncommented(source) == 'const a = "// no";\nconst b = `/* no */`;\n'
 
 
 def test_the_sources_agree_on_their_constants():
@@ -138,17 +147,23 @@ def test_a_file_that_is_wrong_says_how(name, content, message, open_page, tmp_pa
 
 @needs_browser
 def test_a_page_of_make_gaussian_can_be_left(open_page, browser, tmp_path):
-    """What such a page was made with is what it opens with, and nothing more."""
-    (tmp_path / "index.html").write_text(build("samples=500&baseline=moving-average"))
+    """It opens with what it was made with, Reset leads back there, and a link away from it."""
+    own = "picture:" + picture_text([0] * 20_000 + [255] * 20_000)
+    made = f"samples=500&baseline=moving-average&reward={own}"
+    (tmp_path / "index.html").write_text(build(made))
     context = browser.new_context()
     page = OpenPage(context, (tmp_path / "index.html").as_uri()).open()
     assert state_of(page)["samples"] == 500
-    page.act("reset")
-    page.tab.wait_for_function("location.hash === '#tab=gaussian'")
-    page.tab.reload()
-    page.tab.wait_for_function("document.getElementById('figure-value').textContent")
+    page.open("tab=gaussian")
     state = state_of(page)
-    assert (state["samples"], state["baseline"]) == (80, "none")
+    assert (state["samples"], state["baseline"], state["reward"]) == (80, "none", "regions")
+    page.tab.select_option("#reward", "picture")
+    assert state_of(page)["reward"] == own
+    page.tab.select_option("#reward", "ring")
+    page.act("reset")
+    state = state_of(page)
+    assert (state["samples"], state["baseline"]) == (500, "moving-average")
+    assert state["reward"] == own
     page.check()
     context.close()
 
@@ -161,6 +176,51 @@ def test_a_broken_image_is_refused_by_name(open_page, tmp_path):
     page.tab.wait_for_selector("#error:not([hidden])")
     assert page.text("#error") == "broken.png is not an image that this browser can read"
     assert state_of(page)["reward"] == "regions"
+
+
+@needs_browser
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_ink_on_nothing_is_a_reward(kind, open_page, tmp_path):
+    """A black drawing whose ground is transparent, as pixels or as SVG; `make gaussian` agrees."""
+    ink = Image.new("RGBA", (CELLS, CELLS), (0, 0, 0, 0))
+    ink.paste((0, 0, 0, 255), (0, 0, CELLS // 2, CELLS))
+    ink.save(tmp_path / "ink.png")
+    (tmp_path / "ink.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">'
+        '<rect width="4" height="8"/></svg>'
+    )
+    page = open_page()
+    page.tab.set_input_files("#picture-file", tmp_path / f"ink.{kind}")
+    page.tab.wait_for_function("location.hash.includes('picture')")
+    with Image.open(page.download("save-picture")) as picture:
+        levels = [picture.getpixel((column, 100))[0] for column in (50, 150)]
+    assert levels == [255, 0]
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    assert find_reward(str(tmp_path / "ink.png"))(points).tolist() == [1, -1]
+
+
+@needs_browser
+def test_a_picture_of_one_brightness_is_refused(open_page, tmp_path):
+    page = open_page()
+    Image.new("L", (4, 4), 90).save(tmp_path / "grey.png")
+    page.tab.set_input_files("#picture-file", tmp_path / "grey.png")
+    page.tab.wait_for_selector("#error:not([hidden])")
+    assert "grey.png is equally bright all over" in page.text("#error")
+    assert state_of(page)["reward"] == "regions"
+
+
+@needs_browser
+def test_a_link_too_long_to_travel_is_warned_about(open_page, tmp_path):
+    page = open_page()
+    noise = np.random.default_rng(0).integers(0, 256, (CELLS, CELLS)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    page.tab.set_input_files("#picture-file", tmp_path / "noise.png")
+    page.tab.wait_for_selector("#notice:not([hidden])")
+    assert "use “Save reward” and send the picture instead" in page.text("#notice")
+    page.tab.click("[data-close=notice]")
+    page.act("copy")
+    page.tab.wait_for_selector("#notice:not([hidden])")
+    assert "The part after # is what travels" in page.text("#notice")
 
 
 @needs_browser

@@ -197,7 +197,7 @@ def test_screen_readers_hear_the_figures(open_page):
     text = page.tab.text_content("#status")
     numbers = page.numbers()
     assert f"Expected reward {numbers['expected_reward']:.3f}".replace("-", "−") in text
-    assert f"are worth {numbers['cloud']['worth']:.0f} without" in text
+    assert f"as precise as about {numbers['cloud']['worth']:.0f} (" in text
 
 
 def test_the_address_is_a_link_to_what_is_seen(open_page):

@@ -1,0 +1,72 @@
+// How arrows are drawn: how long, which every caption says, and with their names.
+
+import { FONT, traceArrow, writeOn } from "./canvas.js";
+import { LIMIT } from "./reward.js";
+
+/** @import { Sheet } from "./canvas.js" */
+/** @import { Estimated } from "./study.js" */
+
+/** @typedef {Sheet & {scale: number, opacity: (part: string) => number}} View */
+
+/** Arrows at samples are drawn at this part of their length, over their largest factor. */
+const SHORTENED = 0.4;
+/** The average and the exact gradient are drawn at this multiple of theirs. */
+export const LENGTHENED = 6;
+
+/**
+ * What scores are multiplied by at a stage, the largest of it, and the scale of the arrows.
+ *
+ * @param {Estimated["factors"]} factors
+ * @param {string} stage
+ */
+export function arrowFactors(factors, stage) {
+  const values = stage === "scores" ? factors.score : factors.weighted;
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return { values, largest, scale: SHORTENED / (largest > 0 ? largest : 1) };
+}
+
+/**
+ * A point of the plot in pixels.
+ *
+ * @param {{scale: number}} view
+ * @param {number} x
+ * @param {number} y
+ */
+export function toScreen({ scale }, x, y) {
+  return [(x + LIMIT) * scale, (LIMIT - y) * scale];
+}
+
+/**
+ * A thick arrow with its name at its tip.
+ *
+ * @param {View} view
+ * @param {number[]} from units of the plot.
+ * @param {number[]} vector units of the plot.
+ * @param {string} colour
+ * @param {string} part its name.
+ * @param {number[]} dashes
+ */
+export function drawLongArrow(view, from, vector, colour, part, dashes) {
+  const { context, scale, opacity, width } = view;
+  const [x, y] = toScreen(view, from[0], from[1]);
+  const [dx, dy] = [scale * vector[0], -scale * vector[1]];
+  context.globalAlpha = opacity(part);
+  context.strokeStyle = context.fillStyle = colour;
+  context.lineWidth = 2.6;
+  context.setLineDash(dashes);
+  context.beginPath();
+  traceArrow(context, x, y, dx, dy, 13);
+  context.stroke();
+  context.fill();
+  context.setLineDash([]);
+
+  const length = Math.hypot(dx, dy);
+  if (length < 14) return;
+  context.font = `600 ${FONT}`;
+  context.textAlign = dx < 0 ? "right" : "left";
+  const beside = part === "exact" ? 1 : -1; // so that two arrows with one tip keep their names apart
+  const left = Math.min(width - 4, Math.max(4, x + dx + (8 * dx) / length));
+  const top = Math.min(width - 18, Math.max(12, y + dy + (8 * dy) / length + 4 + 6 * beside));
+  writeOn(view, part, left, top, colour);
+  context.textAlign = "left";
+}

@@ -1,0 +1,138 @@
+// The learning curves: expected reward against steps, one line a run.
+
+import { FONT, prepared, traceDisc } from "./canvas.js";
+import { counted, signed, size } from "./numbers.js";
+import { nameOf } from "./sentences.js";
+
+/** @import { Sheet } from "./canvas.js" */
+/** @import { Course } from "./courses.js" */
+/** @import { State } from "./state.js" */
+
+/** Room around the axes, pixels: left, right, above, below. */
+const ROOM = { left: 34, right: 10, top: 10, bottom: 22 };
+/** Dashes tell runs apart where colours do not. */
+const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4]];
+
+/** The canvas of the curves, and the list of runs under it. */
+export class Curve {
+  #canvas;
+  #list;
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} list
+   */
+  constructor(canvas, list) {
+    this.#canvas = canvas;
+    this.#list = list;
+  }
+
+  /**
+   * Draw the courses of a tab.
+   *
+   * @param {Course[]} all
+   * @param {State} state for the tab, and the range of the reward.
+   */
+  draw(all, { tab, shift, scale }) {
+    const courses = all.filter((course) => course.tab === tab);
+    const sheet = prepared(this.#canvas);
+    const steps = Math.max(10, ...courses.map(({ rewards }) => rewards.length - 1));
+    const rewards = courses.flatMap((course) => course.rewards);
+    const low = Math.min(shift - scale, ...rewards);
+    const high = Math.max(shift + scale, ...rewards);
+    const width = sheet.width - ROOM.left - ROOM.right;
+    const height = sheet.height - ROOM.top - ROOM.bottom;
+    const x = (/** @type {number} */ step) => ROOM.left + (width * step) / steps;
+    const y = (/** @type {number} */ reward) =>
+      ROOM.top + (height * (high - reward)) / (high - low);
+    drawFrame(sheet, x, y, steps, [low, (low + high) / 2, high]);
+    for (const course of courses) drawCourse(sheet, course, x, y);
+    this.#canvas.setAttribute("aria-label", `Expected reward by step: ${listed(courses)}`);
+    this.#write(courses);
+  }
+
+  /** @param {Course[]} courses */
+  #write(courses) {
+    const texts = courses.map(textOfCourse);
+    const known = this.#list.dataset.text;
+    if (known === texts.join()) return;
+    this.#list.dataset.text = texts.join();
+    this.#list.replaceChildren(
+      ...courses.map((course, k) => {
+        const line = document.createElement("li");
+        line.style.setProperty("--run", `var(--run${course.colour})`);
+        line.textContent = texts[k];
+        return line;
+      }),
+    );
+  }
+}
+
+/** @param {Course[]} courses */
+function listed(courses) {
+  return courses.map(textOfCourse).join("; ") || "no steps taken yet";
+}
+
+/** @param {Course} course */
+function textOfCourse({ baseline, samples, rewards, end }) {
+  const last = signed(rewards[rewards.length - 1], 2);
+  const steps = counted(rewards.length - 1, "step");
+  const stop = end ? `, then ${end}` : "";
+  return `${nameOf(baseline)}, ${samples} a step: ${last} after ${steps}${stop}`;
+}
+
+/**
+ * The axes, with their names.
+ *
+ * @param {Sheet} sheet
+ * @param {(step: number) => number} x
+ * @param {(reward: number) => number} y
+ * @param {number} steps
+ * @param {number[]} rewards to be marked.
+ */
+function drawFrame({ context, colour }, x, y, steps, rewards) {
+  context.font = FONT;
+  context.fillStyle = colour.muted;
+  context.strokeStyle = colour.line;
+  context.lineWidth = 1;
+  for (const reward of rewards) {
+    context.beginPath();
+    context.moveTo(x(0), y(reward));
+    context.lineTo(x(steps), y(reward));
+    context.stroke();
+    context.textAlign = "right";
+    context.fillText(size(reward, 2), x(0) - 5, y(reward) + 4);
+  }
+  const bottom = y(rewards[0]) + 15;
+  context.textAlign = "left";
+  context.fillText("0", x(0), bottom);
+  context.textAlign = "center";
+  context.fillText("steps", x(steps / 2), bottom);
+  context.textAlign = "right";
+  context.fillText(String(steps), x(steps), bottom);
+  context.textAlign = "left";
+}
+
+/**
+ * One line, and a disc at its end.
+ *
+ * @param {Sheet} sheet
+ * @param {Course} course
+ * @param {(step: number) => number} x
+ * @param {(reward: number) => number} y
+ */
+function drawCourse({ context, colour }, { rewards, colour: index }, x, y) {
+  context.strokeStyle = context.fillStyle = colour[`run${index}`];
+  context.lineWidth = 2;
+  context.setLineDash(DASHES[index]);
+  context.beginPath();
+  rewards.forEach((reward, step) => {
+    if (step === 0) context.moveTo(x(step), y(reward));
+    else context.lineTo(x(step), y(reward));
+  });
+  context.stroke();
+  context.setLineDash([]);
+  context.beginPath();
+  traceDisc(context, x(rewards.length - 1), y(rewards[rewards.length - 1]), 3);
+  context.fill();
+}

@@ -1,0 +1,63 @@
+// What hands on the plane do to the page.
+
+import { noiseOf, pointsOf } from "./normal.js";
+import { paintDisc, pictureText } from "./reward.js";
+
+/** @import { Desk } from "./hands.js" */
+/** @import { Gaussian } from "./normal.js" */
+/** @import { Page } from "./page.js" */
+/** @import { State } from "./state.js" */
+
+/**
+ * The desk of a page.
+ *
+ * @param {Page} page
+ * @returns {Desk}
+ */
+export function deskOf(page) {
+  return {
+    gaussian: () => ({ mean: page.state.mean, factor: page.state.factor }),
+    setGaussian(gaussian) {
+      page.runner.stop();
+      if (page.state.tab !== "gaussian") return;
+      page.change({ ...gaussian, draws: carried(page.state, gaussian) }, { gesture: "hand" });
+    },
+    tool: () => page.tools.tool,
+    brush: () => page.tools.brush,
+    paint(stroke) {
+      const { tool, brush } = page.tools;
+      let { levels } = page.picture;
+      for (const [x, y] of stroke) {
+        levels = paintDisc(levels, x, y, brush, tool === "good" ? 255 : 0);
+      }
+      page.change({ reward: pictureText(levels) }, { gesture: "hand" });
+    },
+    guess(vector, isDone) {
+      page.guess = { vector, isDone };
+      page.request();
+    },
+    hover(at) {
+      page.pointer = at;
+      page.request();
+    },
+    end(isCancelled) {
+      if (isCancelled) {
+        page.store.cancel();
+        page.refresh(true);
+      }
+      page.store.seal();
+    },
+  };
+}
+
+/**
+ * Given draws move along with their Gaussian: they stay draws of it.
+ *
+ * @param {State} state
+ * @param {Gaussian} gaussian where they go.
+ */
+function carried(state, gaussian) {
+  if (!state.draws) return null;
+  const noise = noiseOf(state, Float64Array.from(state.draws));
+  return Array.from(pointsOf(gaussian, noise));
+}

@@ -1,0 +1,62 @@
+// What is under a pointer on the plane, and how a reader's own arrow compares.
+
+import { arrowFactors, LENGTHENED } from "./arrows.js";
+import { size } from "./numbers.js";
+
+/** @import { GaussianExperiment } from "./experiment.js" */
+/** @import { Guess } from "./plane-marks.js" */
+
+/** A pointer is at a sample within this distance, units of the plot. */
+const NEAR = 0.2;
+
+/**
+ * The sample nearest to a point of the plot; where the arrows lie at the mean, that of the nearest tip.
+ *
+ * @param {GaussianExperiment} experiment
+ * @param {string} stage
+ * @param {number[]} at
+ * @returns {number} its index; −1 if there is none near.
+ */
+export function sampleAt(experiment, stage, [x, y]) {
+  if (stage === "step") return -1;
+  const { points, scores, factors, before } = experiment;
+  const { values, scale } = arrowFactors(factors, stage);
+  const isBundle = stage === "average";
+  let nearest = -1;
+  let distance = NEAR;
+  for (let k = 0; k < values.length; k++) {
+    const [left, top] = isBundle
+      ? [0, 1].map((d) => before.mean[d] + scale * values[k] * scores[2 * k + d])
+      : [points[2 * k], points[2 * k + 1]];
+    const own = Math.hypot(left - x, top - y);
+    if (own < distance) {
+      nearest = k;
+      distance = own;
+    }
+  }
+  return nearest;
+}
+
+/**
+ * How a reader's arrow compares with the exact one.
+ *
+ * @param {Guess} guess
+ * @param {GaussianExperiment} experiment
+ */
+export function guessSentence({ vector, isDone }, { exact, estimate }) {
+  if (!isDone) {
+    return "Drag from the mean: your arrow is the average of all the arrows, six times as long.";
+  }
+  const [dx, dy] = vector;
+  if (Math.hypot(dx, dy) < 0.02) return "An arrow of no length points nowhere: drag once more.";
+  const angle = (/** @type {ArrayLike<number>} */ other) => {
+    const turn = Math.atan2(dy, dx) - Math.atan2(other[1], other[0]);
+    return Math.abs(Math.round((Math.atan2(Math.sin(turn), Math.cos(turn)) * 180) / Math.PI));
+  };
+  const length = Math.hypot(exact[0], exact[1]) * LENGTHENED;
+  const ratio = length > 0 ? size(Math.hypot(dx, dy) / length, 2) : "∞";
+  return (
+    `Your arrow is ${angle(exact)}° from the exact gradient (dashed) and ${ratio} times as long. ` +
+    `The average of these samples is ${angle(estimate)}° from yours.`
+  );
+}

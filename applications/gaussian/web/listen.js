@@ -1,0 +1,165 @@
+// Buttons, controls and keys: what people do to the page besides the plane.
+
+import { actionsOf } from "./actions.js";
+import { buttonOf, controls, labelOf, textOf } from "./controls.js";
+import { element, elements } from "./elements.js";
+import { drawsIn } from "./files.js";
+import { pictureIn } from "./images.js";
+import { LONG_LINK, longLinkSentence } from "./messages.js";
+import { BUILT_IN, pictureText } from "./reward.js";
+import { fieldFrom, isField, messageOf } from "./state.js";
+
+/** @import { Control } from "./controls.js" */
+/** @import { Page } from "./page.js" */
+/** @import { State } from "./state.js" */
+
+/**
+ * Listen to all controls of a page.
+ *
+ * @param {Page} page
+ */
+export function listen(page) {
+  for (const control of controls()) listenToControl(page, control);
+  element("controls").addEventListener("submit", (event) => event.preventDefault());
+  listenToReward(page);
+  listenToFiles(page);
+
+  const actions = actionsOf(page);
+  for (const button of elements("[data-action]")) {
+    button.addEventListener("click", () => actions[button.dataset.action ?? ""]());
+  }
+  for (const tab of elements("[role=tab]")) {
+    tab.addEventListener("click", () => page.openTab(tab.dataset.tab ?? ""));
+    tab.addEventListener("keydown", ({ key }) => {
+      if (key !== "ArrowLeft" && key !== "ArrowRight") return;
+      page.openTab(tab.dataset.tab === "gaussian" ? "moves" : "gaussian");
+      element(`tab-${page.state.tab}`).focus();
+    });
+  }
+  listenToKeys();
+}
+
+/**
+ * A control is followed as it changes; text that is no number leaves what was before it was typed.
+ *
+ * @param {Page} page
+ * @param {Control} control
+ */
+function listenToControl(page, control) {
+  const { name } = control;
+  /** @type {State} */
+  let before = page.state;
+  control.addEventListener("focus", () => {
+    before = page.state;
+  });
+  control.addEventListener("input", () => {
+    if (name === "tool" || name === "brush") readTool(page, control);
+    else readControl(page, control, before);
+  });
+  control.addEventListener("change", () => page.store.seal());
+  control.addEventListener("blur", () => {
+    page.store.seal();
+    if (control.dataset.wrong) page.messages.complain([]);
+    delete control.dataset.wrong;
+    page.request(); // what was typed in vain goes
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {Control} control
+ */
+function readTool(page, control) {
+  page.messages.complain([]);
+  if (control.name === "brush") page.tools.brush = Number(control.value);
+  else page.tools.tool = control.value;
+  page.guess = page.tools.tool === "guess" ? { vector: [0, 0], isDone: false } : null;
+  page.request();
+}
+
+/**
+ * @param {Page} page
+ * @param {Control} control
+ * @param {State} before it was typed in.
+ */
+function readControl(page, control, before) {
+  const { name, type } = control;
+  if (!isField(name)) return;
+  const gesture = type === "range" || type === "number" ? `${name} ${control.dataset.index}` : "";
+  try {
+    const fields = fieldFrom(name, textOf(control), page.state, control.dataset.index);
+    delete control.dataset.wrong;
+    page.change({ ...fields, ...consequences(name) }, { glides: type !== "range", gesture });
+  } catch (error) {
+    control.dataset.wrong = "yes";
+    if (type === "number") page.change({ [name]: before[name] }, { gesture });
+    page.messages.complain([`${labelOf(control)}: ${messageOf(error)}`]);
+  }
+}
+
+/**
+ * What changes along with a field.
+ *
+ * @param {string} name
+ * @returns {Partial<State>}
+ */
+function consequences(name) {
+  // Other samples, or another seed, are other draws than those that were given.
+  if (name === "samples" || name === "seed") return { draws: null };
+  if (name === "baseline") return { average: [0, 0] };
+  return name === "stage" ? { lesson: 0 } : {};
+}
+
+/** @param {Page} page */
+function listenToReward(page) {
+  const reward = /** @type {HTMLSelectElement} */ (element("reward"));
+  reward.addEventListener("change", () => {
+    const chosen = Object.hasOwn(BUILT_IN, reward.value) ? reward.value : page.store.own;
+    page.change({ reward: chosen }, { glides: true });
+  });
+}
+
+/** @param {Page} page */
+function listenToFiles(page) {
+  listenToFile(page, "draws-file", drawsIn);
+  listenToFile(page, "picture-file", async (file) => ({
+    reward: pictureText(await pictureIn(file)),
+  }));
+}
+
+/**
+ * @param {Page} page
+ * @param {string} id of the input.
+ * @param {(file: File) => Promise<Partial<State>>} fieldsIn
+ */
+function listenToFile(page, id, fieldsIn) {
+  const input = /** @type {HTMLInputElement} */ (element(id));
+  input.addEventListener("change", async () => {
+    const [file] = input.files ?? [];
+    page.runner.stop();
+    page.messages.clear();
+    if (!file) return;
+    try {
+      const fields = await fieldsIn(file);
+      page.change({ ...fields, lesson: 0 });
+      if (page.link.length > LONG_LINK) page.messages.tell(longLinkSentence(page.link.length));
+    } catch (error) {
+      page.messages.complain([messageOf(error)]);
+    }
+    input.value = ""; // so that the same file can be chosen again
+  });
+}
+
+/** Undo and redo by keys; in a text field they are the browser's. */
+function listenToKeys() {
+  addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+    const { target } = event;
+    const isText = target instanceof HTMLInputElement && target.type === "number";
+    if (isText) return;
+    const key = event.key.toLowerCase();
+    if (key !== "z" && key !== "y") return;
+    event.preventDefault();
+    buttonOf(key === "y" || event.shiftKey ? "redo" : "undo").click();
+  });
+}

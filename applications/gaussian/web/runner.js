@@ -1,0 +1,156 @@
+// The runner: takes steps, one or many, alone or with all baselines side by side.
+
+import { Courses, endsAt, recordStep } from "./courses.js";
+import { BASELINES } from "./estimator.js";
+
+/** @import { Course } from "./courses.js" */
+/** @import { Distribution } from "./experiment.js" */
+/** @import { Page } from "./page.js" */
+/** @import { State } from "./state.js" */
+
+/** Steps a second while it runs. */
+const PACE = 8;
+/** Steps of a race. */
+const RACE = 60;
+
+/**
+ * A participant of a race.
+ *
+ * @typedef {{state: State, course: Course}} Racer
+ */
+
+/** Takes steps, and keeps their courses. */
+export class Runner {
+  courses = new Courses();
+  #page;
+  #timer = 0;
+  #frame = 0;
+  #runs = 0;
+
+  /** @param {Page} page it acts on. */
+  constructor(page) {
+    this.#page = page;
+  }
+
+  /** Whether it takes steps of its own. */
+  get isRunning() {
+    return this.#timer !== 0;
+  }
+
+  /** Whether a race is on. */
+  get isRacing() {
+    return this.#frame !== 0;
+  }
+
+  /** Steps of the present course. */
+  get steps() {
+    const last = this.courses.list.at(-1);
+    return last ? last.rewards.length - 1 : 0;
+  }
+
+  /** Go where the estimate points, and draw afresh; a run of steps is one gesture. */
+  step() {
+    const { state, experiment, distribution, messages } = this.#page;
+    const problem = distribution.problem(experiment);
+    if (problem) {
+      this.stop();
+      messages.complain([refusal(problem, state)]);
+      return;
+    }
+    let course = this.courses.list.at(-1);
+    if (!course || !endsAt(course, state, experiment.expectedReward)) {
+      course = this.courses.begin(state, experiment.expectedReward);
+    }
+    const gesture = this.isRunning ? `run ${this.#runs}` : "";
+    this.#page.change(afterStep(state, experiment, distribution), { gesture });
+    recordStep(course, this.#page.state, this.#page.experiment.expectedReward);
+  }
+
+  /** Take steps until it is stopped. */
+  run() {
+    this.stop();
+    const { state, experiment } = this.#page;
+    this.courses.begin(state, experiment.expectedReward);
+    this.#runs += 1;
+    this.#timer = setInterval(() => this.step(), 1000 / PACE);
+    this.#page.request();
+  }
+
+  /** All baselines from here, with the same draws at the start and as many of them. */
+  race() {
+    this.stop();
+    const { state, experiment } = this.#page;
+    this.courses.clear();
+    const baselines = BASELINES.filter((_, k) => state.samples > 1 || k < 3);
+    const racers = baselines.map((baseline) => {
+      const own = { ...state, baseline, average: [0, 0], draws: null };
+      return { state: own, course: this.courses.begin(own, experiment.expectedReward) };
+    });
+    let steps = 0;
+    const next = () => {
+      steps += 1;
+      for (const racer of racers) this.#advance(racer);
+      this.#frame = steps < RACE ? requestAnimationFrame(next) : 0;
+      this.#page.request();
+    };
+    this.#frame = requestAnimationFrame(next);
+    this.#page.request();
+  }
+
+  /**
+   * One step of a racer, which draws no cloud.
+   *
+   * @param {Racer} racer written to.
+   */
+  #advance(racer) {
+    if (racer.course.end) return;
+    const { distribution, picture } = this.#page;
+    const estimate = distribution.estimate(racer.state, picture);
+    racer.course.end = distribution.problem(estimate);
+    if (racer.course.end) return;
+    racer.state = { ...racer.state, ...afterStep(racer.state, estimate, distribution) };
+    recordStep(racer.course, racer.state, distribution.value(racer.state, picture));
+  }
+
+  /** Stop whatever runs. */
+  stop() {
+    clearInterval(this.#timer);
+    cancelAnimationFrame(this.#frame);
+    this.#timer = 0;
+    this.#frame = 0;
+    this.#page.request();
+  }
+}
+
+/**
+ * The fields that a step changes.
+ *
+ * @param {State} state
+ * @param {any} estimate
+ * @param {Distribution<any, any>} distribution
+ * @returns {Partial<State>}
+ */
+function afterStep({ baseline, seed }, estimate, distribution) {
+  const average = baseline === "moving-average" ? estimate.nextAverage : [0, 0];
+  return { ...distribution.place(estimate), average, seed: nextSeed(seed), draws: null };
+}
+
+/**
+ * The seed after a seed.
+ *
+ * @param {number} seed
+ */
+export function nextSeed(seed) {
+  return (seed + 1) % 2 ** 31;
+}
+
+/**
+ * Why a step is not taken, and what to do.
+ *
+ * @param {string} problem
+ * @param {State} state
+ */
+function refusal(problem, { baseline }) {
+  const hint = baseline === "none" ? ", or choose a baseline" : "";
+  return `This step is not taken, since after it ${problem}: lower the learning rate${hint}`;
+}

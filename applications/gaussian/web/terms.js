@@ -1,0 +1,84 @@
+// The terms of the average, one row a sample: pointing at a row marks the sample, and the other way.
+
+import { signed, vector } from "./numbers.js";
+import { MOVES } from "./policy.js";
+
+/** @import { Experiment } from "./experiment.js" */
+
+/** The table of the terms. */
+export class Terms {
+  #body;
+  /** @type {Experiment | null} */
+  #shown = null;
+  #marked = -1;
+
+  /**
+   * @param {HTMLTableElement} table
+   * @param {(sample: number) => void} mark told which sample is pointed at; −1 for none.
+   */
+  constructor(table, mark) {
+    this.#body = table.tBodies[0];
+    const rowOf = (/** @type {Event} */ event) =>
+      Number(/** @type {HTMLElement} */ (event.target).closest("tr")?.dataset.sample ?? -1);
+    this.#body.addEventListener("pointerover", (event) => mark(rowOf(event)));
+    this.#body.addEventListener("focusin", (event) => mark(rowOf(event)));
+    this.#body.addEventListener("pointerleave", () => mark(-1));
+    this.#body.addEventListener("focusout", () => mark(-1));
+    this.#body.addEventListener("keydown", (event) => {
+      const steps = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!steps) return;
+      event.preventDefault();
+      const next = this.#body.rows[rowOf(event) + steps];
+      if (next) next.focus();
+    });
+  }
+
+  /**
+   * Write the rows, once for every experiment, and mark one.
+   *
+   * @param {Experiment} experiment
+   * @param {number} sample
+   */
+  draw(experiment, sample) {
+    if (this.#shown !== experiment) {
+      this.#shown = experiment;
+      this.#body.innerHTML = rowsOf(experiment);
+      this.#marked = -1;
+    }
+    if (this.#marked === sample) return;
+    this.#body.rows[this.#marked]?.classList.remove("marked");
+    this.#marked = sample;
+    const row = this.#body.rows[sample];
+    if (!row) return;
+    row.classList.add("marked");
+    const box = /** @type {HTMLElement} */ (this.#body.closest("div"));
+    const isOut =
+      row.offsetTop < box.scrollTop || row.offsetTop > box.scrollTop + box.clientHeight - 30;
+    if (isOut && !box.matches(":hover, :focus-within")) box.scrollTop = row.offsetTop - 60;
+  }
+}
+
+/**
+ * The rows in HTML; all of it is numbers.
+ *
+ * @param {Experiment} experiment
+ */
+function rowsOf(experiment) {
+  const { weights, rewards, scores, factors, dimensions } = experiment;
+  const rows = [];
+  for (let k = 0; k < weights.length; k++) {
+    const own = scores.subarray(k * dimensions, (k + 1) * dimensions);
+    const term = own.map((entry) => entry * factors.weighted[k]);
+    const draw =
+      experiment.tab === "moves"
+        ? MOVES[experiment.moves[k]]
+        : vector(experiment.points.subarray(2 * k, 2 * k + 2), 2);
+    const cells = [draw, signed(rewards[k], 2), signed(weights[k], 2), vector(term, 2)];
+    const focus = k === 0 ? 0 : -1; // one stop for the Tab key, arrow keys from there
+    rows.push(
+      `<tr data-sample="${k}" tabindex="${focus}"><th scope="row">${k + 1}</th>` +
+        `${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`,
+    );
+  }
+  return rows.join("");
+}
