@@ -1,6 +1,6 @@
 // How arrows are drawn: how long, which every caption says, and with their names.
 
-import { FONT, traceArrow, writeOn } from "./canvas.js";
+import { traceArrow, writeOn } from "./canvas.js";
 import { LIMIT } from "./reward.js";
 
 /** @import { Sheet } from "./canvas.js" */
@@ -47,7 +47,7 @@ export function toScreen({ scale }, x, y) {
  * @param {number[]} dashes
  */
 export function drawLongArrow(view, from, vector, colour, part, dashes) {
-  const { context, scale, opacity, width } = view;
+  const { context, scale, opacity, width, font } = view;
   const [x, y] = toScreen(view, from[0], from[1]);
   const [dx, dy] = [scale * vector[0], -scale * vector[1]];
   context.globalAlpha = opacity(part);
@@ -62,7 +62,7 @@ export function drawLongArrow(view, from, vector, colour, part, dashes) {
 
   const length = Math.hypot(dx, dy);
   if (length < 14) return;
-  context.font = `600 ${FONT}`;
+  context.font = `600 ${font}`;
   context.textAlign = dx < 0 ? "right" : "left";
   const beside = part === "exact" ? 1 : -1; // so that two arrows with one tip keep their names apart
   const left = Math.min(width - 4, Math.max(4, x + dx + (8 * dx) / length));

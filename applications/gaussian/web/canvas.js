@@ -1,5 +1,8 @@
 // What the canvases share: sharp pixels, the colours of the style sheet, arrows, crosses, words.
 
+/** Words in a picture are no smaller, pixels. */
+const SMALLEST_WORDS = 11;
+
 /**
  * A canvas that is ready to be drawn on.
  *
@@ -8,6 +11,7 @@
  * @property {number} width
  * @property {number} height
  * @property {Colours} colour
+ * @property {string} font of words, which grow with the canvas.
  */
 
 /** @typedef {Record<string, string>} Colours */
@@ -29,7 +33,9 @@ export function prepared(canvas) {
   if (!context) throw new Error("this browser draws no pictures");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  return { context, width, height, colour: colours() };
+  const size = Math.max(SMALLEST_WORDS, Math.round(width / 45));
+  const font = `${size}px system-ui, sans-serif`;
+  return { context, width, height, colour: colours(), font };
 }
 
 const COLOURS =
@@ -46,9 +52,6 @@ export function colours() {
     COLOURS.split(" ").map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
   );
 }
-
-/** The font of words in a picture. */
-export const FONT = "11px system-ui, sans-serif";
 
 /**
  * Write words on a halo of paper, so that they can be read on anything.

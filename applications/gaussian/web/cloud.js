@@ -1,6 +1,6 @@
 // The picture of the noise: repeated estimates around the exact gradient.
 
-import { FONT, prepared } from "./canvas.js";
+import { prepared } from "./canvas.js";
 import { Glide } from "./motion.js";
 import { drawDots, drawEstimate, drawScale, drawTruth, scaleFor } from "./scatter.js";
 
@@ -61,10 +61,10 @@ export class Cloud {
   draw(experiment, hasBaseline, opacity) {
     const { exact, none, estimate } = experiment;
     const view = scaleFor(prepared(this.#canvas), exact, this.#fit(experiment));
-    const { context, colour, height, width } = view;
+    const { context, colour, height, width, font } = view;
     context.globalAlpha = opacity;
     drawScale(view);
-    context.font = `italic ${FONT}`;
+    context.font = `italic ${font}`;
     if (exact.length === 2) {
       context.fillText("∂μ₁", width - 26, height - 6);
       context.fillText("∂μ₂", 6, 14);

@@ -92,9 +92,9 @@ export class Clouds {
     if (needsTwo && samples < 2) return "needs 2 samples";
     if (baseline === "standardized") return "other units";
     if (gradient === "density") return "biased";
-    if (baseline === "none") return `${samples} are worth ${samples}`;
     const { value, low, high } = worthWith(baseline);
     if (!scatter(baseline).varies) return "no two differ";
+    if (low === high) return twoDigits(value);
     return `${twoDigits(value)} (${twoDigits(low)}–${twoDigits(high)})`;
   }
 }

@@ -33,6 +33,7 @@ export function controls() {
 export function showControls(state, tools, { link, own, canUndo, canRedo }) {
   document.body.dataset.tab = state.tab;
   document.body.dataset.view = state.view;
+  document.body.dataset.panel = state.panel;
   showTool(tools.tool);
   for (const control of controls()) writeControl(control, { ...state, ...tools });
   showWhatApplies(state, tools);
@@ -45,7 +46,7 @@ export function showControls(state, tools, { link, own, canUndo, canRedo }) {
   reward.value = isBuiltIn ? state.reward : "picture";
   buttonOf("undo").disabled = !canUndo;
   buttonOf("redo").disabled = !canRedo;
-  buttonOf("present").textContent = state.view === "lecture" ? "Leave presentation" : "Present";
+  buttonOf("present").textContent = state.view === "lecture" ? "Leave" : "Present";
 }
 
 /**

@@ -1,7 +1,7 @@
 // The learning curves: expected reward against steps, one line a run.
 
-import { FONT, prepared, traceDisc } from "./canvas.js";
-import { counted, signed, size } from "./numbers.js";
+import { prepared, traceDisc } from "./canvas.js";
+import { signed, size } from "./numbers.js";
 import { nameOf } from "./sentences.js";
 
 /** @import { Sheet } from "./canvas.js" */
@@ -76,9 +76,8 @@ function listed(courses) {
 /** @param {Course} course */
 function textOfCourse({ baseline, samples, rewards, end }) {
   const last = signed(rewards[rewards.length - 1], 2);
-  const steps = counted(rewards.length - 1, "step");
   const stop = end ? `, then ${end}` : "";
-  return `${nameOf(baseline)}, ${samples} a step: ${last} after ${steps}${stop}`;
+  return `${nameOf(baseline)}: ${last} after ${rewards.length - 1} × ${samples} draws${stop}`;
 }
 
 /**
@@ -90,8 +89,8 @@ function textOfCourse({ baseline, samples, rewards, end }) {
  * @param {number} steps
  * @param {number[]} rewards to be marked.
  */
-function drawFrame({ context, colour }, x, y, steps, rewards) {
-  context.font = FONT;
+function drawFrame({ context, colour, font }, x, y, steps, rewards) {
+  context.font = font;
   context.fillStyle = colour.muted;
   context.strokeStyle = colour.line;
   context.lineWidth = 1;

@@ -214,7 +214,7 @@ export function scatterOf(estimates, truth, negligible) {
  * @returns {Range} infinite where the own estimates do not vary.
  */
 export function worthOf(count, none, own) {
-  const value = own.varies ? (count * none.variance) / own.variance : Infinity;
+  const value = own.varies ? count * (none.variance / own.variance) : Infinity;
   if (!own.varies || !none.varies) return { value, low: value, high: value };
   const repeats = own.squares.length;
   const shares = own.squares.map(

@@ -6,6 +6,12 @@ import { size } from "./numbers.js";
 /** @import { GaussianExperiment } from "./experiment.js" */
 /** @import { Guess } from "./plane-marks.js" */
 
+/**
+ * No arrow yet, and so no answer.
+ *
+ * @type {Guess}
+ */
+export const NO_GUESS = { vector: [0, 0], isDone: false };
 /** A pointer is at a sample within this distance, units of the plot. */
 const NEAR = 0.2;
 

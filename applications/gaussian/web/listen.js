@@ -4,6 +4,7 @@ import { actionsOf } from "./actions.js";
 import { buttonOf, controls, labelOf, textOf } from "./controls.js";
 import { element, elements } from "./elements.js";
 import { drawsIn } from "./files.js";
+import { NO_GUESS } from "./hover.js";
 import { pictureIn } from "./images.js";
 import { LONG_LINK, longLinkSentence } from "./messages.js";
 import { BUILT_IN, pictureText } from "./reward.js";
@@ -37,6 +38,7 @@ export function listen(page) {
     });
   }
   listenToKeys();
+  listenToWindow(page);
 }
 
 /**
@@ -73,7 +75,7 @@ function readTool(page, control) {
   page.messages.complain([]);
   if (control.name === "brush") page.tools.brush = Number(control.value);
   else page.tools.tool = control.value;
-  page.guess = page.tools.tool === "guess" ? { vector: [0, 0], isDone: false } : null;
+  page.guess = page.tools.tool === "guess" ? NO_GUESS : null;
   page.request();
 }
 
@@ -162,4 +164,13 @@ function listenToKeys() {
     event.preventDefault();
     buttonOf(key === "y" || event.shiftKey ? "redo" : "undo").click();
   });
+}
+
+/** @param {Page} page */
+function listenToWindow(page) {
+  addEventListener("hashchange", () => page.follow());
+  addEventListener("resize", () => page.request());
+  const sizes = new ResizeObserver(() => page.request());
+  for (const canvas of elements("canvas")) sizes.observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.recolour());
 }

@@ -3,10 +3,10 @@
 import { Announcer } from "./announcer.js";
 import { Brush } from "./brush.js";
 import { deskOf } from "./desk.js";
-import { canvasOf, element, elements } from "./elements.js";
+import { canvasOf, element } from "./elements.js";
 import { GAUSSIAN } from "./gaussian.js";
 import { Hands } from "./hands.js";
-import { guessSentence, sampleAt } from "./hover.js";
+import { guessSentence, NO_GUESS, sampleAt } from "./hover.js";
 import { slideOf } from "./lesson.js";
 import { listen } from "./listen.js";
 import { Messages } from "./messages.js";
@@ -72,7 +72,10 @@ export class Page {
     this.runner = new Runner(this);
     this.#view = new View(
       (fields) => this.change(fields, { glides: true }),
-      (sample) => this.#markTerm(sample),
+      (sample) => {
+        this.#term = sample;
+        this.request();
+      },
     );
     this.#view.plane.setPicture(this.#picture.levels);
     const desk = deskOf(this);
@@ -80,7 +83,6 @@ export class Page {
     new Brush(canvasOf("plane"), desk, (event) => this.#hands.dragMean(canvasOf("plane"), event));
     listen(this);
     listenToReaders((preview) => this.#read(preview));
-    this.#listenToWindow();
     this.messages.complain([...made.errors, ...errors]);
     this.#show(false);
   }
@@ -133,6 +135,7 @@ export class Page {
       this.#view.plane.setPicture(this.#picture.levels);
     }
     this.#hold = null;
+    if (this.guess) this.guess = NO_GUESS;
     this.#experiment = this.distribution.experiment(this.state, this.#picture);
     this.#show(glides);
   }
@@ -217,6 +220,12 @@ export class Page {
     return this.#preview.stage ?? slideOf(this.state).stage;
   }
 
+  /** Draw again in other colours. */
+  recolour() {
+    this.#view.plane.setPicture(this.#picture.levels);
+    this.request();
+  }
+
   /** Draw before the next frame. */
   request() {
     if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
@@ -270,23 +279,6 @@ export class Page {
     this.#preview = preview;
     this.#view.aim(this.#pictured, this.#experiment, this.#stage, true);
     this.request();
-  }
-
-  /** @param {number} sample */
-  #markTerm(sample) {
-    this.#term = sample;
-    this.request();
-  }
-
-  #listenToWindow() {
-    addEventListener("hashchange", () => this.follow());
-    addEventListener("resize", () => this.request());
-    const sizes = new ResizeObserver(() => this.request());
-    for (const canvas of elements("canvas")) sizes.observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.#view.plane.setPicture(this.#picture.levels);
-      this.request();
-    });
   }
 }
 

@@ -1,7 +1,7 @@
 // The picture of the plane: reward, Gaussian, samples, and the arrows of each stage.
 
 import { arrowFactors, drawLongArrow, LENGTHENED, toScreen } from "./arrows.js";
-import { colours, FONT, prepared, traceArrow, traceCross, traceDisc } from "./canvas.js";
+import { colours, prepared, traceArrow, traceCross, traceDisc } from "./canvas.js";
 import { labelsOf } from "./labels.js";
 import { Glide } from "./motion.js";
 import { axesOf } from "./normal.js";
@@ -127,8 +127,8 @@ export class Plane {
    * @param {State} state
    */
   #drawWorth(view, { shift, scale }) {
-    const { context, colour } = view;
-    context.font = FONT;
+    const { context, colour, font } = view;
+    context.font = font;
     context.textAlign = "center";
     context.globalAlpha = 0.85 * view.opacity("reward");
     for (const { x, y, level } of this.#labels) {
@@ -162,10 +162,10 @@ function arrowsOf({ points, scores, factors, before }, stage) {
 }
 
 /** @param {View} view */
-function drawTicks({ context, colour, scale, width, opacity }) {
+function drawTicks({ context, colour, scale, width, opacity, font }) {
   context.globalAlpha = opacity("ticks");
   context.fillStyle = colour.muted;
-  context.font = FONT;
+  context.font = font;
   for (let tick = -3; tick <= 3; tick++) {
     const at = (tick + LIMIT) * scale;
     const label = String(tick).replace("-", "−");
@@ -174,7 +174,7 @@ function drawTicks({ context, colour, scale, width, opacity }) {
     context.textAlign = "left";
     if (tick > -3) context.fillText(label, 4, width - at + 4);
   }
-  context.font = `italic ${FONT}`;
+  context.font = `italic ${font}`;
   context.fillText("x₁", width - 14, width - 18);
   context.fillText("x₂", 20, 12);
 }

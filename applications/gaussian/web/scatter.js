@@ -1,6 +1,6 @@
 // How estimates are drawn: dots around a cross, in the plane or in strips.
 
-import { FONT, traceCross, traceDisc } from "./canvas.js";
+import { traceCross, traceDisc } from "./canvas.js";
 
 /** @import { Sheet } from "./canvas.js" */
 
@@ -49,13 +49,13 @@ export function scaleFor(sheet, exact, reach) {
  * @param {ScatterView} view
  */
 export function drawScale(view) {
-  const { context, height, colour, dimensions, scale } = view;
+  const { context, height, colour, dimensions, scale, font } = view;
   drawZero(view);
   const wanted = 60 / scale;
   const unit = 10 ** Math.floor(Math.log10(wanted));
   const length = unit * ([5, 2, 1].find((multiple) => multiple * unit <= wanted) ?? 1);
   context.fillStyle = context.strokeStyle = colour.muted;
-  context.font = FONT;
+  context.font = font;
   context.fillText(String(Number(length.toPrecision(1))), 10, height - 12);
   context.beginPath();
   if (dimensions === 2) {

@@ -72,8 +72,8 @@ function rowsOf(experiment) {
     const draw =
       experiment.tab === "moves"
         ? MOVES[experiment.moves[k]]
-        : vector(experiment.points.subarray(2 * k, 2 * k + 2), 2);
-    const cells = [draw, signed(rewards[k], 2), signed(weights[k], 2), vector(term, 2)];
+        : vector(experiment.points.subarray(2 * k, 2 * k + 2), 1);
+    const cells = [draw, signed(rewards[k], 1), signed(weights[k], 2), vector(term, 2)];
     const focus = k === 0 ? 0 : -1; // one stop for the Tab key, arrow keys from there
     rows.push(
       `<tr data-sample="${k}" tabindex="${focus}"><th scope="row">${k + 1}</th>` +

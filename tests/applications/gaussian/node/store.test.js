@@ -1,0 +1,90 @@
+// The store: what is one entry of the past, and where undo, redo and reset lead.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { levelsOf, pictureText } from "../../../../applications/gaussian/web/reward.js";
+import { DEFAULTS, formatState, parseState } from "../../../../applications/gaussian/web/state.js";
+import { Store } from "../../../../applications/gaussian/web/store.js";
+
+const fresh = () => new Store({ ...DEFAULTS });
+
+test("each change is an entry, and a gesture is one", () => {
+  const store = fresh();
+  store.change({ samples: 10 });
+  for (const x of [0.1, 0.2, 0.3]) store.change({ mean: [x, 0] }, "hand");
+  store.seal();
+  store.change({ mean: [1, 1] }, "hand");
+  assert.deepEqual(store.state.mean, [1, 1]);
+  store.undo();
+  assert.deepEqual(store.state.mean, [0.3, 0]);
+  store.undo();
+  assert.deepEqual(store.state.mean, DEFAULTS.mean);
+  assert.equal(store.state.samples, 10);
+  store.undo();
+  assert.equal(store.state.samples, 80);
+  assert.equal(store.canUndo, false);
+  for (let k = 0; k < 3; k++) store.redo();
+  assert.deepEqual(store.state.mean, [1, 1]);
+  assert.equal(store.canRedo, false);
+});
+
+test("a new change forgets what was undone", () => {
+  const store = fresh();
+  store.change({ samples: 10 });
+  store.undo();
+  store.change({ samples: 20 });
+  assert.equal(store.canRedo, false);
+});
+
+test("a cancelled gesture never was", () => {
+  const store = fresh();
+  store.change({ samples: 10 });
+  store.change({ mean: [1, 1] }, "hand");
+  store.change({ mean: [2, 2] }, "hand");
+  store.cancel();
+  assert.deepEqual(store.state.mean, DEFAULTS.mean);
+  assert.equal(store.canRedo, false);
+  store.undo();
+  assert.equal(store.state.samples, 80);
+});
+
+test("to look elsewhere is no entry", () => {
+  const store = fresh();
+  store.change({ panel: "clouds" });
+  store.change({ lesson: 3 });
+  assert.equal(store.canUndo, false);
+  store.change({ samples: 10 });
+  store.change({ view: "lecture" });
+  store.undo();
+  assert.equal(store.state.samples, 80);
+  assert.equal(store.state.view, "lecture");
+});
+
+test("one's own reward stays, and reset leads to what the page was made with", () => {
+  const own = pictureText(levelsOf("ring"));
+  const store = new Store({ ...DEFAULTS, reward: own, samples: 30 });
+  store.change({ reward: "hills", samples: 5 });
+  assert.equal(store.own, own);
+  store.reset();
+  assert.equal(store.state.reward, own);
+  assert.equal(store.state.samples, 30);
+  store.undo();
+  assert.equal(store.state.reward, "hills");
+});
+
+test("draws of one's own come back with their tab", () => {
+  const store = fresh();
+  store.change({ draws: [1, 2, 3, 4] });
+  store.openTab("moves");
+  assert.equal(store.state.draws, null);
+  store.openTab("gaussian");
+  assert.deepEqual(store.state.draws, [1, 2, 3, 4]);
+});
+
+test("a state and its link are the same", () => {
+  const text = "tab=moves&panel=runs&view=lecture&samples=7&baseline=constant&constant=0.25";
+  assert.equal(formatState(parseState(text).state), text);
+  assert.deepEqual(parseState("standardized=1").errors, [
+    "this page has no setting “standardized”",
+  ]);
+});

@@ -1,0 +1,88 @@
+// Numbers and sentences as people read them.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { drawsInText } from "../../../../applications/gaussian/web/files.js";
+import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
+import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
+import { signed, twoDigits, vector } from "../../../../applications/gaussian/web/numbers.js";
+import { columnSteps } from "../../../../applications/gaussian/web/quadrature.js";
+import { levelsOf } from "../../../../applications/gaussian/web/reward.js";
+import { chanceSentence, worthSentence } from "../../../../applications/gaussian/web/sentences.js";
+import { parseState } from "../../../../applications/gaussian/web/state.js";
+
+const levels = levelsOf("regions");
+const PICTURE = { levels, columns: columnSteps(levels) };
+
+const shown = (text) => {
+  const { state } = parseState(text);
+  const experiment = GAUSSIAN.experiment(state, PICTURE);
+  return { state, experiment, worth: worthSentence(experiment, state) };
+};
+
+test("small gradients do not read as zero", () => {
+  assert.equal(vector([0.1234, -0.5], 3), "(+0.123, −0.500)");
+  assert.equal(vector([0.00123, -0.0004], 3), "(+0.0012, −0.0004)");
+  assert.equal(vector([2.5e-7, 0], 3), "(+2.5e−7, 0)");
+  assert.equal(vector([0, 0], 3), "(0.000, 0.000)");
+  assert.equal(vector([1e-17, 0], 3), "(0.000, 0.000)");
+  assert.equal(signed(Number.NaN, 2), "—");
+});
+
+test("a worth has two digits", () => {
+  assert.equal(twoDigits(155.7), "160");
+  assert.equal(twoDigits(2151), "2,200");
+  assert.equal(twoDigits(1.234), "1.2");
+});
+
+test("an average that lags is worth what it is worth", () => {
+  const empty = shown("samples=80&baseline=moving-average");
+  assert.match(empty.worth, /is empty before the first step.*Once settled.*as precise as about/);
+  assert.equal(empty.experiment.worth.value, 80);
+  const own = shown("samples=80&baseline=moving-average&average=-0.4,0.5");
+  assert.match(own.worth, /with this moving average \(−0.80\) are as precise as about/);
+});
+
+test("no noise is claimed only where there is nothing to meet", () => {
+  const rare = shown("mean=-1.1,-0.85&factor=0.18,0,0.18&samples=2&baseline=leave-one-out&seed=1");
+  assert.match(rare.worth, /so rare that none of the 400 draws met it/);
+  const flat = shown("mean=-0.9,-0.9&factor=0.08,0,0.08&samples=40&baseline=leave-one-out");
+  assert.match(flat.worth, /there is no noise/);
+});
+
+test("an error that chance explains is said to be chance", () => {
+  const { experiment, state } = shown("samples=16&seed=3&baseline=leave-one-out");
+  assert.ok(experiment.chosen.standardErrorsOff > 2);
+  assert.match(chanceSentence(experiment, state), /No sign of a bias: by chance, [5-9] in 100/);
+  const biased = shown("samples=100&gradient=density");
+  assert.equal(chanceSentence(biased.experiment, biased.state), "");
+});
+
+test("draws that this Gaussian did not make are called strangers", () => {
+  const caption = (text) => {
+    const { experiment, state } = shown(text);
+    return GAUSSIAN.caption(experiment, state, "scores");
+  };
+  assert.match(caption("draws=100,100"), /standard deviations away/);
+  assert.doesNotMatch(caption("draws=2,1,-1,0.5"), /standard deviations away/);
+});
+
+test("regions are named in their middle", () => {
+  const labels = labelsOf(levels);
+  assert.deepEqual(
+    labels.map(({ level }) => level),
+    [255, 255, 255, 0],
+  );
+  for (const { x, y, level } of labels) {
+    const column = Math.floor(((x + 3.4) / 6.8) * 200);
+    const row = Math.floor(((3.4 - y) / 6.8) * 200);
+    assert.equal(levels[row * 200 + column], level);
+  }
+  assert.deepEqual(labelsOf(new Uint8Array(40_000)), []);
+});
+
+test("a table of draws may have a header", () => {
+  assert.deepEqual(drawsInText("x,y\n1,2\n3,4\n"), { draws: [1, 2, 3, 4] });
+  assert.throws(() => drawsInText("1,2,x"), /“x” is not a number/);
+  assert.throws(() => drawsInText("x,y"), /“x” is not a number/);
+});
