@@ -40,7 +40,6 @@ function experimentActions(page) {
       page.messages.clear();
       if (runner.isRunning) {
         runner.stop();
-        store.seal();
         return;
       }
       page.change({ panel: "runs", lesson: 0 });

@@ -40,8 +40,11 @@ export class Brush {
       // A mouse may take the Gaussian anywhere; a finger there scrolls the page.
       else if (event.pointerType !== "touch") this.#takeMean(event);
     });
-    canvas.addEventListener("pointermove", (event) => this.#hover(toPlane(this.#canvas, event)));
-    canvas.addEventListener("pointerleave", () => this.#leave());
+
+    // Handles lie above the canvas: what is under them is pointed at all the same.
+    const plane = first(".plane");
+    plane.addEventListener("pointermove", (event) => this.#hover(toPlane(canvas, event)));
+    plane.addEventListener("pointerleave", () => this.#leave());
     canvas.addEventListener("focus", () => this.#hover(this.#brush));
     canvas.addEventListener("blur", () => this.#leave());
     canvas.addEventListener("keyup", () => this.#desk.end(false));

@@ -1,6 +1,6 @@
 // Controls show the state: tabs, radio buttons, sliders, the open answer.
 
-import { element, elements, first } from "./elements.js";
+import { element, elements, first, write } from "./elements.js";
 import { BUILT_IN } from "./reward.js";
 import { formatState, parseState } from "./state.js";
 
@@ -24,13 +24,24 @@ export function controls() {
 }
 
 /**
+ * What controls show besides the state.
+ *
+ * @typedef {object} Surroundings
+ * @property {string} link the state as text.
+ * @property {string} own the reward that was painted or loaded last; empty for none.
+ * @property {boolean} canUndo
+ * @property {boolean} canRedo
+ * @property {boolean} isRunning
+ */
+
+/**
  * Show a state.
  *
  * @param {State} state
  * @param {Tools} tools
- * @param {{link: string, own: string, canUndo: boolean, canRedo: boolean}} page
+ * @param {Surroundings} surroundings
  */
-export function showControls(state, tools, { link, own, canUndo, canRedo }) {
+export function showControls(state, tools, { link, own, canUndo, canRedo, isRunning }) {
   document.body.dataset.tab = state.tab;
   document.body.dataset.view = state.view;
   document.body.dataset.panel = state.panel;
@@ -44,9 +55,11 @@ export function showControls(state, tools, { link, own, canUndo, canRedo }) {
   const isBuiltIn = Object.hasOwn(BUILT_IN, state.reward);
   /** @type {HTMLOptionElement} */ (reward.lastElementChild).hidden = own === "";
   reward.value = isBuiltIn ? state.reward : "picture";
+  write(buttonOf("run"), isRunning ? "Stop" : "Run");
+  buttonOf("run").classList.toggle("running", isRunning);
   buttonOf("undo").disabled = !canUndo;
   buttonOf("redo").disabled = !canRedo;
-  buttonOf("present").textContent = state.view === "lecture" ? "Leave" : "Present";
+  write(buttonOf("present"), state.view === "lecture" ? "Leave" : "Present");
 }
 
 /**

@@ -8,6 +8,9 @@ import { paintDisc, pictureText } from "./reward.js";
 /** @import { Page } from "./page.js" */
 /** @import { State } from "./state.js" */
 
+/** What a hand does until it is lifted is one entry of the past. */
+const HAND = "hand";
+
 /**
  * The desk of a page.
  *
@@ -20,7 +23,7 @@ export function deskOf(page) {
     setGaussian(gaussian) {
       page.runner.stop();
       if (page.state.tab !== "gaussian") return;
-      page.change({ ...gaussian, draws: carried(page.state, gaussian) }, { gesture: "hand" });
+      page.change({ ...gaussian, draws: carried(page.state, gaussian) }, { gesture: HAND });
     },
     tool: () => page.tools.tool,
     brush: () => page.tools.brush,
@@ -30,7 +33,7 @@ export function deskOf(page) {
       for (const [x, y] of stroke) {
         levels = paintDisc(levels, x, y, brush, tool === "good" ? 255 : 0);
       }
-      page.change({ reward: pictureText(levels) }, { gesture: "hand" });
+      page.change({ reward: pictureText(levels) }, { gesture: HAND });
     },
     guess(vector, isDone) {
       page.guess = { vector, isDone };
@@ -45,7 +48,7 @@ export function deskOf(page) {
         page.store.cancel();
         page.refresh(true);
       }
-      page.store.seal();
+      page.store.seal(HAND);
     },
   };
 }

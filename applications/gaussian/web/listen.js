@@ -58,9 +58,8 @@ function listenToControl(page, control) {
     if (name === "tool" || name === "brush") readTool(page, control);
     else readControl(page, control, before);
   });
-  control.addEventListener("change", () => page.store.seal());
+  control.addEventListener("change", () => page.store.seal(gestureOf(control)));
   control.addEventListener("blur", () => {
-    page.store.seal();
     if (control.dataset.wrong) page.messages.complain([]);
     delete control.dataset.wrong;
     page.request(); // what was typed in vain goes
@@ -87,7 +86,7 @@ function readTool(page, control) {
 function readControl(page, control, before) {
   const { name, type } = control;
   if (!isField(name)) return;
-  const gesture = type === "range" || type === "number" ? `${name} ${control.dataset.index}` : "";
+  const gesture = gestureOf(control);
   try {
     const fields = fieldFrom(name, textOf(control), page.state, control.dataset.index);
     delete control.dataset.wrong;
@@ -97,6 +96,15 @@ function readControl(page, control, before) {
     if (type === "number") page.change({ [name]: before[name] }, { gesture });
     page.messages.complain([`${labelOf(control)}: ${messageOf(error)}`]);
   }
+}
+
+/**
+ * A slider that is drawn, or a number that is typed, is one entry of the past.
+ *
+ * @param {Control} control
+ */
+function gestureOf({ name, type, dataset }) {
+  return type === "range" || type === "number" ? `${name} ${dataset.index}` : "";
 }
 
 /**

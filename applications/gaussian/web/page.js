@@ -3,14 +3,13 @@
 import { Announcer } from "./announcer.js";
 import { Brush } from "./brush.js";
 import { deskOf } from "./desk.js";
+import { distributionOf } from "./distributions.js";
 import { canvasOf, element } from "./elements.js";
-import { GAUSSIAN } from "./gaussian.js";
 import { Hands } from "./hands.js";
 import { guessSentence, NO_GUESS, sampleAt } from "./hover.js";
 import { slideOf } from "./lesson.js";
 import { listen } from "./listen.js";
 import { Messages } from "./messages.js";
-import { MOVES_POLICY } from "./moves.js";
 import { columnSteps } from "./quadrature.js";
 import { listenToReaders } from "./readers.js";
 import { levelsOf } from "./reward.js";
@@ -28,13 +27,6 @@ import { View } from "./view.js";
 
 /** How long a step is seen before the next draws, milliseconds. */
 const HOLD = 900;
-/**
- * One object a distribution, by the tab that shows it.
- *
- * @type {Record<string, Distribution<any, any>>}
- */
-const DISTRIBUTIONS = { gaussian: GAUSSIAN, moves: MOVES_POLICY };
-
 /** The page, from the first paint on. */
 export class Page {
   /** @type {Tools} */
@@ -101,7 +93,7 @@ export class Page {
 
   /** @returns {Distribution<any, any>} */
   get distribution() {
-    return DISTRIBUTIONS[this.state.tab];
+    return distributionOf(this.state);
   }
 
   /** The state as text; an empty one would be what the page was made with. */
@@ -233,7 +225,7 @@ export class Page {
 
   #draw() {
     this.#frame = 0;
-    const { state, store } = this;
+    const { state, store, runner } = this;
     const [pictured, stage] = [this.#pictured, this.#stage];
     const isGaussian = pictured.tab === "gaussian";
     const sample = this.#sample(stage);
@@ -249,11 +241,17 @@ export class Page {
       shown: this.#preview.stage ? Number.POSITIVE_INFINITY : slideOf(state).shown,
       sample,
       parts: this.#preview.parts,
-      courses: this.runner.courses.list,
+      courses: runner.courses.list,
       guess: this.guess,
       caption: guessed || own,
       tools: this.tools,
-      page: { link: this.link, own: store.own, canUndo: store.canUndo, canRedo: store.canRedo },
+      surroundings: {
+        link: this.link,
+        own: store.own,
+        canUndo: store.canUndo,
+        canRedo: store.canRedo,
+        isRunning: runner.isRunning,
+      },
     });
     if (moves) this.request();
   }

@@ -73,9 +73,13 @@ export class Store {
     return errors;
   }
 
-  /** End a gesture: the next change is an entry of its own, whatever its name. */
-  seal() {
-    this.#gesture = "";
+  /**
+   * End a gesture: the next change is an entry of its own, whatever its name.
+   *
+   * @param {string} gesture
+   */
+  seal(gesture) {
+    if (this.#gesture === gesture) this.#gesture = "";
   }
 
   /** Go back to before the gesture that goes on, as if it had never begun. */

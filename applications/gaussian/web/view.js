@@ -12,7 +12,7 @@ import { Plane } from "./plane.js";
 import { worthSentence } from "./sentences.js";
 import { Terms } from "./terms.js";
 
-/** @import { Tools } from "./controls.js" */
+/** @import { Surroundings, Tools } from "./controls.js" */
 /** @import { Course } from "./courses.js" */
 /** @import { Distribution, Experiment } from "./experiment.js" */
 /** @import { Guess } from "./plane-marks.js" */
@@ -37,7 +37,7 @@ const FADED = 0.12;
  * @property {Guess | null} guess
  * @property {string} caption that takes the place of the usual one; empty for none.
  * @property {Tools} tools
- * @property {{link: string, own: string, canUndo: boolean, canRedo: boolean}} page
+ * @property {Surroundings} surroundings
  */
 
 /** What is seen. */
@@ -91,7 +91,7 @@ export class View {
     this.#drawPanel(scene, opacity("cloud"));
 
     // The rest is written last: reading a size after it would lay the page out twice.
-    showControls(state, scene.tools, scene.page);
+    showControls(state, scene.tools, scene.surroundings);
     showFigures(experiment, state);
     showLesson(experiment, state);
     write(element("worth"), worthSentence(experiment, state));

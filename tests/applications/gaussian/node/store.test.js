@@ -12,7 +12,7 @@ test("each change is an entry, and a gesture is one", () => {
   const store = fresh();
   store.change({ samples: 10 });
   for (const x of [0.1, 0.2, 0.3]) store.change({ mean: [x, 0] }, "hand");
-  store.seal();
+  store.seal("hand");
   store.change({ mean: [1, 1] }, "hand");
   assert.deepEqual(store.state.mean, [1, 1]);
   store.undo();

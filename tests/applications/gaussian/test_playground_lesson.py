@@ -1,0 +1,227 @@
+"""A first visit, a reader's own guess, and a lecture."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.applications.gaussian.browser import needs_browser
+from tests.applications.gaussian.test_playground_hands import drag, place, state_of
+from tests.applications.gaussian.test_playground_memory import choose
+from tests.applications.gaussian.test_playground_windows import pixels_of
+
+pytestmark = needs_browser
+
+
+# ---------------------------------------------------------------- the lesson
+
+
+def test_a_first_visit_is_led(open_page):
+    """Six pictures of one experiment; the figures are those of all samples, all along."""
+    page = open_page()
+    assert page.text("#lesson-count") == "1 of 6"
+    before = page.numbers()
+    assert len(before["draws"]) == 160
+    sentences, pictures = [], []
+    for number in range(1, 7):
+        assert page.text("#lesson-count") == f"{number} of 6"
+        sentences.append(page.text("#lesson-text"))
+        pictures.append(pixels_of(page))
+        page.act("lesson-next")
+    assert len(set(sentences)) == len(set(pictures)) == 6
+    assert not page.tab.locator("#lesson").is_visible()
+    after = page.numbers()
+    assert after == before | {"state": before["state"] | {"lesson": 0}}
+    page.tab.wait_for_function("location.hash === '#tab=gaussian'")
+
+
+def test_the_lesson_shows_one_sample_then_ten_then_all(open_page):
+    """The arrows of the others are not there: the picture of two states that share the first."""
+    page = open_page("lesson=1")
+    first = state_of(page)
+    assert (first["lesson"], first["stage"]) == (1, "scores")
+    x, y = page.numbers()["draws"][:2]
+    page.tab.mouse.move(*place(page, x, y))
+    page.settle()
+    assert page.text("#caption").startswith("x = ")
+    alone = pixels_of(page)
+    page.open("lesson=3")
+    assert pixels_of(page) != alone
+
+
+def test_a_picture_of_the_lesson_has_a_link(open_page):
+    page = open_page("lesson=3")
+    assert page.text("#lesson-count") == "3 of 6"
+    page.act("lesson-back")
+    page.tab.wait_for_function("location.hash === '#lesson=2'")
+    page.act("lesson-skip")
+    assert not page.tab.locator("#lesson").is_visible()
+    assert state_of(page)["stage"] == "scores"
+
+
+@pytest.mark.parametrize("state", ["samples=80", "tab=gaussian", "question=log"])
+def test_a_link_with_a_state_opens_without_the_lesson(state, open_page):
+    page = open_page(state)
+    assert not page.tab.locator("#lesson").is_visible()
+    page.act("lesson")
+    assert page.tab.locator("#lesson").is_visible()
+
+
+def test_a_step_counts_at_once_and_is_seen_first(open_page):
+    """The click changes the state; the picture shows the step before it shows what is next."""
+    page = open_page("samples=30&seed=1")
+    after = page.numbers()["after"]
+    plain = pixels_of(page)
+    page.act("step")
+    assert state_of(page)["mean"] == after["mean"]
+    assert page.text("#caption").startswith("Dashed: before the step")
+    seen = pixels_of(page)
+    page.tab.wait_for_function(
+        "document.getElementById('caption').textContent.startsWith('Each arrow')"
+    )
+    page.settle()
+    assert len({plain, seen, pixels_of(page)}) == 3
+
+
+def test_a_step_of_the_lesson_counts(open_page):
+    page = open_page()
+    after = page.numbers()["after"]
+    page.act("step")
+    assert state_of(page)["mean"] == after["mean"]
+
+
+# ---------------------------------------------------------------- a guess
+
+
+def test_a_guess_comes_before_the_answer(open_page):
+    page = open_page("samples=40&seed=2&stage=average")
+    choose(page, "tool", "guess")
+    assert not page.tab.locator("#figure-exact").is_visible()
+    exact = np.array(page.numbers()["exact_gradient"])
+    start = np.array(state_of(page)["mean"])
+    drag(page, start, start + 6 * np.array([[0, -1], [1, 0]]) @ exact)  # a right angle off
+    assert page.tab.locator("#figure-exact").is_visible()
+    angle, ratio = re.search(r"is (\d+)° .* and ([\d.]+) times", page.text("#caption")).groups()
+    assert int(angle) == pytest.approx(90, abs=2)
+    assert float(ratio) == pytest.approx(1, abs=0.05)
+    assert state_of(page)["mean"] == [0.35, 0.3]
+    page.act("again")
+    assert not page.tab.locator("#figure-exact").is_visible()
+    choose(page, "tool", "move")
+    assert page.tab.locator("#figure-exact").is_visible()
+
+
+def test_a_guess_is_made_by_keyboard(open_page):
+    page = open_page("samples=40&seed=2&stage=average")
+    choose(page, "tool", "guess")
+    page.tab.focus("#plane")
+    for _ in range(3):
+        page.tab.keyboard.press("Shift+ArrowLeft")
+    page.tab.keyboard.press(" ")
+    page.settle()
+    assert page.text("#caption").startswith("Your arrow is ")
+
+
+# ---------------------------------------------------------------- pointing
+
+
+@pytest.mark.parametrize("stage", ["weighted", "average"])
+def test_a_term_marks_its_sample_and_a_sample_its_term(stage, open_page):
+    page = open_page(f"samples=12&seed=8&stage={stage}&panel=terms")
+    numbers = page.numbers()
+    assert page.tab.locator("#terms tbody tr").count() == 12
+    plain = pixels_of(page)
+    page.tab.locator("#terms tbody tr").nth(4).hover()
+    page.settle()
+    assert pixels_of(page) != plain
+    term = np.array(numbers["weights"])[4] * np.reshape(numbers["scores"], (-1, 2))[4]
+    figures = [float(f) for f in re.findall(r"[-+][\d.]+", page.text("#caption").replace("−", "-"))]
+    assert figures[-2:] == pytest.approx(term, abs=0.006)
+
+    # The other way: the sample, or the tip of its arrow in the bundle.
+    at = np.reshape(numbers["draws"], (-1, 2))[7]
+    if stage == "average":
+        terms = np.array(numbers["weights"])[:, None] * np.reshape(numbers["scores"], (-1, 2))
+        at = np.array(numbers["state"]["mean"]) + 0.4 * terms[7]
+    page.tab.mouse.move(*place(page, *at))
+    page.settle()
+    marked = page.tab.locator("#terms tr.marked th").all_inner_texts()
+    assert marked == ["8"]
+
+
+def test_terms_are_read_by_keyboard(open_page):
+    page = open_page("samples=12&panel=terms&stage=weighted")
+    page.tab.locator("#terms tbody tr").first.focus()
+    page.tab.keyboard.press("ArrowDown")
+    page.settle()
+    assert page.tab.locator("#terms tr.marked th").all_inner_texts() == ["2"]
+
+
+def test_the_table_of_moves_can_be_heard(open_page):
+    page = open_page("tab=moves&samples=40&stage=average")
+    numbers = page.numbers()
+    cells = page.tab.locator("#moves tr.average td .unseen").all_text_contents()
+    figures = [float(cell.split(",")[0].replace("−", "-")) for cell in cells]
+    assert figures == pytest.approx(numbers["estimate"], abs=6e-4)
+    assert page.tab.locator("output").count() == 0  # each would announce every step
+
+
+# ---------------------------------------------------------------- a lecture
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "baseline=constant&covariance=1&stage=step",
+        "tab=moves&stage=average",
+        "panel=clouds",
+        "panel=runs",
+        "panel=terms",
+        "lesson=4",
+    ],
+)
+def test_a_lecture_needs_no_scrolling(size, state, open_page):
+    page = open_page(f"{state}&view=lecture", width=size[0], height=size[1])
+    if "runs" in state:
+        page.act("race")
+        page.tab.wait_for_function("/after 60/.test(document.getElementById('runs').textContent)")
+    room = page.tab.evaluate(
+        "[document.documentElement, document.getElementById('lab')]"
+        ".map(e => [e.scrollHeight, e.clientHeight])"
+    )
+    assert all(needed <= there for needed, there in room), room
+    hidden = page.tab.evaluate(
+        """[...document.querySelectorAll('#lab button, #lab input, #caption, #worth')].filter(e => {
+            const box = e.getBoundingClientRect()
+            return box.width > 1 && !e.closest('.plane') && !e.closest('.scroll')
+                && (box.bottom > innerHeight + 1 || box.right > innerWidth + 1)
+        }).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert hidden == []
+    plane = page.tab.locator("#plane, #moves").filter(visible=True).bounding_box()
+    assert plane["width"] > 0.38 * size[0]
+    size_of_type = page.tab.evaluate("parseFloat(getComputedStyle(caption).fontSize)")
+    assert size_of_type >= 16
+
+
+def test_a_lecture_can_be_left(open_page):
+    page = open_page("samples=20")
+    page.act("present")
+    assert not page.tab.locator("#questions").is_visible()
+    page.act("present")
+    assert page.tab.locator("#questions").is_visible()
+    assert state_of(page)["view"] == "page"
+
+
+# ---------------------------------------------------------------- without JavaScript
+
+
+def test_without_scripts_there_is_a_sentence_and_no_dead_control(open_page, browser, page_file):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(page_file.as_uri())
+    assert "needs JavaScript" in tab.locator("body").inner_text()
+    assert tab.locator("button, input, select").filter(visible=True).count() == 0
+    assert tab.locator(".answer").first.is_visible()
+    context.close()
