@@ -9,11 +9,11 @@ gradient passes through it: the score function gives one, and `check_unbiased` p
 
 takes 5 seconds on two cores and prints
 
-    step    0   cost 1.08
-    step  200   cost 0.15
-    step  400   cost 0.13
-    step  600   cost 0.11
-    step  800   cost 0.11
+    update    0   cost 1.08
+    update  200   cost 0.15
+    update  400   cost 0.13
+    update  600   cost 0.11
+    update  800   cost 0.11
     after learning   cost 0.10, of which 0.1 pay for the one reading
     question 0 opens [1, 0, 0, 0]
     question 1 opens [0, 1, 0, 0]
@@ -57,26 +57,26 @@ def batch(rows: int) -> tuple[Tensor, Tensor]:
     return question, torch.randn(rows, SENSORS)
 
 
-def learn(steps: int = 1000) -> Gated:
+def learn(updates: int = 1000) -> Gated:
     """Train a gated network; it prints the expected cost on the way."""
     model = Gated()
     objective = sf.expectation(model, samples=4)  # every row is drawn four times
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
-    for step in range(steps):
+    for update in range(updates):
         loss = objective(*batch(64))  # its value is the expected cost
         optimizer.zero_grad()
         loss.backward()  # its gradient is unbiased, also for the layer before the gate
         optimizer.step()
-        if step % 200 == 0:
-            print(f"step {step:4}   cost {loss.item():.2f}")
+        if update % 200 == 0:
+            print(f"update {update:4}   cost {loss.item():.2f}")
     return model
 
 
-def main(steps: int) -> None:
+def main(updates: int) -> None:
     """Learn, show which gates are open, and check the gradient."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # tensors this small gain nothing from more threads
-    model = learn(steps)
+    model = learn(updates)
 
     with torch.no_grad(), sf.greedy():  # every gate takes its likelier value
         cost = model(*batch(10_000)).mean()
@@ -95,5 +95,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000, help="updates of the network")
-    main(parser.parse_args().steps)
+    parser.add_argument("--updates", type=int, default=1000, help="updates of the network")
+    main(parser.parse_args().updates)

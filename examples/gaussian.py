@@ -6,7 +6,7 @@ green and some red. Right: the mean follows the green arrows and the reversed re
 
     .venv/bin/python examples/gaussian.py
 
-takes 3 seconds on two cores, draws pictures/examples/gaussian.png, and prints
+takes 3 seconds on two cores, plots pictures/examples/gaussian.png, and prints
 
     expected reward before -0.69
     gradient by the mean   -0.20 -0.27
@@ -55,7 +55,7 @@ def panel(axes: plt.Axes, title: str, mean: Tensor) -> None:
 
 
 def main(count: int, picture: Path) -> None:
-    """Draw, update the mean once, and plot both."""
+    """Draw, update the mean once, draw again, and plot all that."""
     torch.manual_seed(0)
     z, score, gradient = draw(MEAN, count)
     updated = MEAN + STEP * gradient

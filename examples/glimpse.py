@@ -8,17 +8,17 @@ trains it; the rest of the network learns by ordinary backpropagation from the s
 
 takes 2 minutes on two cores and prints
 
-    step  500   cost 0.82   right 77%
-    step 1000   cost 0.39   right 87%
-    step 1500   cost 0.18   right 95%
-    step 2000   cost 0.24   right 94%
-    step 2500   cost 0.34   right 91%
+    update  500   cost 0.82   right 77%
+    update 1000   cost 0.39   right 87%
+    update 1500   cost 0.18   right 95%
+    update 2000   cost 0.24   right 94%
+    update 2500   cost 0.34   right 91%
     learned glimpses: 7.3% of 10,000 test images read wrong
-    step  500   cost 1.68   right 36%
-    step 1000   cost 1.35   right 50%
-    step 1500   cost 1.06   right 63%
-    step 2000   cost 0.99   right 68%
-    step 2500   cost 1.04   right 60%
+    update  500   cost 1.68   right 36%
+    update 1000   cost 1.35   right 50%
+    update 1500   cost 1.06   right 63%
+    update 2000   cost 0.99   right 68%
+    update 2500   cost 1.04   right 60%
     random glimpses: 32.3% of 10,000 test images read wrong
 """
 
@@ -108,14 +108,17 @@ def learn(epochs: float, blind: bool) -> Reader:
     model = Reader()
     objective = sf.expectation(model, samples=SAMPLES, has_aux=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for step in range(1, int(epochs * len(images) / BATCH) + 1):
+    for update in range(1, int(epochs * len(images) / BATCH) + 1):
         rows = torch.randint(len(images), (BATCH,))
         loss, right = objective(images[rows], digits[rows], blind)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 500 == 0:
-            print(f"step {step:4}   cost {loss:.2f}   right {right.float().mean():.0%}", flush=True)
+        if update % 500 == 0:
+            print(
+                f"update {update:4}   cost {loss:.2f}   right {right.float().mean():.0%}",
+                flush=True,
+            )
     return model
 
 

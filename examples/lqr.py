@@ -10,10 +10,10 @@ costs comes back as a number per draw. Nothing on this way is differentiable, an
 
 takes 5 seconds on two cores and prints
 
-    step  50   cost 1.07
-    step 100   cost 1.04
-    step 150   cost 0.86
-    step 200   cost 0.83
+    update  50   cost 1.07
+    update 100   cost 1.04
+    update 150   cost 0.86
+    update 200   cost 0.83
     true     cost 1 : 0.10 : 0.01   gain 7.60 4.98   costs 2.57 on the true cart
     learned  cost 1 : 0.83 : 0.04   gain 3.82 4.64   costs 1.26 on the true cart
 """
@@ -75,7 +75,7 @@ class Weights(nn.Module):
         return costs.log()  # as a logarithm, one wild cart does not drown the others
 
 
-def main(steps: int) -> None:
+def main(updates: int) -> None:
     """Learn the weights, and compare the two controllers on starts that neither has seen."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # tensors this small gain nothing from more threads
@@ -83,13 +83,13 @@ def main(steps: int) -> None:
     model = Weights()
     objective = sf.expectation(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    for step in range(1, steps + 1):
+    for update in range(1, updates + 1):
         loss = objective(random.normal(size=(32, 2)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 50 == 0:
-            print(f"step {step:3}   cost {loss.exp().item():.2f}", flush=True)
+        if update % 50 == 0:
+            print(f"update {update:3}   cost {loss.exp().item():.2f}", flush=True)
 
     starts = random.normal(size=(1000, 2))
     learned = model.mean.detach().exp().numpy()
@@ -105,5 +105,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200, help="updates of the weights")
-    main(parser.parse_args().steps)
+    parser.add_argument("--updates", type=int, default=200, help="updates of the weights")
+    main(parser.parse_args().updates)

@@ -8,12 +8,12 @@ should be the input backwards. An address has no gradient; the score function gi
 
 takes 10 seconds on two cores and prints
 
-    step  100   cost 11.12   right  30%
-    step  200   cost  7.04   right  99%
-    step  300   cost  3.95   right 100%
-    step  400   cost  2.56   right 100%
-    step  500   cost  1.75   right 100%
-    step  600   cost  1.29   right 100%
+    update  100   cost 11.12   right  30%
+    update  200   cost  7.04   right  99%
+    update  300   cost  3.95   right 100%
+    update  400   cost  2.56   right 100%
+    update  500   cost  1.75   right 100%
+    update  600   cost  1.29   right 100%
     input  [6, 5, 5, 7, 2, 5]
     output [5, 2, 7, 5, 5, 6]
     reversed 100% of 1000 new inputs
@@ -64,23 +64,23 @@ class Memory(nn.Module):
         return costs, logits.argmax(-1)
 
 
-def main(steps: int) -> None:
+def main(updates: int) -> None:
     """Learn, and show one reversal and the addresses."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # tensors this small gain nothing from more threads
     model = Memory()
     objective = sf.expectation(model, samples=SAMPLES, has_aux=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for step in range(1, steps + 1):
+    for update in range(1, updates + 1):
         symbols = torch.randint(SYMBOLS, (32, LENGTH))
         loss, read = objective(symbols)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 100 == 0:
+        if update % 100 == 0:
             right = read == symbols.flip(1).repeat(SAMPLES, 1)  # the copies of a row, as drawn
             print(
-                f"step {step:4}   cost {loss.item():5.2f}   right {right.float().mean():4.0%}",
+                f"update {update:4}   cost {loss.item():5.2f}   right {right.float().mean():4.0%}",
                 flush=True,
             )
 
@@ -93,5 +93,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=600, help="updates of the network")
-    main(parser.parse_args().steps)
+    parser.add_argument("--updates", type=int, default=600, help="updates of the network")
+    main(parser.parse_args().updates)

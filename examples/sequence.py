@@ -9,9 +9,9 @@ count. Every number is answered several times, and each answer is compared with 
 
 takes 30 seconds on two cores and prints
 
-    step  500   mean reward 0.93
-    step 1000   mean reward 0.98
-    step 1500   mean reward 0.99
+    update  500   mean reward 0.93
+    update 1000   mean reward 0.98
+    update 1500   mean reward 0.99
      7 = + 7
     17 = 5 + 6 + 6
     27 = 9 + 9 + 9
@@ -84,20 +84,20 @@ class Writer(nn.Module):
         return -rewards, rewards
 
 
-def main(steps: int) -> None:
+def main(updates: int) -> None:
     """Learn, and show what is written for some numbers."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # tensors this small gain nothing from more threads
     model = Writer()
     objective = sf.expectation(model, samples=SAMPLES, has_aux=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for step in range(1, steps + 1):
+    for update in range(1, updates + 1):
         loss, rewards = objective(torch.randint(1, LARGEST + 1, (32,)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 500 == 0:
-            print(f"step {step:4}   mean reward {rewards.mean():.2f}", flush=True)
+        if update % 500 == 0:
+            print(f"update {update:4}   mean reward {rewards.mean():.2f}", flush=True)
 
     with torch.no_grad(), sf.greedy():  # the likeliest token at every place
         numbers = torch.arange(1, LARGEST + 1)
@@ -111,5 +111,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500, help="updates of the network")
-    main(parser.parse_args().steps)
+    parser.add_argument("--updates", type=int, default=1500, help="updates of the network")
+    main(parser.parse_args().updates)

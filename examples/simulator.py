@@ -10,10 +10,10 @@ function moves that distribution to where the simulated figures are the observed
 
 takes 5 seconds on two cores and prints
 
-    step  50   distance 0.076
-    step 100   distance 0.068
-    step 150   distance 0.096
-    step 200   distance 0.113
+    update  50   distance 0.076
+    update 100   distance 0.068
+    update 150   distance 0.096
+    update 200   distance 0.113
     rates per hour      arrival  treatment impatience
       first guess          2.00       2.00       2.00
       fitted               5.11       4.07       2.16
@@ -84,7 +84,7 @@ def show(title: str, names: tuple[str, ...], lines: dict[str, np.ndarray]) -> No
         print(f"  {name:14}" + "".join(f"{value:11.2f}" for value in values))
 
 
-def main(steps: int) -> None:
+def main(updates: int) -> None:
     """Fit the rates, and show them beside the true ones."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # tensors this small gain nothing from more threads
@@ -94,13 +94,13 @@ def main(steps: int) -> None:
     model = Rates(observed, random)
     objective = sf.expectation(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
-    for step in range(1, steps + 1):
+    for update in range(1, updates + 1):
         loss = objective()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 50 == 0:
-            print(f"step {step:3}   distance {loss.item():.3f}", flush=True)
+        if update % 50 == 0:
+            print(f"update {update:3}   distance {loss.item():.3f}", flush=True)
 
     fitted = model.mean.detach().exp().numpy()
     figures = simulate(np.tile(fitted, (100, 1)), random).mean(axis=0)
@@ -111,5 +111,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200, help="updates of the rates")
-    main(parser.parse_args().steps)
+    parser.add_argument("--updates", type=int, default=200, help="updates of the rates")
+    main(parser.parse_args().updates)

@@ -7,7 +7,7 @@ from tests.examples.programs import check_form, number, run
 
 @pytest.mark.training
 def test_it_learns_to_write_sums(tmp_path):
-    output = run("sequence.py", "--steps", "500", folder=tmp_path)
+    output = run("sequence.py", "--updates", "500", folder=tmp_path)
     check_form("sequence.py", output)
 
     # One digit for every number gets at most 1 of 60 right; after 500 updates it is over 30.
