@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-LONGEST = 240  # seconds; each takes a few, so that only a program that hangs is stopped
+LONGEST = 600  # seconds; on an idle machine each takes a few, so only a hang is stopped
 
 
 def run(name, *options, folder):
