@@ -102,3 +102,12 @@ def is_it_right_on_my_model():
             return 2 * sf.sample(Bernoulli(logits=self.linear(x).squeeze(-1)), name="step")
 
     return {"model": Priced(), "x": torch.randn(1, 3)}
+
+
+def exploration():
+    return {
+        "logits": torch.zeros(ROWS, TOKENS, requires_grad=True),
+        "temperature": 2.0,
+        "entropy_coefficient": 0.01,
+        "reward": lambda action: -action.float(),
+    }
