@@ -22,6 +22,8 @@ from sfgrad.estimators.measure_valued import MeasureValued
 from sfgrad.estimators.pathwise import Pathwise
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.estimators.straight_through import ReinMax, StraightThrough
+from sfgrad.estimators.sum_and_sample import SumAndSample
+from sfgrad.estimators.unordered_set import UnorderedSet
 from sfgrad.expectation import Expectation, expectation
 from sfgrad.functional import leave_one_out, magic_box, score_function_loss, standardize
 from sfgrad.graph import StochasticGraph
@@ -45,8 +47,9 @@ __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
     "Enumerate", "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
     "LeaveOneOut", "MeasureValued", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce",
     "ReinMax", "ScoreFunction", "SelfCritical", "StochasticGraph", "StochasticNode",
-    "StraightThrough", "Stratified", "VIMCO", "add_cost", "align", "branch", "check_unbiased",
-    "discounted_return", "exact_gradient", "expectation", "generalized_advantage", "greedy",
-    "leave_one_out", "magic_box", "row_log_prob", "sample", "score_function_loss", "standardize",
+    "StraightThrough", "Stratified", "SumAndSample", "UnorderedSet", "VIMCO", "add_cost", "align",
+    "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
+    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
+    "score_function_loss", "standardize",
 ]
 # fmt: on

@@ -30,10 +30,9 @@ class Case(NamedTuple):
 
     def feature(self, z):
         """A number for every row."""
-        worth = WORTH.to(torch.get_default_dtype())
         if self.draw == BITS:
-            return z @ worth[:2].to(z.dtype) - 0.5 * z.prod(-1)
-        return worth[z]
+            return z.double() @ WORTH[:2] - 0.5 * z.double().prod(-1)
+        return WORTH[z]
 
     def cost(self, z):
         """Not quadratic, and smooth in bits."""
@@ -68,7 +67,13 @@ class Case(NamedTuple):
         return torch.cat([loss.detach().unsqueeze(1), gradient], 1)
 
 
-CASES = {"MeasureValued": Case(sf.MeasureValued, 5, BITS)}
+CASES = {
+    "MeasureValued": Case(sf.MeasureValued, 5, BITS),
+    "UnorderedSet": Case(sf.UnorderedSet, 2, CATEGORIES),
+    "UnorderedSet of bits": Case(sf.UnorderedSet, 3, BITS),
+    "SumAndSample": Case(sf.SumAndSample, 2, CATEGORIES),
+    "SumAndSample of bits": Case(sf.SumAndSample, 3, BITS),
+}
 
 
 def distances(estimates, truth):

@@ -61,18 +61,13 @@ def _bernoulli(base: Bernoulli, value: Tensor) -> Twins:
     return Twins(values, torch.stack([probs, -probs], -1), torch.zeros_like(probs))
 
 
-def _categorical(base: Categorical, value: Tensor) -> Twins:
+def _categories(base: Categorical | OneHotCategorical, value: Tensor) -> Twins:
     """`∂p = Σ_c ∂π_c·δ_c`."""
     probs = change(base.probs)
-    values = torch.arange(probs.shape[-1], device=value.device).expand(probs.shape)
-    return Twins(values, probs, torch.zeros_like(probs[..., 0]))
-
-
-def _one_hot(base: OneHotCategorical, value: Tensor) -> Twins:
-    """As of categories."""
-    probs = change(base.probs)
-    size = probs.shape[-1]
-    values = torch.eye(size, dtype=value.dtype, device=value.device).expand(*probs.shape, size)
+    values = torch.arange(probs.shape[-1], device=value.device)
+    if isinstance(base, OneHotCategorical):
+        values = torch.eye(len(values), dtype=value.dtype, device=value.device)
+    values = values.expand(*probs.shape[:-1], *values.shape)
     return Twins(values, probs, torch.zeros_like(probs[..., 0]))
 
 
@@ -121,8 +116,8 @@ Formula = Callable[[Any, Tensor], Twins]
 FORMULAS: dict[type, tuple[int, Formula]] = {
     Bernoulli: (2, _bernoulli),
     Normal: (3, _normal),
-    Categorical: (0, _categorical),
-    OneHotCategorical: (0, _one_hot),
+    Categorical: (0, _categories),
+    OneHotCategorical: (0, _categories),
     Poisson: (1, _poisson),
     Gamma: (1, _gamma),
     Weibull: (1, _weibull),
@@ -141,8 +136,8 @@ def decomposition(base: Distribution) -> tuple[int, Formula]:
             return count or base.probs.shape[-1], formula  # pyright: ignore
     names = ", ".join(kind.__name__ for kind in FORMULAS)
     raise MisfitError(
-        f"{type(base).__name__} has no measure-valued derivative here: there is one for {names}, "
-        "and for Independent of them; use ScoreFunction() or Pathwise()"
+        f"{type(base).__name__} has no measure-valued derivative here: there is one for {names} "
+        "and Independent of them; use ScoreFunction() or Pathwise()"
     )
 
 

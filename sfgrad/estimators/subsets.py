@@ -1,0 +1,152 @@
+"""Estimators that draw different values of a finite support for the copies of a row."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from sfgrad.boundary import interior
+from sfgrad.controls import Control, Evidence
+from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.enumerate import product_support
+from sfgrad.estimators.equal_copies import check_siblings, copied_shape, own_layout
+from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.masks import base_distribution
+from sfgrad.settings import whole_number
+
+LARGEST = 4096
+"""Values of a support, at most."""
+
+FLOOR = 300.0
+"""Nats below the likeliest value, at most, where values are chosen."""
+
+
+class Subset(NamedTuple):
+    """Different values, one for each of k copies.
+
+    Args:
+        chosen: int64 `[k, E, R]`, among the values of the support.
+        log_density: `[k, E, R]`, nats: p over it is the weight.
+        comparison: `[k or 1, k, E, R]`: the baseline of a copy is the sum of the costs of all
+            copies, each times this.
+    """
+
+    chosen: Tensor
+    log_density: Tensor
+    comparison: Tensor
+
+
+class Comparison(Control):
+    """The built-in baseline: a copy's cost is compared with a weighted sum over the copies."""
+
+    def pair(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """`k = stop(ω)·b` and `h = b`: weights are not 1, so that `1 − ω` would add a bias."""
+        cost = evidence.cost_to_go
+        comparison = evidence.observation
+        if comparison is None:  # a replay of single values
+            return torch.zeros_like(cost), torch.zeros_like(cost)
+        _, copies, E, R = comparison.shape
+        costs = cost.reshape(E, copies, R)
+        baseline = torch.einsum("ster,etr->esr", comparison.to(cost.dtype), costs)
+        baseline = baseline.expand(E, copies, R).reshape(cost.shape)
+        return evidence.weight * baseline, baseline
+
+
+class SubsetEstimator(Estimator):
+    """What the estimators have in common.
+
+    Args:
+        samples: how many values, 2 at least; None for one in each copy of the nearest branch.
+    """
+
+    coupled = True
+    together = True
+
+    def __init__(self, samples: int | None = None):
+        self.samples = None if samples is None else whole_number("samples", samples)
+        if samples == 1:
+            raise ValueError(
+                f"samples of {type(self).__name__} is 1, which leaves nothing to choose: it must "
+                "be at least 2, or None to take the copies there are"
+            )
+        self.baseline = Comparison()
+
+    @abstractmethod
+    def choose(self, log_probs: Tensor, copies: int) -> Subset:
+        """Choose values.
+
+        Args:
+            log_probs: `[M, E, R]`, nats, finite, without gradient, in double precision.
+            copies: how many, from 2 to M.
+        """
+
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw different values of every row, in copies that are made here."""
+        layout = own_layout(distribution, batch_ndims)
+        return self._draw(distribution, batch_ndims, layout, self.samples)
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """Draw different values for the copies of every row."""
+        check_siblings(self, distribution, layout)
+        return self._draw(distribution, batch_ndims, layout, None)
+
+    def _draw(
+        self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
+    ) -> Draw:
+        """Draw in so many copies of one's own, or in those of the layout."""
+        E, S, R = layout
+        copies = own or S
+        values, log_mass = self._support(distribution, batch_ndims, copies)
+        log_mass = log_mass.reshape(-1, E, S, R)
+        subset = self.choose(_finite(log_mass[:, :, 0]), copies)
+
+        # Every copy has its own probabilities, which are equal but for rounding.
+        index = subset.chosen.movedim(0, 1).reshape(-1)
+        log_mass = log_mass.expand(-1, E, copies, R).flatten(1)
+        log_prob = log_mass.gather(0, index.unsqueeze(0)).squeeze(0)
+        log_density = subset.log_density.movedim(0, 1).reshape(-1).to(log_prob.dtype)
+
+        shape = copied_shape(distribution.batch_shape[:batch_ndims], own or 1)
+        value = values[index].reshape(*shape, *values.shape[1:])
+        unknown = torch.full_like(log_density, torch.nan)
+        return Draw(
+            value, log_prob, log_density, own or 1, recorded=unknown, observation=subset.comparison
+        )
+
+    def _support(
+        self, distribution: Distribution, batch_ndims: int, copies: int
+    ) -> tuple[Tensor, Tensor]:
+        """The values of a row `[M, ...]`, and their log-probabilities `[M · rows]`, nats."""
+        kind = type(self).__name__
+        distribution = interior(distribution)
+        try:
+            values = product_support(distribution, batch_ndims, LARGEST)
+        except MisfitError as error:
+            raise MisfitError(
+                f"{error}: {kind} needs a small support, so use ScoreFunction()"
+            ) from error
+        if copies > len(values):
+            name = type(base_distribution(distribution)).__name__
+            raise MisfitError(
+                f"{kind} draws {copies} different values, but {name} has {len(values)}: set "
+                f"samples={len(values)} or less, or visit all of them by Enumerate()"
+            )
+        count = (len(values),)
+        log_mass = summed_log_prob(distribution, values.clone(), batch_ndims + 1, count)
+        return values[(slice(None), *[0] * batch_ndims)], log_mass
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(samples={self.samples})"
+
+
+def _finite(log_mass: Tensor) -> Tensor:
+    """Log-probabilities to choose by: impossible values are the very last choice."""
+    log_mass = log_mass.detach().double()
+    return log_mass.maximum(log_mass.amax(0) - FLOOR)
+
+
+def gumbel_keys(log_probs: Tensor) -> Tensor:
+    """Log-probabilities with Gumbel noise: the largest is a draw, the k largest without repeats."""
+    return log_probs - torch.empty_like(log_probs).exponential_().log()
