@@ -20,6 +20,8 @@ from sfgrad.estimators.gumbel_softmax import GumbelSoftmax
 from sfgrad.estimators.log_prob import row_log_prob
 from sfgrad.estimators.measure_valued import MeasureValued
 from sfgrad.estimators.pathwise import Pathwise
+from sfgrad.estimators.rebar import Rebar
+from sfgrad.estimators.relax import Relax
 from sfgrad.estimators.score_function import ScoreFunction
 from sfgrad.estimators.straight_through import ReinMax, StraightThrough
 from sfgrad.estimators.sum_and_sample import SumAndSample
@@ -46,10 +48,10 @@ __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
     "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "DoubleCV", "Draw",
     "Enumerate", "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
     "LeaveOneOut", "MeasureValued", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce",
-    "ReinMax", "ScoreFunction", "SelfCritical", "StochasticGraph", "StochasticNode",
-    "StraightThrough", "Stratified", "SumAndSample", "UnorderedSet", "VIMCO", "add_cost", "align",
-    "branch", "check_unbiased", "discounted_return", "exact_gradient", "expectation",
-    "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob", "sample",
-    "score_function_loss", "standardize",
+    "Rebar", "ReinMax", "Relax", "ScoreFunction", "SelfCritical", "StochasticGraph",
+    "StochasticNode", "StraightThrough", "Stratified", "SumAndSample", "UnorderedSet", "VIMCO",
+    "add_cost", "align", "branch", "check_unbiased", "discounted_return", "exact_gradient",
+    "expectation", "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob",
+    "sample", "score_function_loss", "standardize",
 ]
 # fmt: on

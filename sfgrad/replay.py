@@ -57,10 +57,11 @@ class Replay(Live):
         # They are made of tensors of inference mode, too, which autograd would refuse.
         wanted = site.distribution.batch_shape + site.distribution.event_shape
         scored = _scorable(site, value.reshape(copies, *wanted))
+        log_density = None if recorded is None else _log_density(site, recorded, copies)
         log_prob = site.fold(_log_prob(site, scored), copies)
-        log_density = log_prob.detach()
-        if recorded is not None:
-            log_density = _log_density(site, recorded, copies)
+        if log_density is None:
+            log_density = log_prob.detach()
+        else:
             log_prob = self._limited(site, log_prob, log_density)
         return Draw(value.clone(), log_prob, log_density, copies, value)
 

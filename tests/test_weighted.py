@@ -14,22 +14,21 @@ from tests.weighted import BITS, CASES, START, Case, distances, value_and_gradie
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 COPYING = {name: case for name, case in CASES.items() if case.copies > 1}
 COPIED = pytest.mark.parametrize("case", COPYING.values(), ids=COPYING)
-TAKEN = pytest.mark.parametrize("taken", [False, True], ids=["own", "taken"])
-
-
-def skip_taken(case, taken):
-    if taken and case.copies == 1:
-        pytest.skip("it makes no copies")
+WAYS = [(name, case, taken) for name, case in CASES.items() for taken in (False, True)]
+WAYS = [way for way in WAYS if way[1].copies > 1 or not way[2]]  # some make no copies
+OWN_AND_TAKEN = pytest.mark.parametrize(
+    ("case", "taken"),
+    [way[1:] for way in WAYS],
+    ids=[f"{name}, {'taken' if taken else 'own'}" for name, _, taken in WAYS],
+)
 
 
 # ---------------------------------------------------------------- right
 
 
-@TAKEN
-@ALL
+@OWN_AND_TAKEN
 def test_value_and_gradient_are_unbiased(case, taken):
     """At most 1e-6 of all seeds fail by chance, in all comparisons of a case together."""
-    skip_taken(case, taken)
     torch.manual_seed(0)
     found = distances(case.estimates(taken, 4000), value_and_gradient(case))
     assert (found < THRESHOLD).all(), found
@@ -68,10 +67,8 @@ class TwoNodes(nn.Module):
 X = torch.ones(10, dtype=torch.float64)
 
 
-@TAKEN
-@ALL
+@OWN_AND_TAKEN
 def test_the_check_passes_on_two_nodes(case, taken):
-    skip_taken(case, taken)
     model = TwoNodes(case, None if taken else case.copies)
     report = sf.check_unbiased(
         sf.expectation(model, samples=case.copies if taken else 1),
@@ -134,10 +131,8 @@ def test_it_learns(case):
 # ---------------------------------------------------------------- shapes and types
 
 
-@TAKEN
-@ALL
+@OWN_AND_TAKEN
 def test_two_dimensions_of_rows(case, taken):
-    skip_taken(case, taken)
     torch.manual_seed(0)
     eta = START.expand(20, 50, 2).clone().requires_grad_()
     with sf.StochasticGraph(batch_ndims=2) as graph:
@@ -150,13 +145,9 @@ def test_two_dimensions_of_rows(case, taken):
     assert (distances(estimates, value_and_gradient(case)) < THRESHOLD).all()
 
 
-@TAKEN
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@ALL
+@OWN_AND_TAKEN
 def test_types_are_those_of_the_distribution(case, dtype, taken):
-    skip_taken(case, taken)
-    if dtype == torch.bfloat16 and case.draw == BITS and "Relax" in repr(case.estimator(None)):
-        pytest.skip("its module is of single precision")
     eta = torch.zeros(3, 2, dtype=dtype, requires_grad=True)
     with sf.StochasticGraph() as graph:
         z = case.take(eta, None if taken else case.copies)
@@ -169,10 +160,8 @@ def test_types_are_those_of_the_distribution(case, dtype, taken):
     assert eta.grad.isfinite().all()
 
 
-@TAKEN
-@ALL
+@OWN_AND_TAKEN
 def test_logits_of_forty_stay_finite(case, taken):
-    skip_taken(case, taken)
     for dtype in (torch.float32, torch.float64):
         eta = torch.tensor([[40.0, -40.0], [-40.0, -40.0]], dtype=dtype).requires_grad_()
         for _ in range(20):

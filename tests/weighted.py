@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.distributions import Bernoulli, Categorical, Independent
+from torch import nn
+from torch.distributions import Bernoulli, Categorical, Independent, OneHotCategorical
 
 import sfgrad as sf
 from tests.comparison import constant
 
 WORTH = constant(0.3, -0.8, 0.9)
 START = constant(0.4, -0.7)
-CATEGORIES, BITS = "categories", "bits"
+CATEGORIES, VECTORS, BITS = "categories", "vectors", "bits"
 
 
 class Case(NamedTuple):
@@ -26,12 +27,17 @@ class Case(NamedTuple):
         """Over the rows of eta `[..., 2]`."""
         if self.draw == BITS:
             return Independent(Bernoulli(logits=eta), 1)
-        return Categorical(logits=torch.cat([eta, torch.zeros_like(eta[..., :1])], -1))
+        logits = torch.cat([eta, torch.zeros_like(eta[..., :1])], -1)
+        return (
+            OneHotCategorical(logits=logits) if self.draw == VECTORS else Categorical(logits=logits)
+        )
 
     def feature(self, z):
         """A number for every row."""
         if self.draw == BITS:
             return z.double() @ WORTH[:2] - 0.5 * z.double().prod(-1)
+        if self.draw == VECTORS:
+            return z.double() @ WORTH
         return WORTH[z]
 
     def cost(self, z):
@@ -40,8 +46,9 @@ class Case(NamedTuple):
 
     def outcomes(self, eta):
         """Every value and its probability, `[M, ...]`."""
-        if self.draw == CATEGORIES:
-            return torch.arange(3), torch.cat([eta, eta.new_zeros(1)]).softmax(0)
+        if self.draw != BITS:
+            values = torch.arange(3) if self.draw == CATEGORIES else torch.eye(3).double()
+            return values, torch.cat([eta, eta.new_zeros(1)]).softmax(0)
         bits = torch.cartesian_prod(*[constant(0.0, 1.0)] * 2)
         p = eta.sigmoid()
         return bits, (bits * p + (1 - bits) * (1 - p)).prod(1)
@@ -67,12 +74,41 @@ class Case(NamedTuple):
         return torch.cat([loss.detach().unsqueeze(1), gradient], 1)
 
 
+class Network(nn.Module):
+    """A small one, in double precision inside, whatever the values are."""
+
+    def __init__(self, size):
+        super().__init__()
+        layers = nn.Linear(size, 4), nn.Tanh(), nn.Linear(4, 1)
+        self.layers = nn.Sequential(*layers).double()
+
+    def forward(self, x):
+        return self.layers(x.double()).to(x.dtype)
+
+
+def relax(size):
+    """Maps anything to RELAX with a network that is not trained yet."""
+
+    def make(samples=None):
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            estimator = sf.Relax(Network(size))
+        estimator.baseline.made_inside = False  # as if a module had it
+        return estimator
+
+    return make
+
+
 CASES = {
     "MeasureValued": Case(sf.MeasureValued, 5, BITS),
     "UnorderedSet": Case(sf.UnorderedSet, 2, CATEGORIES),
     "UnorderedSet of bits": Case(sf.UnorderedSet, 3, BITS),
     "SumAndSample": Case(sf.SumAndSample, 2, CATEGORIES),
     "SumAndSample of bits": Case(sf.SumAndSample, 3, BITS),
+    "Rebar": Case(lambda samples: sf.Rebar(samples=samples), 3, BITS),
+    "Rebar of vectors": Case(lambda samples: sf.Rebar(0.8, 0.6, samples), 6, VECTORS),
+    "Relax": Case(relax(2), 1, BITS),
+    "Relax of categories": Case(relax(3), 1, CATEGORIES),
 }
 
 

@@ -16,11 +16,8 @@ from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
 from sfgrad.masks import base_distribution
 from sfgrad.settings import whole_number
 
-LARGEST = 4096
-"""Values of a support, at most."""
-
-FLOOR = 300.0
-"""Nats below the likeliest value, at most, where values are chosen."""
+LARGEST = 4096  # values of a support, at most
+FLOOR = 300.0  # nats below the likeliest value, at most, where values are chosen
 
 
 class Subset(NamedTuple):

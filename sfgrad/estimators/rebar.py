@@ -1,0 +1,127 @@
+"""A score-function estimator with a relaxation as its control variate."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, OneHotCategorical
+
+from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.conditional import bounded_logits, given_value, squash
+from sfgrad.estimators.equal_copies import check_siblings, copied_shape, own_layout
+from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.estimators.relaxation import with_gradient_of
+from sfgrad.masks import base_distribution
+from sfgrad.settings import describe, is_number, positive_number, whole_number
+
+
+class Rebar(Estimator):
+    """Draw a value, its relaxation, and its relaxation given the value, in three copies.
+
+    `∇ E[f(z)] = E[(f(z) − η·f(ζ̃))·∇log p(z) + η·∇f(ζ) − η·∇f(ζ̃)]`
+
+    The first copy has the weight 1 and the hard value z. The second has the weight η and the
+    relaxed value ζ, through which the gradient flows; the third the weight −η and ζ̃, which is ζ
+    given z. Both are the same number, so that they cancel in the cost, and correlate with z.
+
+    What comes after the node gets hard and relaxed values: bits between 0 and 1, categories as
+    vectors of sum 1. It must take both, and be smooth in the relaxed ones.
+
+    Args:
+        temperature: λ, above 0, in `ζ = sigmoid(y / λ)` or softmax. May be assigned.
+        scale: η, of the control variate. May be assigned.
+        samples: how many copies the node makes, a multiple of 3; None to take those that the
+            nearest branch made, which must be of equal parameters.
+
+    Raises:
+        ValueError: `temperature` is not above 0, or `samples` not a multiple of 3. At the draw: the
+            distribution is neither Bernoulli nor OneHotCategorical, or copies differ before it.
+        TypeError: an argument is no number.
+
+    Unbiased: yes, if the cost is differentiable in the relaxed values; to order n, if it is n
+    times. Draws cannot be replayed.
+
+    Source: Tucker et al. (2017), REBAR: Low-variance, unbiased gradient estimates for discrete
+    latent variable models, eq. 4 and appendix B; coupled noise: section 3.1.
+    """
+
+    coupled = True
+    together = True
+
+    def __init__(self, temperature: float = 0.5, scale: float = 1.0, samples: int | None = None):
+        self.temperature, self.scale, self.samples = temperature, scale, samples
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Set an attribute; it must be such a number as it says."""
+        if attribute == "temperature":
+            value = positive_number("temperature", value)
+        if attribute == "scale" and not is_number(value):
+            raise TypeError(f"scale is {describe(value)}: it must be a number, 1 for all of it")
+        if attribute == "samples" and value is not None:
+            value = whole_number("samples", value)
+            if value % 3:
+                raise ValueError(
+                    f"samples is {value}: Rebar needs three copies for each draw, one hard and two "
+                    "relaxed, so give a multiple of 3"
+                )
+        super().__setattr__(attribute, value)
+
+    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
+        """Draw every row hard and relaxed, in copies that are made here."""
+        layout = own_layout(distribution, batch_ndims)
+        return self._draw(distribution, batch_ndims, layout, self.samples)
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """Draw every row hard and relaxed, in the copies of the row."""
+        check_siblings(self, distribution, layout)
+        if layout[1] % 3:
+            raise MisfitError(
+                f"Rebar needs three copies for each draw, one hard and two relaxed, but there are "
+                f"{layout[1]} copies of every row: set samples= to a multiple of 3"
+            )
+        return self._draw(distribution, batch_ndims, layout, None)
+
+    def _draw(
+        self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
+    ) -> Draw:
+        """Draw in so many copies of one's own, or in those of the layout."""
+        base = base_distribution(distribution)
+        if not isinstance(base, Bernoulli | OneHotCategorical):
+            raise MisfitError(
+                f"Rebar does not draw from {type(base).__name__}, only from Bernoulli and "
+                "OneHotCategorical, whose values can be relaxed: use Relax(module) or "
+                "ScoreFunction()"
+            )
+        E, S, R = layout
+        copies = own or S
+        drawn = distribution.sample((copies // 3,) if own else ()).detach()
+        elements = distribution.batch_shape[batch_ndims:] + distribution.event_shape
+        hard = drawn.reshape(E, -1, R, *elements)[:, : copies // 3]
+
+        # The same variable twice: it moves with the logits, or within what gives the hard value.
+        logits = bounded_logits(base).reshape(E, S, R, *elements)
+        _, free, fixed = logits.expand(E, copies, R, *elements).chunk(3, 1)
+        given = given_value(base, hard, fixed)
+        pair = (with_gradient_of(free, given), given)
+        relaxed = [squash(base, part, self.temperature).to(hard.dtype) for part in pair]
+
+        shape = copied_shape(distribution.batch_shape, own or 1) + distribution.event_shape
+        value = torch.cat([hard, *relaxed], 1).reshape(shape)
+        log_prob = _log_prob(distribution, hard, batch_ndims, own).view(E, 3, -1)
+        log_prob = log_prob * log_prob.new_tensor([1, 0, 1]).view(1, 3, 1)  # free: its path alone
+        log_prob = log_prob.reshape(-1)
+        signs = log_prob.new_tensor([3, 3 * self.scale, -3 * self.scale]).view(1, 3, 1)
+        factor = signs.expand(E, 3, log_prob.numel() // (3 * E)).reshape(-1)
+        unknown = torch.full_like(factor, torch.nan)
+        return Draw(value, log_prob, log_prob, own or 1, factor=factor, recorded=unknown)
+
+
+def _log_prob(
+    distribution: Distribution, hard: Tensor, batch_ndims: int, own: int | None
+) -> Tensor:
+    """Log-probability of hard values `[E, S / 3, R, ...]`, for each third of the copies."""
+    values = hard.repeat(1, 3, *[1] * (hard.dim() - 2))
+    shape = distribution.batch_shape + distribution.event_shape
+    if not own:
+        return summed_log_prob(distribution, values.reshape(shape), batch_ndims)
+    return summed_log_prob(distribution, values.reshape(own, *shape), batch_ndims + 1, (own,))
