@@ -11,6 +11,7 @@ has the expected cost as the expectation of its value, and its gradient as that 
 
 from sfgrad.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
 from sfgrad.control_variates.double_cv import DoubleCV
+from sfgrad.control_variates.rodeo import Rodeo
 from sfgrad.control_variates.self_critical import SelfCritical
 from sfgrad.estimators.antithetic import Antithetic, Stratified
 from sfgrad.estimators.base import Draw, Estimator
@@ -48,7 +49,7 @@ __all__ = [  # noqa: RUF022 (ARMS and VIMCO are classes)
     "ARMS", "Antithetic", "Baseline", "BiasReport", "Constant", "DisARM", "DoubleCV", "Draw",
     "Enumerate", "Estimator", "Expectation", "GroupNormalized", "GumbelSoftmax", "Join", "Learned",
     "LeaveOneOut", "MeasureValued", "MovingAverage", "ParameterNoise", "Pathwise", "PlackettLuce",
-    "Rebar", "ReinMax", "Relax", "ScoreFunction", "SelfCritical", "StochasticGraph",
+    "Rebar", "ReinMax", "Relax", "Rodeo", "ScoreFunction", "SelfCritical", "StochasticGraph",
     "StochasticNode", "StraightThrough", "Stratified", "SumAndSample", "UnorderedSet", "VIMCO",
     "add_cost", "align", "branch", "check_unbiased", "discounted_return", "exact_gradient",
     "expectation", "generalized_advantage", "greedy", "leave_one_out", "magic_box", "row_log_prob",

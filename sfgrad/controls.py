@@ -69,6 +69,9 @@ class Control(Baseline):
     uses_greedy: bool = False
     """Whether it asks for a run of the model whose draws are the likeliest values."""
 
+    takes_groups: bool = True
+    """Whether it compares the rows of a group, where the graph has `groups=`."""
+
     @property
     def has_state(self) -> bool:
         """Whether it learns from the costs."""

@@ -177,6 +177,15 @@ def observe(node: Node, control: Control, site: Site, reruns: bool) -> Node:
     return node._replace(observation=observation, leaf=leaf, handed=leaf.clone())
 
 
+def check_takes_groups(name: str, baseline: Baseline) -> None:
+    """Refuse a control variate that does not compare the rows of groups."""
+    if isinstance(baseline, Control) and not baseline.takes_groups:
+        raise ValueError(
+            f"node {name!r}: {type(baseline).__name__} compares copies, not the rows of groups=: "
+            "use DoubleCV() or LeaveOneOut() here"
+        )
+
+
 def _recorded(site: Site, draw: Draw) -> Tensor:
     """By which log-probability a replay weighs the draw, `[rows]`, nats."""
     if draw.recorded is not None:

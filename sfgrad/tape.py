@@ -16,7 +16,7 @@ from sfgrad.draws import Live
 from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.joins import Join
 from sfgrad.names import Names
-from sfgrad.records import Cost, Node, joined, make_node, observe
+from sfgrad.records import Cost, Node, check_takes_groups, joined, make_node, observe
 from sfgrad.rows import Groups, Rows, row_index
 from sfgrad.settings import describe
 from sfgrad.shapes import Shapes
@@ -225,6 +225,7 @@ class Tape:
         """How many independent draws a baseline has to compare."""
         if self.groups is None or not baseline.compares:
             return self.rows.layout()[1]
+        check_takes_groups(name, baseline)
         self._check_device("groups=", self.groups.ids)
         self.groups.check_comparable(name)
         return int(self.groups.sizes.min())

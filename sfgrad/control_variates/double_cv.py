@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sfgrad.buffers import Precise
-from sfgrad.control_variates.elements import Elements, observe_elements
+from sfgrad.control_variates.elements import Elements, check_device, observe_elements
 from sfgrad.controls import Control, Evidence
 from sfgrad.settings import describe, is_number
 
@@ -96,11 +96,7 @@ class DoubleCV(Precise, Control):
         """The scale α, `[]`: that of the past, 0 when there is none."""
         if self.scale is not None:
             return like.new_tensor(self.scale)
-        if self.squares.device != like.device:
-            raise ValueError(
-                f"the scale of DoubleCV is on {self.squares.device} but the costs are on "
-                f"{like.device}: own it in a StochasticNode, and move the model with to()"
-            )
+        check_device("DoubleCV", self.squares, like)
         return torch.where(self.squares > 0, self.products / self.squares, 0).to(like.dtype)
 
     @torch.no_grad()
@@ -110,8 +106,8 @@ class DoubleCV(Precise, Control):
             return None
         slope, score = _linear(evidence)
         gain = (slope * (score - evidence.others(score))).sum(-1, keepdim=True)
-        elements: Elements = evidence.observation
-        expected = elements.by_logits(slope.reshape(elements.value.shape)).view_as(slope)
+        elements: Elements = evidence.observation.shaped(evidence.cost_to_go.shape)
+        expected = elements.by_logits(slope)
 
         # The gradients by the logits: of leave-one-out, and of the linear model.
         costs = evidence.cost_to_go - evidence.others(evidence.cost_to_go)
@@ -135,5 +131,4 @@ def _linear(evidence: Evidence) -> tuple[Tensor, Tensor]:
     """The mean slope at the other draws, and the deviations of the draws: `[E, S, R, D]` each."""
     assert evidence.slope is not None
     slope = evidence.others(evidence.slope.nan_to_num(0, 0, 0))
-    deviation = evidence.observation.deviation
-    return slope, deviation.view(*evidence.cost_to_go.shape, -1)
+    return slope, evidence.observation.shaped(evidence.cost_to_go.shape).deviation

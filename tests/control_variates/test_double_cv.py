@@ -10,6 +10,8 @@ from torch.autograd.functional import hessian
 from torch.distributions import Bernoulli, Independent, Normal, OneHotCategorical
 
 import sfgrad as sf
+from benchmarks.estimators import WideCost, gradients
+from benchmarks.estimators import train as train_wide
 from tests.control_variates.models import Chain, X, exactly_unbiased, train
 from tests.enumeration import Script, ScriptedBernoulli
 
@@ -306,7 +308,7 @@ def toy(baseline, rows, eta=1.0, t=0.499):
 
 
 def test_the_scale_that_has_the_least_variance():
-    """Over 20 seeds the scale is between .00201 and .00207; .217 to .224 of the variance remain.
+    """Over 20 seeds the scale is .00201 to .00207, and .217 to .224 of the variance remain.
 
     The mean: |z| < 6, a false alarm below 2e-9.
     """
@@ -322,6 +324,16 @@ def test_the_scale_that_has_the_least_variance():
     assert found.var() < 0.4 * 2.386e-7
     truth = 0.25 * 0.002 * 4 * torch.sigmoid(torch.tensor(1.0)) * torch.sigmoid(torch.tensor(-1.0))
     assert abs(found.mean() - truth) < 6 * (found.var() / rows).sqrt()
+
+
+def test_a_wide_smooth_cost():
+    """After 20 updates of 50 rows .57 to .62 of leave-one-out's variance remain, over 8 seeds."""
+    torch.manual_seed(0)
+    cost = WideCost()
+    usual = gradients(sf.ScoreFunction(sf.LeaveOneOut()), cost, 4, 1000)
+    estimator = sf.ScoreFunction(sf.DoubleCV())
+    train_wide(estimator, cost, 4, 20)
+    assert gradients(estimator, cost, 4, 1000).var(0).sum() < 0.7 * usual.var(0).sum()
 
 
 def test_it_does_not_learn_in_eval_mode_nor_with_a_scale():
@@ -342,7 +354,7 @@ def test_its_state_is_that_of_the_node():
 
 
 def test_training_by_it_finds_the_minimum():
-    """Of 20 bits with targets of their own; after 300 steps all probabilities are within .1."""
+    """Of 20 bits with targets of their own; after 300 steps within .1; .061 over 4 seeds."""
     torch.manual_seed(0)
     targets = torch.linspace(0.1, 0.9, 20)
     logits = nn.Parameter(torch.zeros(20))
