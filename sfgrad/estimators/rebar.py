@@ -8,9 +8,9 @@ from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from sfgrad.estimators.base import Draw, Estimator, Layout
 from sfgrad.estimators.conditional import bounded_logits, given_value, squash
-from sfgrad.estimators.equal_copies import check_siblings, copied_shape, own_layout
 from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
 from sfgrad.estimators.relaxation import with_gradient_of
+from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
 from sfgrad.masks import base_distribution
 from sfgrad.settings import describe, is_number, positive_number, whole_number
 

@@ -11,8 +11,8 @@ from sfgrad.boundary import interior
 from sfgrad.controls import Control, Evidence
 from sfgrad.estimators.base import Draw, Estimator, Layout
 from sfgrad.estimators.enumerate import product_support
-from sfgrad.estimators.equal_copies import check_siblings, copied_shape, own_layout
 from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
 from sfgrad.masks import base_distribution
 from sfgrad.settings import whole_number
 
