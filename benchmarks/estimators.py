@@ -85,6 +85,8 @@ Case = tuple[Callable[[], sf.Estimator], int]
 
 CASES: dict[str, Case] = {
     "LeaveOneOut": (lambda: sf.ScoreFunction(sf.LeaveOneOut()), EVALUATIONS),
+    "DisARM": (sf.DisARM, EVALUATIONS),
+    "ARMS": (sf.ARMS, EVALUATIONS),
     "DoubleCV": (lambda: sf.ScoreFunction(sf.DoubleCV()), EVALUATIONS),
     "Rodeo": (lambda: sf.ScoreFunction(sf.Rodeo()), EVALUATIONS),
 }
