@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 import sfgrad as sf
 from tests.comparison import THRESHOLD
-from tests.weighted import BITS, CASES, START, Case, distances, value_and_gradient
+from tests.estimators.weighted import BITS, CASES, START, Case, distances, value_and_gradient
 
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 COPYING = {name: case for name, case in CASES.items() if case.copies > 1}
@@ -172,6 +172,34 @@ def test_logits_of_forty_stay_finite(case, taken):
             (gradient,) = torch.autograd.grad(loss, eta)
             assert gradient.isfinite().all()
             assert loss.isfinite()
+
+
+DEVICES = ["meta", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture
+def unchecked():
+    """Distributions do not look at their values, which those on meta have none of."""
+    Distribution.set_default_validate_args(False)
+    yield
+    Distribution.set_default_validate_args(True)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@OWN_AND_TAKEN
+def test_nothing_leaves_the_device(case, taken, device, unchecked):
+    """The meta device stands in for an accelerator: mixing it with the CPU is an error."""
+    eta = torch.zeros(3, 2, device=device, requires_grad=True)
+    estimator = case.estimator(None if taken else case.copies)
+    if estimator.baseline is not None:
+        estimator.baseline.to(device)
+    with sf.StochasticGraph() as graph:
+        distribution = case.distribution(sf.branch(eta, case.copies) if taken else eta)
+        z = sf.sample(distribution, estimator)
+        assert z.device.type == device
+        sf.add_cost(z.double().reshape(len(z), -1).sum(1))
+        graph.loss().backward()
+    assert eta.grad.device.type == device
 
 
 @ALL
