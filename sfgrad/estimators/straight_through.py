@@ -22,7 +22,7 @@ class StraightThrough(Relaxation):
     Unbiased: no, unless the cost is linear in z; `order` is 0. The value of the loss is unbiased.
 
     Source: Bengio et al. (2013), Estimating or Propagating Gradients Through Stochastic Neurons for
-    Conditional Computation, section 3.4; here with the derivative of the probabilities.
+    Conditional Computation; here with the derivative of the probabilities.
     """
 
     def path(self, log_probs: Tensor, one_hot: Tensor) -> Tensor:
@@ -51,8 +51,7 @@ class ReinMax(Relaxation):
     Unbiased: no, unless the temperature is 1 and the cost quadratic in z; `order` is 0. The value
     of the loss is unbiased.
 
-    Source: Liu et al. (2023), Bridging Discrete and Backpropagation: Straight-Through and Beyond,
-    algorithm 2.
+    Source: Liu et al. (2023), Bridging Discrete and Backpropagation: Straight-Through and Beyond.
     """
 
     temperature: float
