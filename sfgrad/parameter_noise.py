@@ -5,26 +5,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Independent, Normal
 from torch.func import functional_call, vmap
 
 from sfgrad.containers import map_tensors
-from sfgrad.estimators.antithetic import Antithetic
-from sfgrad.estimators.base import Draw, Estimator, Layout
-from sfgrad.estimators.score_function import PLAIN
+from sfgrad.estimators.antithetic import Mirrored
+from sfgrad.estimators.base import Estimator
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.node import StochasticNode, align
 from sfgrad.settings import describe, positive_number
-
-
-class _Mirrored(Antithetic):
-    """Antithetic where the copies of a row have pairs, else the plain score function."""
-
-    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
-        """One value for every row."""
-        if layout[1] % 2:
-            return PLAIN.draw(distribution, batch_ndims)
-        return super().draw_among(distribution, batch_ndims, layout)
 
 
 class ParameterNoise(nn.Module):
@@ -34,10 +23,9 @@ class ParameterNoise(nn.Module):
 
     To be called in place of the module. All parameters that require a gradient are one node,
     `Independent(Normal(θ, scale), 1)`, so the module need not be differentiable, and the gradient
-    arrives at θ. Outside a graph parameters are drawn too; under `greedy()` they are θ.
-
-    Every row has its parameters in memory. Gradients are noisy. With an even number of copies, as
-    made by `expectation(samples=2)`, they are drawn in pairs θ + scale · ε and θ − scale · ε.
+    arrives at θ. With an even number of copies, as made by `expectation(samples=2)`, they are drawn
+    in pairs θ + scale · ε and θ − scale · ε. Outside a graph they are drawn too; under `greedy()`
+    they are θ.
 
     Args:
         module: maps a batch to a batch. It is called with one row at a time, under
@@ -72,7 +60,7 @@ class ParameterNoise(nn.Module):
         _check_module(module)
         self.module = module
         self.scale = scale
-        self.node = StochasticNode(_Mirrored() if estimator is None else estimator)
+        self.node = StochasticNode(Mirrored() if estimator is None else estimator)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         """Set an attribute; the scale must be a number above 0."""
@@ -88,8 +76,7 @@ class ParameterNoise(nn.Module):
             **shared: passed on as they are, the same for every row.
 
         Returns:
-            `[copies · R, ...]`; copies are 1 unless the estimator makes its own. Tensors may be in
-            a container.
+            `[copies · R, ...]`, also in containers; copies are those that the estimator makes.
         """
         if is_greedy():
             return self.module(*inputs, **shared)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw
+from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.coupling import Coupling, antithetic_uniforms, stratified_uniforms
 from sfgrad.estimators.log_prob import summed_log_prob
 from sfgrad.estimators.quantiles import noise_shape, quantile
+from sfgrad.estimators.score_function import PLAIN
 from sfgrad.estimators.siblings import Copies
 from sfgrad.masks import base_distribution
 
@@ -46,6 +47,16 @@ class Antithetic(Coupling):
     def couple(self, distribution: Distribution, batch_ndims: int, copies: Copies) -> Draw:
         """One value for every copy, and its score."""
         return draw_at_quantiles(distribution, batch_ndims, copies, antithetic_uniforms)
+
+
+class Mirrored(Antithetic):
+    """Antithetic where the copies of a row have pairs, else the plain score function."""
+
+    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
+        """One value for every row."""
+        if layout[1] % 2:
+            return PLAIN.draw(distribution, batch_ndims)
+        return super().draw_among(distribution, batch_ndims, layout)
 
 
 class Stratified(Coupling):
