@@ -142,11 +142,6 @@ def test_the_default_is_unbiased_by_monte_carlo():
     assert report, report
 
 
-def test_without_copies_it_says_what_to_do():
-    with sf.StochasticGraph(), pytest.raises(ValueError, match=r"node 'node': .*samples="):
-        sf.ParameterNoise(linear(), 0.3)(torch.zeros(3, 2).double())
-
-
 # ---------------------------------------------------------------- rows
 
 
