@@ -20,7 +20,7 @@ UPDATES = 150
 class WideCost(nn.Module):
     """`cost(b) = Σ_u log cosh(w_uᵀ b + c_u)` of 60 bits by 30 units: smooth, and curved.
 
-    Weights have variance 16 / 60, offsets and logits variance 1, all from a seed of their own.
+    Weights, offsets and logits are of variance 1, from a seed of their own.
     """
 
     logits: Tensor
@@ -30,8 +30,7 @@ class WideCost(nn.Module):
     def __init__(self, bits: int = BITS, units: int = 30, seed: int = 0):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        weights = 4 * torch.randn(units, bits, generator=generator) / bits**0.5
-        self.register_buffer("weights", weights)
+        self.register_buffer("weights", torch.randn(units, bits, generator=generator))
         self.register_buffer("offsets", torch.randn(units, generator=generator))
         self.register_buffer("logits", torch.randn(bits, generator=generator))
 

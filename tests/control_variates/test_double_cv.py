@@ -105,6 +105,23 @@ def test_the_hessian_equals_brute_force():
     torch.testing.assert_close(found, hessian(truth, theta), rtol=1e-9, atol=1e-9)
 
 
+def test_copies_that_were_drawn_together_before_it():
+    """Monte Carlo, since pairs have noise of their own."""
+    linear = nn.Linear(2, 2, dtype=torch.float64)
+
+    def model(x):
+        h = linear(x)
+        a = sf.sample(Bernoulli(logits=h[:, 0]), sf.Antithetic(), name="a")
+        baseline = sf.ScoreFunction(sf.DoubleCV(0.8))
+        b = sf.sample(Bernoulli(logits=h[:, 1] + a), baseline, name="b")
+        return torch.exp(a + 0.6 * b)
+
+    x = X.repeat(32, 1)
+    objective, wrt = sf.expectation(model, samples=2), list(linear.parameters())
+    report = sf.check_unbiased(objective, x, wrt=wrt, mode="monte_carlo", repeats=300, seed=0)
+    assert report, report
+
+
 # ---------------------------------------------------------------- rows, masks, groups
 
 
@@ -327,13 +344,13 @@ def test_the_scale_that_has_the_least_variance():
 
 
 def test_a_wide_smooth_cost():
-    """After 20 updates of 50 rows .57 to .62 of leave-one-out's variance remain, over 8 seeds."""
+    """After 20 updates of 50 rows .65 to .68 of leave-one-out's variance remain, over 4 seeds."""
     torch.manual_seed(0)
     cost = WideCost()
-    usual = gradients(sf.ScoreFunction(sf.LeaveOneOut()), cost, 4, 1000)
+    usual = gradients(sf.ScoreFunction(sf.LeaveOneOut()), cost, 4, 8000)
     estimator = sf.ScoreFunction(sf.DoubleCV())
     train_wide(estimator, cost, 4, 20)
-    assert gradients(estimator, cost, 4, 1000).var(0).sum() < 0.7 * usual.var(0).sum()
+    assert gradients(estimator, cost, 4, 8000).var(0).sum() < 0.7 * usual.var(0).sum()
 
 
 def test_it_does_not_learn_in_eval_mode_nor_with_a_scale():
