@@ -173,7 +173,14 @@ def observe(node: Node, control: Control, site: Site, reruns: bool) -> Node:
         )
 
     # What is handed out may be written to, which a leaf that requires grad may not.
-    leaf = node.handed.detach().clone().requires_grad_()
+    try:
+        leaf = node.handed.detach().clone().requires_grad_()
+    except RuntimeError as error:
+        raise ValueError(
+            f"node {site.name!r}: {type(control).__name__} takes the slope of the costs by a "
+            "backward pass of its own, which torch.func does not allow: use loss.backward() or "
+            "torch.autograd.grad(), or LeaveOneOut() here"
+        ) from error
     return node._replace(observation=observation, leaf=leaf, handed=leaf.clone())
 
 

@@ -200,7 +200,7 @@ def test_a_new_one_is_leave_one_out_until_it_has_learned():
 
 
 def test_it_learns_the_variance_away():
-    """After 100 updates .37 to .40 of leave-one-out's variance remain, over 4 seeds.
+    """After 100 updates .37 to .42 of leave-one-out's variance remain, over 20 seeds.
 
     The mean gradient is that of leave-one-out: the worst of 60 |z| < 6, a false alarm below 2e-7.
     """
