@@ -20,7 +20,8 @@ class Rodeo(Control):
 
     `H_k(y) = mean_{j≠k} (η(f_j, ∇f_jᵀ(y − x_j)) − η(f_j, ∇f_jᵀ(μ − x_j)))`
 
-    with η a small network beside a linear term. The discrete Stein operator draws single elements
+    with η a small network beside a linear term, which takes f_j as its distance from the mean of
+    all j ≠ k. The discrete Stein operator draws single elements
     again, `A H(x) = Σ_i (E[H(x with x_i drawn again)] − H(x))`, and has expectation 0. So
 
     `h_k = mean_{j≠k}(f_j + β·A H_j(x_j)) + H_k(x_k)`
@@ -103,7 +104,9 @@ class Rodeo(Control):
         error = _square(self.units.scaled("gradient", left), mask)
         reach = (evidence.others(slope) * elements.score).sum(-1)
         self.units.learn(
-            cost=costs.square().mean(), slope=reach.square().mean(), gradient=_square(plain, mask)
+            cost=_mean_square(costs, mask),
+            slope=_mean_square(reach, mask),
+            gradient=_square(plain, mask),
         )
         return error
 
@@ -131,6 +134,13 @@ def _laid_out(evidence: Evidence) -> tuple[Elements, Tensor]:
     assert evidence.slope is not None
     elements: Elements = evidence.observation.shaped(evidence.cost_to_go.shape)
     return elements, evidence.slope.nan_to_num(0, 0, 0)
+
+
+def _mean_square(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Of what is known of every draw, `[E, S, R]`, that counts; NaN where none does."""
+    if mask is None:
+        return values.square().mean()
+    return values.where(mask, 0).square().sum() / mask.sum()
 
 
 def _square(gradient: Tensor, mask: Tensor | None) -> Tensor:

@@ -137,6 +137,33 @@ def test_masked_elements_leave_the_gradient_exact(single):
     assert report, report
 
 
+def test_masked_rows_teach_nothing():
+    states = []
+    for odd in (1e4, 7.0):
+        baseline = trained()
+        logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+        with sf.StochasticGraph(draws={"z": torch.tensor([0.0, 1, 1, 1, 1, 0]).double()}) as graph:
+            mask = torch.arange(3) < 2
+            z = sf.sample(Bernoulli(logits=logits), own_copies(baseline), mask=mask, name="z")
+            sf.add_cost(torch.exp(z) * torch.tensor([1.0, 2.0, odd]).repeat(2))
+        graph.loss().backward()
+        states.append([*baseline.buffers(), *(p.grad for p in baseline.parameters())])
+    torch.testing.assert_close(*states)
+
+
+def test_nothing_is_learned_where_no_row_counts():
+    baseline = trained()
+    before = [buffer.clone() for buffer in baseline.buffers()]
+    logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    with sf.StochasticGraph() as graph:
+        none = torch.zeros(3, dtype=torch.bool)
+        z = sf.sample(Bernoulli(logits=logits), own_copies(baseline), mask=none)
+        sf.add_cost(torch.exp(z))
+    graph.loss().backward()
+    torch.testing.assert_close(list(baseline.buffers()), before)
+    assert not baseline.linear.grad
+
+
 def test_rows_of_several_dimensions():
     logits = torch.tensor([[0.3, -0.8]], dtype=torch.float64, requires_grad=True)
     baseline = trained()
