@@ -105,19 +105,24 @@ def test_the_hessian_equals_brute_force():
     torch.testing.assert_close(found, hessian(truth, theta), rtol=1e-9, atol=1e-9)
 
 
-def test_copies_that_were_drawn_together_before_it():
-    """Monte Carlo, since pairs have noise of their own."""
+@pytest.mark.parametrize(
+    ("first", "copies"),
+    [(sf.Antithetic(), 2), (sf.DisARM(), 2), (sf.MeasureValued(), 3), (sf.UnorderedSet(), 2)],
+    ids=repr,
+)
+def test_copies_that_were_drawn_together_before_it(first, copies):
+    """Monte Carlo, since couplings have noise of their own."""
     linear = nn.Linear(2, 2, dtype=torch.float64)
 
     def model(x):
         h = linear(x)
-        a = sf.sample(Bernoulli(logits=h[:, 0]), sf.Antithetic(), name="a")
+        a = sf.sample(Bernoulli(logits=h[:, 0]), first, name="a")
         baseline = sf.ScoreFunction(sf.DoubleCV(0.8))
         b = sf.sample(Bernoulli(logits=h[:, 1] + a), baseline, name="b")
         return torch.exp(a + 0.6 * b)
 
     x = X.repeat(32, 1)
-    objective, wrt = sf.expectation(model, samples=2), list(linear.parameters())
+    objective, wrt = sf.expectation(model, samples=copies), list(linear.parameters())
     report = sf.check_unbiased(objective, x, wrt=wrt, mode="monte_carlo", repeats=300, seed=0)
     assert report, report
 
