@@ -55,14 +55,14 @@ STUDIES = {
             "λ = 1": "--gae-lambda 1",
             "not cut at points": "--no-cut",
             "not standardised": "--no-standardize",
-            "no entropy": "--entropy-coefficient 0",
+            "no entropy bonus": "--entropy-coefficient 0",
             "8 games": "--environments 8 --horizon 256",
             "±1 for a point won or lost": "--environments 8 --horizon 256 --discount 1 "
             "--gae-lambda 1 --no-baseline --no-standardize",
             "minibatches of 2,048": "--minibatch 2048",
-            "UP and DOWN alone": "--no-rest",
+            "UP and DOWN only": "--no-rest",
             "difference of frames": "--frames difference",
-            "judging apart": "--network apart",
+            "separate critic": "--network apart",
             "line search": "--trust line",
             "natural gradient": "--trust natural",
         },
@@ -91,7 +91,7 @@ STUDIES = {
     "imitation": Study(
         "--sticky-steps 0",
         {
-            "from nothing": "--steps 700000",
+            "from scratch": "--steps 700000",
             "imitation first": "--imitation-steps 120000 --steps 200000",
         },
     ),

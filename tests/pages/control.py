@@ -12,7 +12,7 @@ class Policy(nn.Linear):
         return Categorical(logits=super().forward(observation))
 
 
-def classic_control():
+def how_it_works():
     policy = Policy(3, 2)
     observation = torch.randn(16, 3)
     with torch.no_grad():
@@ -27,5 +27,5 @@ def classic_control():
     }
 
 
-def cartpole_guess_and_check():
+def appendix_how_it_was_measured():
     return {"seed": 0, "units": 0}
