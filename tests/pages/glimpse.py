@@ -8,7 +8,7 @@ from torch.distributions import Independent, Normal
 import sfgrad as sf
 
 
-def how_the_sampling_node_is_wrapped():
+def the_sampling_node():
     return {
         "torch": torch,
         "nn": nn,
