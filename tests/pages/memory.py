@@ -24,7 +24,7 @@ class Machine:
         return (action == self.answer).float()
 
 
-def the_machine_and_what_is_drawn():
+def how_it_works():
     return {
         "nn": nn,
         "Categorical": Categorical,
