@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from applications.control.config import METHODS, PICTURES, RUNS, Config
 from applications.kit.errors import RunError
@@ -16,7 +18,10 @@ from applications.kit.sources import Picture, run_of
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
 SMOOTH = 10
 """Episodes at the least that a point of a line is the mean of."""
-PANELS = {"agent_steps": "agent steps", "cpu_seconds": "seconds of a processor"}
+PANELS = {"agent_steps": "agent steps", "cpu_seconds": "processor seconds"}
+NARROW, WIDE = 6, 100
+"""End of an axis over its beginning: below the first, numbers are evenly spaced; from the second
+on, they are powers of ten."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +86,29 @@ def mean_return(lines: list[dict]) -> float:
 
 def draw(courses: list[Course], environment: str) -> Figure:
     """Mean return of the episodes trained on, against agent steps and against time."""
-    with styled(9, 3.8, f"{environment}: return while learning") as figure:
-        for (name, meaning), axes in zip(PANELS.items(), figure.subplots(1, 2), strict=True):
+    with styled(9, 3.8, f"{environment}: return during training") as figure:
+        grid = figure.subplots(1, 2, sharey=True)
+        for (name, meaning), axes in zip(PANELS.items(), grid, strict=True):
             for course in courses:
                 colour, points = COLOURS[course.method], course.points
                 axes.plot(points[name], points["mean_return"], color=colour, lw=1.4)
-            axes.set(xscale="log", xlabel=meaning, ylabel="mean return of an episode")
+            axes.set(xscale="log", xlabel=meaning)
+            write_ticks(axes.xaxis)
             axes.grid(axis="y")
+        grid[0].set_ylabel("mean return of an episode")
         methods = [method for method in METHODS if any(c.method == method for c in courses)]
         for method in methods:
             axes.plot([], [], color=COLOURS[method], label=method)
         figure.legend(loc="outside lower center", ncols=len(methods))
     return figure
+
+
+def write_ticks(axis: Axis) -> None:
+    """Numbers on a logarithmic axis, so few that they do not touch."""
+    low, high = axis.get_view_interval()
+    if high < NARROW * low:
+        axis.set_major_locator(MaxNLocator(4))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < WIDE * low else (1,)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_formatter(NullFormatter())

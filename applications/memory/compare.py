@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -40,9 +39,6 @@ CASES: dict[str, dict[str, Any]] = {
     "leave-one-out 16": {"baseline": "leave-one-out", "samples": 16},
 }
 """What is compared, and in what it differs."""
-BRIGHT = mpl.colormaps["plasma"]
-COLOURS = [style.INK, style.GREEN, style.BLUE, *(BRIGHT(at) for at in (0.3, 0.5, 0.7, 0.85))]
-"""Of the cases."""
 TRAINED, HALF = "leave-one-out 8", 0.5
 """Gradients are measured at a program that this case has trained until so much is right."""
 FITTED = ("average", "learned")
@@ -206,19 +202,37 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
 
 
 def draw(config: Config, found: dict[str, Outcome]) -> Figure:
-    """Level and error against updates: a thin line per seed, a thick one for their median."""
+    """Level and error against updates, a column of panels for each estimator.
+
+    A thin line is a seed, the thick one their median; those of the others are grey behind it.
+    """
     panels = {"level": "letters of the level", "error": f"error at {config.last} letters"}
     heading = f"{config.task} by {config.mode}: estimators of the gradient"
-    with style.styled(9.4, 3.8, heading) as figure:
-        for axes, (key, meaning) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-            for (name, outcome), colour in zip(found.items(), COLOURS, strict=False):
-                courses = [{line["update"]: line[key] for line in c} for c in outcome.courses]
-                updates = sorted(set.intersection(*map(set, courses)))
-                values = [[course[update] for course in courses] for update in updates]
-                axes.plot(updates, values, color=colour, lw=0.6, alpha=0.4)
-                middle = [statistics.median(at) for at in values]
-                axes.plot(updates, middle, color=colour, lw=2, label=name)
-            axes.set(xlabel="updates", title=meaning)
-            axes.grid(axis="y")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+    with style.styled(12, 4.4, heading) as figure:
+        grid = figure.subplots(2, len(found), sharex=True, sharey="row", squeeze=False)
+        for row, (key, meaning) in zip(grid, panels.items(), strict=True):
+            courses = {name: by_update(outcome, key) for name, outcome in found.items()}
+            row[0].set_ylabel(meaning)
+            for axes, name in zip(row, found, strict=True):
+                for other in found:
+                    axes.plot(*middle(courses[other]), color=style.LIGHT, lw=1)
+                for course in courses[name]:
+                    axes.plot(list(course), list(course.values()), color=style.BLUE, lw=0.7)
+                axes.plot(*middle(courses[name]), color=style.BLUE, lw=2.2)
+                axes.grid(axis="y")
+        for axes, name in zip(grid[0], found, strict=True):
+            axes.set_title(name, fontsize=9.5)
+        for axes in grid[1]:
+            axes.set_xlabel("updates")
     return figure
+
+
+def by_update(outcome: Outcome, key: str) -> list[dict[int, float]]:
+    """A figure of each seed, by the update at which it was measured."""
+    return [{line["update"]: line[key] for line in course} for course in outcome.courses]
+
+
+def middle(courses: list[dict[int, float]]) -> tuple[list[int], list[float]]:
+    """The median of courses at the updates that all of them have."""
+    updates = sorted(set.intersection(*map(set, courses)))
+    return updates, [statistics.median(course[at] for course in courses) for at in updates]

@@ -43,8 +43,8 @@ PITCH = 0.9
 """Units from lane to lane."""
 LEFT, RIGHT, HEAD, FOOT = 1.9, 0.5, 1.1, 0.5
 """Units: beside the first and the last step; above a panel, for its heading; below all."""
-DUE, CLOCK = 0.72, 1.3
-"""Units below a letter given out: the right one, the number of the step."""
+DUE, CLOCK, KEY = 0.72, 1.3, 2.3
+"""Units below a letter that is output: the right letter, the number of the step, the key."""
 UNIT, SMALLEST, WIDE, NARROW = 0.44, 0.3, 8.0, 7.2
 """Inches: the side of a cell, at most and at least; a picture's width, if cells allow it."""
 TITLE = 0.42
@@ -58,8 +58,8 @@ def draw_program(trace: Trace) -> Figure:
     width = max(LEFT + steps + RIGHT, NARROW / unit)
     inputs, below = lanes(input_cells(trace, steps), HEAD)
     memory, below = lanes(memory_cells(trace, steps), below + HEAD)
-    output = below + HEAD + 0.5
-    top, bottom = -TITLE / unit, output + CLOCK + FOOT
+    output = below + HEAD
+    top, bottom = -TITLE / unit, output + KEY + FOOT
     with mpl.rc_context({**RULES, "font.size": 23 * unit}):
         figure = Figure(figsize=(width * unit, (bottom - top) * unit))
         sheet = figure.add_axes((0, 0, 1, 1), xlim=(-LEFT, width - LEFT), ylim=(bottom, top))
@@ -96,21 +96,29 @@ def write_title(sheet: Axes, trace: Trace, top: float) -> None:
     sheet.text(0.3 - LEFT, top * 0.5, text, fontsize=13, weight="bold", va="center")
 
 
-def write_heading(sheet: Axes, top: float, *parts: tuple[str, str]) -> None:
+def write_heading(sheet: Axes, top: float, name: str, *parts: tuple[str, str]) -> None:
     """The name of a panel and what it shows, above it: texts and their colours."""
-    texts = [
-        TextArea(text, textprops={"color": colour, "weight": "normal" if number else "bold"})
-        for number, (text, colour) in enumerate(parts)
-    ]
-    line = HPacker(children=texts, pad=0, sep=9, align="baseline")
-    at = (0.3 - LEFT, top - 0.22)
+    heading = TextArea(name, textprops={"color": INK, "weight": "bold"})
+    write_line(sheet, top - 0.22, heading, *map(coloured, parts))
+
+
+def coloured(part: tuple[str, str]) -> TextArea:
+    """A text in its colour."""
+    text, colour = part
+    return TextArea(text, textprops={"color": colour})
+
+
+def write_line(sheet: Axes, bottom: float, *texts: TextArea) -> None:
+    """Texts side by side, from the left edge on."""
+    line = HPacker(children=list(texts), pad=0, sep=9, align="baseline")
+    at = (0.3 - LEFT, bottom)
     sheet.add_artist(AnnotationBbox(line, at, box_alignment=(0, 0), pad=0.1, bboxprops=WHITE))
 
 
 def draw_links(
     sheet: Axes, trace: Trace, inputs: dict[int, float], memory: dict[int, float], output: float
 ) -> None:
-    """A line to each letter given out from where a head saw it."""
+    """A line to each letter that is output from where a head read it."""
     for step, letter in enumerate(trace.given):
         if letter == NOTHING:
             continue
@@ -131,10 +139,7 @@ def draw_input(sheet: Axes, trace: Trace, inputs: dict[int, float]) -> None:
     """The tape at the left, and where its head is at each step."""
     steps, colours = len(trace.given), tint(trace).tolist()
     write_heading(
-        sheet,
-        min(inputs.values()) - 0.5,
-        ("Input", INK),
-        ("its tape, and where the head is on it", GREY),
+        sheet, min(inputs.values()) - 0.5, "Input", ("the tape, and the position of the head", GREY)
     )
     for cell, y in inputs.items():
         symbol = int(trace.tape[cell])
@@ -163,9 +168,9 @@ def draw_memory(sheet: Axes, trace: Trace, memory: dict[int, float]) -> None:
     A step writes in its middle: what it reads is at its left, what it writes at its right.
     """
     steps, colours = len(trace.given), tint(trace)
-    told = ("◖ what is read", READ), ("◗ what is written", WRITE)
+    heads = ("◖ read", READ), ("◗ written", WRITE)
     top = min(memory.values()) - 0.5
-    write_heading(sheet, top, ("Memory", INK), ("what is in its cells", GREY), *told)
+    write_heading(sheet, top, "Memory", ("the contents of its cells", GREY), *heads)
     for cell, y in memory.items():
         sheet.text(-0.35, y, f"{cell}".replace("-", "−"), **{**SMALL, "ha": "right"})
         sheet.plot((0, steps), (y, y), color=PALE, lw=1, zorder=0.5)
@@ -196,16 +201,15 @@ def draw_half(
 
 
 def draw_output(sheet: Axes, trace: Trace, y: float) -> None:
-    """The letters given out; under a wrong one, the right one."""
-    wrong = bool(((trace.given != NOTHING) & ~trace.right).any())
-    told = ("right", BLUE), *wrong * (("wrong (below: what was due)", RED),)
-    write_heading(
-        sheet,
-        y - 0.5,
-        ("Output", INK),
-        ("what is given out, joined to where it is seen", GREY),
-        *told,
-    )
+    """The letters that are output; under a wrong one, the right one.
+
+    Lines come from above, so the name stands beside the row and the key below it.
+    """
+    sheet.text(0.3 - LEFT, y, "Output", weight="bold", va="center_baseline")
+    key = [("joined to where each letter was read", GREY), ("right", BLUE)]
+    if ((trace.given != NOTHING) & ~trace.right).any():
+        key.append(("wrong (below it: the right letter)", RED))
+    write_line(sheet, y + KEY, *map(coloured, key))
     sheet.plot((0, len(trace.given)), (y, y), color=PALE, lw=1, zorder=0.5)
     for step, (letter, due) in enumerate(
         zip(trace.given.tolist(), trace.wanted.tolist(), strict=True)

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.nn.utils import vector_to_parameters
 
 from applications.control import __main__ as control
@@ -395,3 +398,16 @@ def test_a_point_of_the_picture_is_the_mean_of_enough_episodes(tmp_path, monkeyp
     assert lines[0].get_xdata().tolist() == [8000, 16000, 20000]
     assert lines[1].get_xdata().tolist() == [20, 40, 50]
     assert [line.get_ydata().tolist() for line in lines] == [[-20.5, -60.5, -90.5]] * 2
+
+
+@pytest.mark.parametrize("last", [4_000, 30_000, 199_000, 600_000])
+def test_numbers_on_an_axis_do_not_touch(last):
+    points = {name: np.array([2_000.0, last]) for name in (*pictures.PANELS, "mean_return")}
+    figure = pictures.draw([pictures.Course("trust-region", "CartPole-v1", points)], "CartPole-v1")
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        labels = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
+        boxes = sorted(label.get_window_extent().extents.tolist() for label in labels)
+        inside = [box for box in boxes if axes.bbox.x0 <= (box[0] + box[2]) / 2 <= axes.bbox.x1]
+        assert inside
+        assert all(left[2] < right[0] for left, right in pairwise(inside))
