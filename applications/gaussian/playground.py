@@ -20,6 +20,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+)";\n', re.M)
 """The one form of import that the modules use: names, in braces, from a neighbour."""
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
+CLOSE = '<button type="button" data-action="close-answer" aria-label="Close the answer"></button>'
 REPEATS = re.compile(r"^export const REPEATS = (\d+);", re.M)
 COMMENT = re.compile(
     r"""(?P<kept>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
@@ -87,7 +88,7 @@ def questions() -> str:
         items.append(
             f'<li><a href="{links[question["opens"]]}">{question["title"]}</a>\n'
             f'<div class="answer" hidden data-question="{question["name"]}">\n'
-            f"<p>{question['answer'].strip()}</p>\n<p>{choices}</p></div></li>"
+            f"<p>{question['answer'].strip()}</p>\n<p>{choices}</p>\n{CLOSE}</div></li>"
         )
     return "<ol>\n" + "\n".join(items) + "\n</ol>"
 

@@ -58,6 +58,7 @@ function experimentActions(page) {
     "undo": () => travel(() => store.undo()),
     "redo": () => travel(() => store.redo()),
     "reset": () => travel(() => page.messages.complain(store.reset())),
+    "close-answer": () => page.change({ question: "" }),
     "present": () => page.change({ view: page.state.view === "lecture" ? "page" : "lecture" }),
   };
 }

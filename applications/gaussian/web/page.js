@@ -4,7 +4,7 @@ import { Announcer } from "./announcer.js";
 import { Brush } from "./brush.js";
 import { deskOf } from "./desk.js";
 import { distributionOf } from "./distributions.js";
-import { canvasOf, element } from "./elements.js";
+import { canvasOf, first } from "./elements.js";
 import { Hands } from "./hands.js";
 import { guessSentence, NO_GUESS, sampleAt } from "./hover.js";
 import { slideOf } from "./lesson.js";
@@ -77,6 +77,7 @@ export class Page {
     listenToReaders((preview) => this.#read(preview));
     this.messages.complain([...made.errors, ...errors]);
     this.#show(false);
+    if (state.question) bringIntoSight();
   }
 
   get state() {
@@ -280,11 +281,11 @@ export class Page {
   }
 }
 
-/** A picture that was set up out of sight is scrolled to. */
+/** On a phone an answer lies over the bottom, and the picture of it goes to the top. */
 function bringIntoSight() {
-  const box = element("sight").getBoundingClientRect();
-  const isHidden = box.bottom < 80 || box.top > innerHeight - 80;
-  if (isHidden) element("sight").scrollIntoView({ block: "start" });
+  if (!matchMedia("(max-width: 40rem) and (min-height: 34rem)").matches) return;
+  const above = first(".tabs").getBoundingClientRect();
+  setTimeout(() => scrollTo(0, above.bottom + scrollY), 50); // once it is drawn
 }
 
 /**
