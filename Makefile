@@ -7,7 +7,7 @@ ARGS ?=
 # Sums in another order than on most processors: what was learned must not hang on it.
 OTHER_KERNELS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: help setup test check robustness pong control gaussian glimpse memory bench docs clean
+.PHONY: help setup test check page-check robustness pong control gaussian glimpse memory bench docs clean
 
 help:
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
@@ -18,6 +18,7 @@ help:
 	@echo "make test       the whole test suite"
 	@echo "make robustness a training killed twenty times at random, beside one left alone: 15 minutes"
 	@echo "make check      lint, types, import contract, tests, docs"
+	@echo "make page-check types, lint and tests of the playground's modules, where there is Node.js"
 	@echo "make bench      the tables of benchmarks/"
 	@echo "make docs       the documentation site, strict, in site/"
 
@@ -36,9 +37,24 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(MAKE) page-check
 	$(BIN)/pytest -n 2 --dist loadfile
 	$(OTHER_KERNELS) $(BIN)/pytest -n 2 -m training
 	$(MAKE) docs
+
+# The playground's sources: types, lint and format, numeric modules. The page itself needs no Node.js.
+WEB := applications/gaussian
+page-check:
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory $(WEB)/node_modules/.ready && cd $(WEB) && \
+		npm run --silent types && npm run --silent lint && npm run --silent test; \
+	else \
+		echo "page-check is skipped, since there is no npm: install Node.js 20 or later"; \
+	fi
+
+$(WEB)/node_modules/.ready: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 robustness: setup
 	$(BIN)/pytest -m robustness $(ARGS)

@@ -3,7 +3,8 @@
 First paint: a browser is started afresh, opens the page from the disk, and reports its
 `first-contentful-paint` and when the first figures appeared, in milliseconds after the request.
 Frames: the mean is moved once a frame by key, the path that a drag takes too, with 1, 80 and 500
-samples and leave-one-out over two hills, the costliest reward. Measured are the time from frame
+samples and leave-one-out over two hills, the costliest reward, the last with the path of a run of
+60 steps and the learning curves beside it, too. Measured are the time from frame
 to frame, which the display keeps at 16.7 ms or more, and how long the change itself takes.
 
     python -m benchmarks.gaussian_playground
@@ -16,16 +17,18 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
-from tests.applications.browser import EXECUTABLE, REASON
 
 from applications.gaussian.playground import build
 from benchmarks.timing import keep
+from tests.applications.gaussian.browser import EXECUTABLE, REASON
 
 STARTS = 15
 """Browsers that are started for the first paint."""
 FRAMES = 240
 """Frames for each number of samples, after 30 that do not count."""
 SAMPLES = (1, 80, 500)
+TRAIL = "500, with a trail"
+"""As many samples, and a path and a curve besides."""
 STATE = "reward=hills&baseline=leave-one-out&stage=weighted"
 
 PAINT = """() => new Promise(done => {
@@ -40,6 +43,10 @@ PAINT = """() => new Promise(done => {
     }
     watch(); ready()
 })"""
+
+RUN = """() => {
+    for (let k = 0; k < 60; k++) document.querySelector('[data-action=step]').click()
+}"""
 
 DRAG = """async (frames) => {
     const handle = document.querySelector('[data-handle=mean]')
@@ -76,11 +83,16 @@ def window(browser: Browser) -> Page:
     return browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
 
 
-def frames(page: Page, address: str, samples: int) -> tuple[list[float], list[float]]:
+def frames(
+    page: Page, address: str, samples: int, trail: bool = False
+) -> tuple[list[float], list[float]]:
     """Milliseconds from frame to frame, and of the changes, sorted."""
     page.goto("about:blank")
-    page.goto(f"{address}#{STATE}&samples={samples}")
+    panel = "&panel=runs&rate=0.1" if trail else ""
+    page.goto(f"{address}#{STATE}&samples={samples}{panel}")
     page.wait_for_function("document.getElementById('figure-value').textContent")
+    if trail:
+        page.evaluate(RUN)
     gaps, busy = page.evaluate(DRAG, FRAMES)
     return sorted(gaps), sorted(busy)
 
@@ -95,7 +107,8 @@ def main() -> None:
         paints = [first_paint(playwright.chromium, path.as_uri()) for _ in range(STARTS)]
         browser = launch(playwright.chromium)
         page = window(browser)
-        drags = {count: frames(page, path.as_uri(), count) for count in SAMPLES}
+        drags = {str(count): frames(page, path.as_uri(), count) for count in SAMPLES}
+        drags[TRAIL] = frames(page, path.as_uri(), 500, trail=True)
         version = browser.version
         browser.close()
         size = path.stat().st_size
@@ -111,8 +124,8 @@ def show(size: int, paints: list, drags: dict, version: str) -> None:
     rows = {}
     for count, (gaps, busy) in drags.items():
         row = (statistics.median(gaps), gaps[int(0.9 * len(gaps))], statistics.median(busy))
-        table.add_row(str(count), *(f"{value:.1f}" for value in row))
-        rows[str(count)] = dict(zip(("frame", "frame_p90", "change"), row, strict=True))
+        table.add_row(count, *(f"{value:.1f}" for value in row))
+        rows[count] = dict(zip(("frame", "frame_p90", "change"), row, strict=True))
     Console().print(table)
     growth = rows["500"]["frame"] / rows["1"]["frame"]
     print(f"a frame with 500 samples over one with 1: {growth:.2f}")

@@ -93,12 +93,11 @@ def questions() -> str:
     return "<ol>\n" + "\n".join(items) + "\n</ol>"
 
 
-def build(state: str = "", links: str = "") -> str:
+def build(state: str = "") -> str:
     """The page, in one file that needs no network.
 
     Args:
         state: what it opens with, as text after the # of its address; empty for the defaults.
-        links: HTML of further links beside the one to the post.
     """
     sources = {
         name: (SOURCE / name).read_text(encoding="utf-8")
@@ -118,7 +117,6 @@ def build(state: str = "", links: str = "") -> str:
         "<!-- derivation.html -->": sources["derivation.html"],
         "<!-- questions.toml -->": questions(),
         "<!-- example.py -->": html.escape(sources["example.py"].strip(), quote=False),
-        "<!-- site -->": links,
         "<body>": f'<body data-state="{html.escape(state)}">',
     }
     for mark, part in parts.items():

@@ -27,12 +27,35 @@ def state_of(page):
 def test_the_page_is_one_small_file():
     page = build()
     assert len(page.encode()) < 180_000
-    foreign = re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', page)
-    assert foreign == ["https://karpathy.github.io/2016/05/31/rl/"]  # followed only when clicked
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+    links = re.findall(r"<a target=\"_top\" href='([^']*)", page)  # followed only when clicked
+    assert links == [
+        "https://karpathy.github.io/2016/05/31/rl/",
+        *("gaussian/", "theory/", "guide/", "."),
+    ]
+    assert len(re.findall(r"(?:src|href)='", page)) == len(links)
     code = page[page.index('<script type="module">') :]
     assert "import " not in code
     assert "/*" not in code
     assert re.findall(r"(?<!:)//.*", code) == []
+
+
+def test_links_to_the_site_lead_to_its_pages():
+    page = build()
+    for name in ("gaussian", "theory", "guide", "index"):
+        assert (SOURCE.parents[2] / "docs" / f"{name}.md").exists()
+    assert '<span id="site" hidden>' in page  # elsewhere they would lead nowhere
+
+
+@needs_browser
+def test_links_to_the_site_are_seen_on_the_site(browser):
+    tab = browser.new_page()
+    tab.route("**/*", lambda route: route.fulfill(body=build(), content_type="text/html"))
+    for address, seen in (("gaussian-playground.html", True), ("index.html", False)):
+        tab.goto(f"https://docs.example/{address}")
+        tab.wait_for_function("document.getElementById('figure-value').textContent")
+        assert tab.locator("#site").is_visible() == seen
+    tab.close()
 
 
 def test_comments_go_and_strings_stay():
