@@ -10,7 +10,13 @@ from rich.console import Console
 from torch import Tensor
 
 import sfgrad as sf
-from applications.gaussian.gaussian import BASELINES, Gaussian, make_baseline, make_objective
+from applications.gaussian.gaussian import (
+    BASELINES,
+    Gaussian,
+    make_baseline,
+    make_couplings,
+    make_objective,
+)
 from applications.gaussian.rewards import Reward
 from applications.kit.display import plain_table
 
@@ -82,7 +88,7 @@ class Estimates:
 def estimate(
     gaussian: Gaussian,
     reward: Reward,
-    baseline: sf.Baseline | None,
+    choice: sf.Baseline | sf.Estimator | None,
     samples: int,
     replications: int,
     advance: Callable[[int], None] = lambda _: None,
@@ -96,13 +102,13 @@ def estimate(
     Args:
         gaussian: the distribution.
         reward: what its samples are worth.
-        baseline: of the library, or None.
+        choice: a baseline of the score function, or None; or another estimator.
         samples: evaluations of the reward for one estimate.
         replications: R, the number of estimates.
         advance: told how many estimates were just made.
     """
-    objective = make_objective(reward, baseline, samples)
-    rows = 1 if isinstance(baseline, sf.MovingAverage) else replications
+    objective = make_objective(reward, choice, samples)
+    rows = 1 if isinstance(choice, sf.MovingAverage) else replications
     gradients = []
     for _ in range(replications // rows):
         means = gaussian.mean.repeat(rows, 1).requires_grad_()
@@ -120,25 +126,25 @@ def compare(
     replications: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Estimates]:
-    """`estimate` with every baseline, at equal numbers of evaluations."""
+    """`estimate` with every baseline and coupling, at equal numbers of evaluations."""
     make_objective(reward, sf.LeaveOneOut(), samples)  # refuses too few before all the work
+    baselines = {name: make_baseline(name, reward) for name in BASELINES}
     return {
-        name: estimate(
-            gaussian, reward, make_baseline(name, reward), samples, replications, advance
-        )
-        for name in BASELINES
+        name: estimate(gaussian, reward, choice, samples, replications, advance)
+        for name, choice in (baselines | make_couplings(samples)).items()
     }
 
 
 def as_json(found: dict[str, Estimates], truth: Exact) -> dict[str, Any]:
     """The comparison in plain numbers, for `baselines.json` and `evaluate --json`."""
     without, without_error = found["none"].total_variance
-    estimators = {}
+    estimators: dict[str, Any] = {}
+    couplings: dict[str, Any] = {}
     for name, estimates in found.items():
         variance, error = estimates.total_variance
         ratio = variance / without if without else 1.0
         by_error = (error**2 + (ratio * without_error) ** 2) ** 0.5 / (without or 1.0)
-        estimators[name] = {
+        (estimators if name in BASELINES else couplings)[name] = {
             "mean": estimates.mean.tolist(),
             "standard_error": estimates.standard_error.tolist(),
             "z": estimates.z(truth).tolist(),
@@ -152,6 +158,7 @@ def as_json(found: dict[str, Estimates], truth: Exact) -> dict[str, Any]:
         "exact_gradient": truth.gradient.tolist(),
         "quadrature_error": truth.error,
         "estimators": estimators,
+        "couplings": couplings,
     }
 
 
@@ -164,13 +171,13 @@ def print_table(numbers: dict[str, Any]) -> None:
     """What `as_json` gave, and `reward`, `samples`, `replications`, for people."""
     x, y = numbers["exact_gradient"]
     table = plain_table(
-        *("baseline", "mean", "std. error", "z", "variance", "ratio to none"),
+        *("baseline or coupling", "mean", "std. error", "z", "variance", "ratio to none"),
         title=f"{numbers['replications']:,} estimates of the gradient by the mean, "
         f"{numbers['samples']} evaluations each",
         caption=f"exact gradient ({x:+.4f}, {y:+.4f}) ± {plain(numbers['quadrature_error'])}, "
         f"expected reward {numbers['expected_reward']:+.4f}",
     )
-    for name, row in numbers["estimators"].items():
+    for name, row in (numbers["estimators"] | numbers["couplings"]).items():
         table.add_row(
             name,
             "{:+.3f} {:+.3f}".format(*row["mean"]),

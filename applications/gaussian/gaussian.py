@@ -85,6 +85,16 @@ def make_baseline(name: str, reward: Reward) -> sf.Baseline | None:
     }[name]()
 
 
+def make_couplings(samples: int) -> dict[str, sf.Estimator]:
+    """Estimators by name that draw this number of samples against each other."""
+    couplings: dict[str, sf.Estimator] = {}
+    if samples % 2 == 0:
+        couplings["antithetic"] = sf.Antithetic()
+    if samples > 1:
+        couplings["stratified"] = sf.Stratified()
+    return couplings
+
+
 def make_rate(learning_rate: float, reward: Reward) -> float:
     """The rate of `update`: the learning rate is per half the range of the reward, here ±1."""
     low, high = reward.range
@@ -102,10 +112,10 @@ class Draws(NamedTuple):
 class ExpectedCost(nn.Module):
     """Draw one point per row; its cost is minus its reward. Here, and only here, the sign turns."""
 
-    def __init__(self, reward: Reward, baseline: sf.Baseline | None):
+    def __init__(self, reward: Reward, estimator: sf.Estimator):
         super().__init__()
         self.reward = reward
-        self.point = sf.StochasticNode(sf.ScoreFunction(baseline))
+        self.point = sf.StochasticNode(estimator)
 
     def forward(self, means: Tensor, factors: Tensor) -> tuple[Tensor, Draws]:
         """Costs `[R]` of draws from means `[R, 2]` and factors `[R, 2, 2]`."""
@@ -114,19 +124,27 @@ class ExpectedCost(nn.Module):
         return -rewards, Draws(means, points, rewards)
 
 
-def make_objective(reward: Reward, baseline: sf.Baseline | None, samples: int) -> sf.Expectation:
+def make_objective(
+    reward: Reward, choice: sf.Baseline | sf.Estimator | None, samples: int
+) -> sf.Expectation:
     """The loss of a batch of Gaussians: minus the expected reward, from `samples` draws of each.
+
+    Args:
+        reward: what a draw is worth.
+        choice: the baseline of the score function, or another estimator.
+        samples: draws from each Gaussian.
 
     Raises:
         RunError: there are too few samples.
     """
-    least = 2 if isinstance(baseline, sf.LeaveOneOut) else 1
+    least = 2 if isinstance(choice, sf.LeaveOneOut) else 1
     if samples < least:
         raise RunError(
             f"--samples {samples}: "
             + ("leave-one-out compares at least 2" if least == 2 else "draw at least 1")
         )
-    return sf.expectation(ExpectedCost(reward, baseline), samples=samples, has_aux=True)
+    estimator = choice if isinstance(choice, sf.Estimator) else sf.ScoreFunction(choice)
+    return sf.expectation(ExpectedCost(reward, estimator), samples=samples, has_aux=True)
 
 
 class Step(NamedTuple):

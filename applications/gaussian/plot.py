@@ -20,6 +20,7 @@ from applications.gaussian.gaussian import (
     Gaussian,
     Step,
     make_baseline,
+    make_couplings,
     make_objective,
     make_rate,
     update,
@@ -118,7 +119,8 @@ def playground_reward(reward: Reward) -> str:
 def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any) -> dict[str, Any]:
     """`baselines.*`: clouds of estimates, and `baselines.json`; returns what that holds."""
     numbers, found, truth = comparison(START, reward, **settings)
-    figure = draw_baselines(found, truth, reward, settings["samples"])
+    shown = {name: found[name] for name in BASELINES}
+    figure = draw_baselines(shown, truth, reward, settings["samples"])
     for ending in formats:
         save(figure, folder / f"baselines.{ending}")
     (folder / "baselines.json").write_text(json.dumps(numbers, indent=2) + "\n")
@@ -128,9 +130,10 @@ def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any)
 def comparison(
     gaussian: Gaussian, reward: Reward, *, samples: int, replications: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Estimates], Exact]:
-    """All baselines side by side: the numbers, the estimates, the truth."""
+    """All baselines and couplings side by side: the numbers, the estimates, the truth."""
     torch.manual_seed(seed)
-    with progress("baselines", len(BASELINES) * replications) as advance:
+    choices = len(BASELINES) + len(make_couplings(samples))
+    with progress("baselines", choices * replications) as advance:
         found = compare(gaussian, reward, samples, replications, advance)
         truth = exact(gaussian, reward)
     settings = {"samples": samples, "replications": replications, "seed": seed}

@@ -19,6 +19,7 @@ from applications.gaussian.gaussian import (
     Gaussian,
     expected_reward,
     make_baseline,
+    make_couplings,
     make_objective,
     scores,
     update,
@@ -341,7 +342,17 @@ def test_evaluate_prints_one_json_object(own, capsys):
 def test_evaluate_prints_a_table(capsys):
     assert main(["evaluate", "--samples", "2", "--replications", "2"]) == 0
     table = capsys.readouterr().out
-    assert all(name in table for name in BASELINES)
+    assert all(name in table for name in (*BASELINES, "antithetic", "stratified"))
+
+
+@pytest.mark.parametrize("name", ["antithetic", "stratified"])
+def test_couplings_leave_the_gradient_unbiased(name, regions, truth):
+    assert off(make_couplings(4)[name], regions, truth) < threshold(4)
+
+
+def test_an_odd_number_of_samples_has_no_pairs():
+    assert list(make_couplings(3)) == ["stratified"]
+    assert list(make_couplings(1)) == []
 
 
 @pytest.mark.parametrize(
