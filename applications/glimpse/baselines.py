@@ -35,6 +35,8 @@ class Both(sf.Baseline):
     Unbiased: yes; both parts are free of the draw.
     """
 
+    compares = True
+
     def __init__(self, module: nn.Module):
         super().__init__()
         self.learned, self.others = sf.Learned(module), sf.LeaveOneOut()
@@ -70,7 +72,7 @@ class Watched(sf.Baseline):
 
     def __init__(self, baseline: sf.Baseline):
         super().__init__()
-        self.baseline = baseline
+        self.baseline, self.compares = baseline, baseline.compares
         self.register_buffer("spread", torch.zeros(()))
         self.register_buffer("residual", torch.zeros(()))
 
@@ -100,22 +102,23 @@ class Watched(sf.Baseline):
         return fit
 
 
-def choose_estimator(name: str, baseline: str, hidden: int) -> sf.ScoreFunction | sf.Pathwise:
+def choose_estimator(name: str, baseline: str, hidden: int) -> sf.Estimator:
     """The estimator of the locations, with its baseline.
 
     Args:
-        name: `score-function` or `pathwise`.
+        name: `score-function`, `antithetic` or `pathwise`.
         baseline: `none`, `average`, `learned`, `leave-one-out` or `both`.
         hidden: size of the state that a learned baseline predicts from.
     """
     if name == "pathwise":
         return sf.Pathwise()
+    kind = sf.Antithetic if name == "antithetic" else sf.ScoreFunction
     if baseline == "none":
-        return sf.ScoreFunction()
+        return kind()
     made = {
         "average": sf.MovingAverage,
         "learned": lambda: sf.Learned(Critic(hidden)),
         "leave-one-out": sf.LeaveOneOut,
         "both": lambda: Both(Critic(hidden)),
     }[baseline]()
-    return sf.ScoreFunction(Watched(made))
+    return kind(Watched(made))

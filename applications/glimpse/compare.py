@@ -44,6 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "leave-one-out 4": {"baseline": "leave-one-out", "samples": 4},
     "leave-one-out 8": {"baseline": "leave-one-out", "samples": 8},
     "both 4": {"baseline": "both", "samples": 4},
+    "antithetic 4": {"estimator": "antithetic", "samples": 4},
     "pathwise": {"estimator": "pathwise"},
 }
 """What is compared, and in what it differs from one path per image without a baseline."""

@@ -48,8 +48,9 @@ class Config(Training):
     """Standard deviation of a location around its mean at first."""
     noise_end: Annotated[float, Range(1e-6)] = 0.05
     """At the end, and in use; it falls linearly."""
-    estimator: Literal["score-function", "pathwise"] = "score-function"
-    """Of the locations; `pathwise` differentiates a smooth retina, as the contrast."""
+    estimator: Literal["score-function", "antithetic", "pathwise"] = "score-function"
+    """Of the locations; `antithetic` draws the paths of an image in mirrored pairs, `pathwise`
+    differentiates a smooth retina, as the contrast."""
     baseline: Literal["none", "average", "learned", "leave-one-out", "both"] = "learned"
     """Of the score function; `both` adds leave-one-out on what the learned one left over."""
     steering: Share = 0.2
@@ -91,6 +92,21 @@ class Config(Training):
             locator_rate=task.rate,
             earlier_weight=1.0 if self.stop_price is None else 0.0,
         )
+        if self.estimator == "antithetic":
+            self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """Refuse mirrored pairs of an odd number of paths, or compared with each other."""
+        if self.samples % 2:
+            raise ValueError(
+                f"estimator antithetic draws pairs of paths, but samples is {self.samples}: give "
+                "an even number"
+            )
+        if self.baseline in ("leave-one-out", "both"):
+            raise ValueError(
+                f"baseline {self.baseline} compares the paths of an image, which estimator "
+                "antithetic draws together: use baseline learned, average or none"
+            )
 
     def looks(self) -> Task:
         """The task with the retina and the number of glimpses that were asked for."""

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from torch.distributions import Independent, Normal
 
+import sfgrad as sf
 from applications.glimpse import compare, data, gradients, weights
 from applications.glimpse.compare import CASES, case, choose, train_for
 from applications.glimpse.config import Config
@@ -81,7 +83,8 @@ def test_every_case_makes_as_many_evaluations_on_the_same_images(images):
     for name in CASES:
         config = case(SMALL, name)
         assert config.batch * config.samples == SMALL.batch
-        assert config.estimator == ("pathwise" if name == "pathwise" else "score-function")
+        others = {"pathwise": "pathwise", "antithetic 4": "antithetic"}
+        assert config.estimator == others.get(name, "score-function")
         for whole, part in zip(everything, next(batches_of(config, images, seed=3)), strict=True):
             assert torch.equal(part, whole[: config.batch])
 
@@ -186,3 +189,28 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path, change, task, messag
     folder = save(tmp_path / "run", replace(SMALL, **change))
     with pytest.raises(RunError, match=message):
         choose(asked(tmp_path, run_dir=folder, task=task))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"samples": 3}, "draws pairs of paths, but samples is 3: give an even number"),
+        ({"samples": 4, "baseline": "leave-one-out"}, "compares the paths of an image"),
+        ({"samples": 4, "baseline": "both"}, "baseline both compares the paths of an image"),
+    ],
+)
+def test_mirrored_pairs_need_pairs_and_no_comparison(settings, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, estimator="antithetic", **settings)
+
+
+def test_paths_of_a_pair_are_mirrored():
+    model = GlimpseModel(replace(SMALL, estimator="antithetic", samples=2, batch=4))
+    mean = torch.zeros(4, 2, requires_grad=True)
+    with sf.StochasticGraph() as graph:
+        context = torch.zeros(8, SMALL.hidden + 2)
+        place = Independent(Normal(sf.branch(mean, 2), 0.1), 1)
+        drawn = model.place(place, context=context)
+        sf.add_cost(drawn.sum(1))
+    assert torch.allclose(drawn[:4], -drawn[4:], atol=1e-6)
+    graph.loss()
