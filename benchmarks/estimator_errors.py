@@ -36,6 +36,7 @@ MAKE: dict[str, tuple[Callable[[], sf.Estimator], int]] = {
     "measure-valued": (sf.MeasureValued, 1 + CATEGORIES),
     "rebar": (sf.Rebar, 3),
     "reinmax": (sf.ReinMax, 1),
+    "rodeo": (lambda: sf.ScoreFunction(sf.Rodeo()), 4),
     "straight-through": (sf.StraightThrough, 1),
     "stratified": (sf.Stratified, 4),
     "sum-and-sample": (sf.SumAndSample, 4),
@@ -57,8 +58,21 @@ def gradients(estimator: sf.Estimator, copies: int, logits: Tensor) -> Tensor:
     model = sf.expectation(
         lambda x: cost(sf.sample(OneHotCategorical(logits=x), estimator)), samples=copies
     )
-    loss = model(logits)
-    return torch.autograd.grad(loss, logits)[0] * len(logits)
+    model(logits).backward()
+    assert logits.grad is not None
+    return logits.grad * len(logits)
+
+
+def train(baseline: sf.Baseline, estimator: sf.Estimator, copies: int, logits: Tensor) -> None:
+    """Let the estimator's baseline learn; its parameters by Adam at .01."""
+    parameters = list(baseline.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=0.01) if parameters else None
+    for _ in range(150 if parameters else 50):
+        baseline.zero_grad()
+        gradients(estimator, copies, logits[:500] if parameters else logits)
+        if optimizer is not None:
+            optimizer.step()
+    baseline.eval()
 
 
 def errors(page: str) -> list[float]:
@@ -72,9 +86,7 @@ def errors(page: str) -> list[float]:
         truth = gradients(sf.Enumerate(), 1, logits[:1])
         estimator = make()
         if isinstance(estimator.baseline, sf.Baseline):
-            for _ in range(50):  # what learns has learned
-                gradients(estimator, copies, logits)
-            estimator.baseline.eval()
+            train(estimator.baseline, estimator, copies, logits)
         estimates = gradients(estimator, copies, logits)
         square = (estimates - truth).square().sum(1).mean()
         result.append(copies * max(float(square), 1e-12))
