@@ -84,10 +84,34 @@ def disarm(model: Autoencoder, x: Tensor) -> Tensor:
     return cost.mean() + (weight * first).sum(1).mean()
 
 
+def rebar(model: Autoencoder, x: Tensor, temperature: float = 0.5) -> Tensor:
+    """A hard value, its relaxation and that given the hard value, by hand.
+
+    Source: Tucker et al. (2017), REBAR, eq. 4 and appendix B; noise coupled as in section 3.1.
+    """
+    x = x.repeat(3, 1)
+    logits = model.encoder(x)
+    first, free, given = logits.chunk(3)
+    distribution = Bernoulli(logits=first, validate_args=False)
+    z = distribution.sample()
+
+    # The logistic variable behind z, drawn given z; then the same number, which moves with logits.
+    sign = 2 * z - 1
+    log_odds = torch.logit(torch.rand_like(z), eps=1e-6)
+    conditional = sign * F.softplus(log_odds + F.softplus(sign * given))
+    variable = free + (conditional - free).detach()
+    relaxed = torch.sigmoid(torch.cat([variable, conditional]) / temperature)
+
+    hard, path, control = model.bound(x, logits, torch.cat([z, relaxed])).chunk(3)
+    advantage = (hard - control).detach()
+    return (hard + path - control + distribution.log_prob(z).sum(1) * advantage).mean()
+
+
 CASES: dict[str, tuple[Callable[[Autoencoder, Tensor], Tensor], sf.Estimator, int]] = {
     "score_function": (score_function, sf.ScoreFunction(), 1),
     "leave_one_out": (leave_one_out, sf.ScoreFunction(sf.LeaveOneOut()), 2),
     "disarm": (disarm, sf.DisARM(), 2),
+    "rebar": (rebar, sf.Rebar(), 3),
 }
 """By hand, by the library, and its number of samples."""
 
