@@ -28,7 +28,7 @@ class Opened(NamedTuple):
 
     content: Any
     task: object | None
-    """The asyncio task that opened it; None outside of any."""
+    """The asyncio task that opened it; None outside any."""
     generators: tuple[FrameType, ...]
     """The generators that were running when it was opened, innermost first."""
 
@@ -37,13 +37,13 @@ def current() -> Any:
     """What is open innermost for whoever asks, or None.
 
     Raises:
-        RuntimeError: an asyncio task asks that was started inside a graph of another task.
+        RuntimeError: the asyncio task that asks was started inside a graph of another task.
     """
     stack: tuple[Opened, ...] = getattr(_thread, "stack", ())
     if not stack:
         return None
 
-    # A graph that was opened outside of any task is open for all tasks of the thread.
+    # A graph that was opened outside any task is open for all tasks of the thread.
     if torch.compiler.is_compiling() or (len(stack) == 1 and stack[0].task is None):
         return stack[-1].content
     task = _task()
@@ -116,8 +116,8 @@ def _refuse_heir(stack: tuple[Opened, ...]) -> None:
     graph = _inherited.get()
     if graph is not None and any(opened.content is graph for opened in stack):
         raise RuntimeError(
-            "a task draws or adds a cost that was started inside another task's graph: a graph "
-            "belongs to the task that opened it, so open one in each task, or draw outside of tasks"
+            "a task that was started inside another task's graph draws or adds a cost: a graph "
+            "belongs to the task that opened it, so open one in each task, or draw outside tasks"
         )
 
 

@@ -108,7 +108,7 @@ class Constant(Baseline):
         value: in the unit of the cost.
 
     Raises:
-        TypeError: the value is no number.
+        TypeError: the value is not a number.
 
     Unbiased: yes.
 
@@ -120,7 +120,7 @@ class Constant(Baseline):
         if not is_number(value):
             raise TypeError(
                 f"the value of Constant is {describe(value)}: it must be a number, as in "
-                "Constant(0.5); what is to be learned is a MovingAverage() or Learned(module)"
+                "Constant(0.5); for a baseline that learns use MovingAverage() or Learned(module)"
             )
         self.value = value
 
@@ -148,7 +148,7 @@ class MovingAverage(Precise, Baseline):
 
     Raises:
         ValueError: the decay is outside [0, 1).
-        TypeError: it is no number.
+        TypeError: it is not a number.
 
     Unbiased: yes.
 
@@ -250,7 +250,7 @@ class LeaveOneOut(Baseline):
 
 
 def check_baseline(what: str, value: object) -> None:
-    """Refuse what is no baseline.
+    """Refuse what is not a baseline.
 
     Args:
         what: whose baseline it is, for errors.
@@ -273,7 +273,7 @@ def check_baseline(what: str, value: object) -> None:
 
 
 def _advice(value: object) -> str:
-    """What may have been meant by something that is no baseline."""
+    """What may have been meant by something that is not a baseline."""
     if isinstance(value, type) and issubclass(value, Baseline):
         return f"; call the class, {value.__name__}()"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
     weight: Tensor
     """`[E, S, R]`: ω."""
     slope: Tensor | None = None
-    """`[E, S, R, D]`: the derivative of the cost to go by the drawn value, 0 where it has none;
+    """`[E, S, R, D]`: the slope of the cost to go in the drawn value, 0 where it has none;
     None unless `uses_slope`."""
     greedy: Tensor | None = None
     """`[E, S, R]`: the cost to go of the run whose draws are all the likeliest values; None unless
@@ -63,7 +63,7 @@ class Control(Baseline):
     """What the graph asks of a control variate: `at_draw`, `observe`, `pair`, `learn`, in order."""
 
     uses_slope: bool = False
-    """Whether it asks for the derivative of the cost to go by the drawn value: one more backward
+    """Whether it asks for the slope of the cost to go in the drawn value: one more backward
     pass through what comes after the node."""
 
     uses_greedy: bool = False

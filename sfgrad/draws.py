@@ -87,7 +87,7 @@ def _by_rows(site: Site, draw: Draw, estimator: Estimator) -> Draw:
         if factor is not None or estimator.samples is None:
             raise ValueError(
                 f"node {site.name!r}: {type(estimator).__name__} does not take index=: its copies "
-                "are weighed row by row, so draw the elements of ragged rows by ScoreFunction()"
+                "are weighted row by row, so draw the elements of ragged rows by ScoreFunction()"
             )
         if draw.copies > 1 and not estimator.independent:
             raise ValueError(

@@ -23,7 +23,7 @@ class Expectation(Wrapper):
         fn: returns its costs per row, `[R]` or `[R, ...]`, or registers them with `add_cost`, or
             both. If it is a module, its parameters become those of the result.
         samples: how many times to repeat every input row, newest copies outermost; the model sees
-            one larger batch. Tensors are repeated, also inside of tuples, lists, mappings and
+            one larger batch. Tensors are repeated, also inside tuples, lists, mappings and
             dataclasses; numbers, strings, None, modules, functions and distributions are not.
         in_dims: which dimension of the arguments holds the rows: one number for all positional
             arguments, a tuple with one for each, or a dict by name, for arguments passed by
@@ -50,7 +50,7 @@ class Expectation(Wrapper):
             that could hold rows but cannot be repeated; `in_dims` does not fit the arguments;
             `reduction` is neither "mean" nor "none"; the expectation is a part of the module that
             it wraps; or the graph refuses something.
-        TypeError: an argument here is of another type; or `fn` does not return its costs, or with
+        TypeError: an argument here has the wrong type; or `fn` does not return its costs, or with
             `has_aux` a pair `(costs, aux)`.
 
     Warns:

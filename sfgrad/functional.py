@@ -26,7 +26,7 @@ def score_function_loss(log_prob: Tensor, advantage: Tensor, mask: Tensor | None
         `[]`, to be minimised, in single precision at least; 0 where the mask lets no draw count.
 
     Raises:
-        TypeError: something is no tensor.
+        TypeError: an argument is not a tensor.
         ValueError: the shapes differ (nothing is broadcast), the mask is not boolean, or there is
             no draw and no mask.
 
@@ -71,7 +71,7 @@ def magic_box(log_prob: Tensor) -> Tensor:
         Same shape, all ones.
 
     Raises:
-        TypeError: it is no tensor.
+        TypeError: it is not a tensor.
 
     Unbiased: yes, to any order of differentiation.
 
@@ -88,7 +88,7 @@ def magic_box(log_prob: Tensor) -> Tensor:
 
 
 def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> Tensor:
-    """Mean of the *other* samples' costs: a baseline free of the own draw.
+    """Mean of the *other* samples' costs: a baseline free of its own draw.
 
     `baseline[k] = (Σ_j cost[j] − cost[k]) / (S − 1)`
 
@@ -102,7 +102,7 @@ def leave_one_out(cost: Tensor, dim: int = 0, groups: Tensor | None = None) -> T
         Same shape and unit, without gradient.
 
     Raises:
-        TypeError: something is no tensor.
+        TypeError: an argument is not a tensor.
         ValueError: there are fewer than two samples, also in a group; or the groups have another
             shape or type.
 
@@ -173,10 +173,10 @@ def standardize(
         Same shape, floating-point, no unit; 0 where the mask is False.
 
     Raises:
-        TypeError: `x` or the mask is no tensor.
+        TypeError: `x` or the mask is not a tensor.
         ValueError: there are fewer than two elements, or the mask has another shape or type.
 
-    Unbiased: no. Mean and deviation depend on every draw of the batch, the own one included, so
+    Unbiased: no. Mean and deviation depend on every draw of the batch, its own included, so
     gradients scaled by them are biased; a common and often useful trade in reinforcement learning.
 
     Source: Karpathy (2016), Deep Reinforcement Learning: Pong from Pixels.

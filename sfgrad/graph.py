@@ -46,7 +46,7 @@ class StochasticGraph:
     Raises:
         ValueError: `batch_ndims` is negative, or `max_ratio` or `groups` make no sense; and
             whatever a record or `loss()` refuses.
-        TypeError: `batch_ndims`, `draws` or `max_ratio` is of another type.
+        TypeError: `batch_ndims`, `draws` or `max_ratio` has the wrong type.
         RuntimeError: it is left out of order, or opened under `greedy()`.
 
     Unbiased: value and gradient of `loss()` are, to the order that the estimators allow, if rows do
@@ -233,7 +233,10 @@ class StochasticGraph:
                     f"{what} is NaN or infinite in {len(bad)} of {len(value)} rows, first row "
                     f"{bad[0]}{advice}"
                 )
-        raise ValueError("the loss is NaN or infinite: a baseline or a product of weights is")
+        raise ValueError(
+            "the loss is NaN or infinite: a baseline or a product of weights is, so check what the "
+            "baselines return and how many draws are weighted together"
+        )
 
 
 def check_reduction(reduction: str) -> None:

@@ -19,7 +19,7 @@ def greedy() -> Generator[None]:
 
     `with greedy(): model(x)`
 
-    Costs that the model adds are ignored, and `branch` and `align` do nothing, as outside of any
+    Costs that the model adds are ignored, and `branch` and `align` do nothing, as outside any
     graph. Threads that the model starts are not reached.
 
     Raises:
@@ -35,7 +35,7 @@ def greedy() -> Generator[None]:
         tensor([0., 1.])
     """
     if active_graph() is not None:
-        raise ValueError("greedy() inside of a graph: leave the graph first, its values are drawn")
+        raise ValueError("greedy() inside a graph: leave the graph first, its values are drawn")
     active.enter(GREEDY)
     try:
         yield

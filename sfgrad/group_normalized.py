@@ -22,10 +22,11 @@ class GroupNormalized(Baseline):
 
     Raises:
         ValueError: `eps` is below 0; or, at the draw, there is only one.
-        TypeError: `eps` is no number.
+        TypeError: `eps` is not a number.
 
-    Unbiased: no. Mean and deviation hold the own draw, and the unit of the cost is lost: groups
-    count alike, whether their costs are far apart or close. The value of the loss is unbiased.
+    Unbiased: no. Mean and deviation include the draw itself, and the unit of the cost is lost:
+    groups count alike, whether their costs are far apart or close. The value of the loss is
+    unbiased.
 
     Source: Shao et al. (2024), DeepSeekMath, section 4.1.2.
     """

@@ -24,7 +24,7 @@ class Learned(Baseline):
     Raises:
         ValueError: `weight` is below 0; at the draw, if there is no context, or the module fails
             on it or returns the wrong shape.
-        TypeError: an argument is of another type; at the draw, if the context is not a tensor, or
+        TypeError: an argument has the wrong type; at the draw, if the context is not a tensor, or
             the module does not return one.
 
     Unbiased: yes, if the context does not depend on the draw. With `detach=False` the trunk follows

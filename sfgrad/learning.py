@@ -27,7 +27,7 @@ class Terms(NamedTuple):
     weights: Tensor
     """`[W, R]`."""
     slopes: list[Tensor | None] | None = None
-    """Derivatives of the costs to go by the drawn values, `[E, S, R, D]` each."""
+    """Derivatives of the costs to go with respect to the drawn values, `[E, S, R, D]` each."""
     greedy: Tensor | None = None
     """`[W, R]`: costs to go of the likeliest run."""
     alive: Tensor | None = None

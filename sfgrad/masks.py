@@ -18,7 +18,7 @@ class Masked(Distribution):
 
     Args:
         distribution: over R rows.
-        mask: boolean, the batch shape inside of any `Independent`: True where an element counts.
+        mask: boolean, the batch shape inside any `Independent`: True where an element counts.
     """
 
     def __init__(self, distribution: Distribution, mask: Tensor):
@@ -60,7 +60,7 @@ class Masked(Distribution):
 
 
 def base_distribution(distribution: Distribution) -> Distribution:
-    """The distribution inside of every `Independent` and `Masked`."""
+    """The distribution inside every `Independent` and `Masked`."""
     while True:
         if isinstance(distribution, Masked):
             distribution = distribution.distribution
@@ -91,7 +91,7 @@ def guarded(distribution: Distribution, mask: Tensor) -> Distribution:
 def element_mask(
     name: str, mask: Tensor, distribution: Distribution, row_shape: tuple[int, ...]
 ) -> Tensor:
-    """The mask in the batch shape inside of any `Independent`.
+    """The mask in the batch shape inside any `Independent`.
 
     Args:
         name: the node, for errors.
@@ -114,7 +114,7 @@ def element_mask(
     if mask.shape != row_shape:
         raise ValueError(
             f"node {name!r}: the mask has shape {list(mask.shape)}, but the rows have shape "
-            f"{list(row_shape)} and the distribution inside of any Independent has batch shape "
+            f"{list(row_shape)} and the distribution inside any Independent has batch shape "
             f"{list(shape)}: give one of the two (align() repeats what is older)"
         )
     return mask.view((*mask.shape, *[1] * (len(shape) - mask.dim()))).expand(shape)

@@ -16,7 +16,7 @@ class Names:
         """`name`, with a number if it is taken.
 
         Raises:
-            TypeError: it is no string.
+            TypeError: it is not a string.
         """
         if type(name) is not str:
             check_name(name)
@@ -28,6 +28,6 @@ class Names:
 
 
 def check_name(name: object) -> None:
-    """Refuse a name that is no string."""
+    """Refuse a name that is not a string."""
     if not isinstance(name, str):
         raise TypeError(f"name is {describe(name)}: it must be a string, as in name='gate'")

@@ -37,9 +37,9 @@ def sample(
             everything after the rows.
         estimator: how the draw carries a gradient.
         mask: boolean, True where the draw counts: `[R]`, or one for each element, in the batch
-            shape that the distribution has inside of any `Independent`. What does not count is
+            shape that the distribution has inside any `Independent`. What does not count is
             drawn, but never scored: weight 1, no derivative, whatever stands there; a replayed
-            value is not looked at there, and no baseline learns from a row where no element counts.
+            value is ignored there, and no baseline learns from a row where no element counts.
         index: int64 `[N]`, for ragged rows (sequences laid end to end, graphs of different sizes):
             the row to which each of N elements belongs; `batch_shape = [N, ...]`, and a mask is
             `[N]`. The first record fixes the rows: the largest number plus 1. After a branch every
@@ -112,7 +112,7 @@ def add_cost(
         ValueError: the rows or the device do not fit the graph, a parent is not in it, or the
             cost is complex, or of whole numbers that the default type cannot hold; or there are no
             copies to join, or a draw of theirs has a baseline.
-        TypeError: the value is no tensor, or `join` no join.
+        TypeError: the value is not a tensor, or `join` not a join.
 
     Warns:
         UserWarning: no graph is open, but the cost has a gradient, which nobody would get; or the
@@ -146,7 +146,7 @@ def branch(tensor: Tensor, copies: int, *, index: Tensor | None = None) -> Tenso
 
     Raises:
         ValueError: `copies` is below 1, or the rows do not fit the graph.
-        TypeError: `tensor` is no tensor, or `copies` no whole number.
+        TypeError: `tensor` is not a tensor, or `copies` not a whole number.
 
     Unbiased: yes; the loss is the mean over rows, so copies count as one.
     """
@@ -181,7 +181,7 @@ def align(tensor: Tensor, *, index: Tensor | None = None) -> Tensor:
 
     Raises:
         ValueError: the graph never had that many rows.
-        TypeError: it is no tensor.
+        TypeError: it is not a tensor.
 
     Unbiased: yes.
     """
@@ -202,7 +202,7 @@ class StochasticNode(nn.Module):
         name: for errors, replay and reports; `expectation` fills in the attribute's path.
 
     Raises:
-        TypeError: the estimator or its baseline is something else, or the name is no string.
+        TypeError: the estimator or its baseline is something else, or the name is not a string.
 
     Unbiased: as the estimator says.
 
@@ -276,7 +276,7 @@ class StochasticNode(nn.Module):
         """
         if active_graph() is not None:
             raise ValueError(
-                f"mode() of node {self.name!r} inside of a graph: there a node draws, so leave the "
+                f"mode() of node {self.name!r} inside a graph: there a node draws, so leave the "
                 "graph to act by its likeliest values"
             )
         return likeliest(distribution, self.name or "node")

@@ -54,7 +54,7 @@ class PlackettLuce(Distribution):
 
     Raises:
         ValueError: the logits have no dimension, or are NaN; or `k` is not between 1 and n.
-        TypeError: the logits are no tensor, or `k` is no whole number.
+        TypeError: the logits are not a tensor, or `k` is not a whole number.
 
     Unbiased: as the estimator says; `ScoreFunction` to any order. `Enumerate` takes few items: n!
     orders.

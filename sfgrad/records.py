@@ -92,7 +92,9 @@ def joined(
     kind = type(join).__name__
     if not rows.branches or not rows.branches[-1].independent:
         why = (
-            "copies that are enumerated or weighed come" if rows.branches else "no copies were made"
+            "copies that are enumerated or weighted come"
+            if rows.branches
+            else "no copies were made"
         )
         raise ValueError(
             f"cost {name!r}: {kind} joins the independent copies that the nearest branch made, but "
@@ -201,10 +203,10 @@ def _recorded(site: Site, draw: Draw) -> Tensor:
 
 
 def _refuse_checkpoint(name: str) -> None:
-    """Refuse a scored draw inside of `torch.utils.checkpoint`, which would draw it again."""
+    """Refuse a scored draw inside `torch.utils.checkpoint`, which would draw it again."""
     hooks = None if INNERMOST_HOOKS is None else INNERMOST_HOOKS(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise ValueError(
-            f"node {name!r} is drawn inside of checkpoint(), which would draw it again in the "
-            "backward pass, and differently: draw outside of it"
+            f"node {name!r} is drawn inside checkpoint(), which would draw it again in the "
+            "backward pass, and differently: draw outside it"
         )

@@ -26,7 +26,7 @@ class Place(NamedTuple):
 class Repetition:
     """Repeats the rows of the arguments of one call, newest copies outermost.
 
-    Tensors are repeated along their row dimension, also inside of tuples, lists, mappings and
+    Tensors are repeated along their row dimension, also inside tuples, lists, mappings and
     dataclasses. Numbers, strings, None, modules, functions and distributions pass as they are. What
     could hold rows but cannot be repeated is refused.
 

@@ -40,7 +40,7 @@ def discounted_return(
         summed in single precision and rounded at the end.
 
     Raises:
-        TypeError: something is no tensor.
+        TypeError: an argument is not a tensor.
         ValueError: the discount is outside [0, 1], something has another shape than `reward`, or
             `done` is neither 0 nor 1 somewhere.
 
@@ -99,7 +99,7 @@ def generalized_advantage(
         precision and rounded at the end.
 
     Raises:
-        TypeError: something is no tensor.
+        TypeError: an argument is not a tensor.
         ValueError: discount or trace is outside [0, 1], a shape differs from that of `reward`,
             `done` is neither 0 nor 1 somewhere, or `final_value` is not 0 where no episode is done.
 
@@ -153,7 +153,7 @@ def _ends(done: Tensor | None, reward: Tensor, dim: int) -> Tensor | None:
     if is_readable(done) and not torch.equal(done, ends.to(done.dtype)):
         raise ValueError(
             "done has entries other than 0 and 1: give booleans, True at the end of an episode (a "
-            "probability of going on belongs into discount)"
+            "probability of going on belongs in discount)"
         )
     return ends
 
@@ -168,7 +168,9 @@ def _carry(
     if torch.is_tensor(discount):
         carry = _same_shape("discount", discount, reward, dim).to(reward.dtype)
         if is_readable(carry) and not ((carry >= 0) & (carry <= 1)).all():
-            raise ValueError("discount has entries outside [0, 1]: give one factor in it per step")
+            raise ValueError(
+                "discount has entries outside [0, 1]: give one factor in [0, 1] per step"
+            )
     else:
         _check_fraction("discount", discount, ", or a tensor of one for every step")
         carry = torch.full_like(reward, discount)
@@ -214,7 +216,7 @@ def _check_final(final_value: Tensor, ends: Tensor | None) -> None:
 
 
 def _check_fraction(name: str, number: Any, alternative: str = "") -> None:
-    """Refuse what is no number, or outside [0, 1]."""
+    """Refuse what is not a number, or outside [0, 1]."""
     is_number = isinstance(number, Real) or (torch.is_tensor(number) and not number.dim())
     if not is_number:
         raise TypeError(
@@ -240,7 +242,7 @@ def _same_shape(name: str, tensor: Tensor, reward: Tensor, dim: int) -> Tensor:
     check_tensor(name, tensor)
     if tensor.dim() != reward.dim() or tensor.movedim(dim, 0).shape != reward.shape:
         raise ValueError(
-            f"{name} has shape {list(tensor.shape)}: reward has "
+            f"{name} has shape {list(tensor.shape)} but reward has "
             f"{list(reward.movedim(0, dim).shape)}: give it the same shape, nothing is broadcast"
         )
     return tensor.movedim(dim, 0)

@@ -170,8 +170,8 @@ def row_index(what: str, index: Tensor, elements: int, rows: Rows) -> Tensor:
 
     if not len(index) and rows.first is None:
         raise ValueError(
-            f"{what} has an empty index as the first record, which tells no number of rows: record "
-            "a cost of every row first, or leave the batch out if it has no rows"
+            f"{what} has an empty index as the first record, which does not say how many rows "
+            "there are: record a cost of every row first, or leave the batch out if it has no rows"
         )
     low, high = (int(index.min()), int(index.max())) if len(index) else (0, -1)
     if rows.first is None:

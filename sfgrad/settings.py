@@ -69,7 +69,7 @@ def positive_number(name: str, value: Any) -> float:
 
     Raises:
         ValueError: it is 0, below, infinite or not a number.
-        TypeError: it is no number, or is a bool or a tensor.
+        TypeError: it is not a number, or is a bool or a tensor.
     """
     if not is_number(value):
         raise TypeError(f"{name} is {describe(value)}: it must be a number above 0, as in {name}=1")
@@ -117,7 +117,7 @@ def check_replay(draws: Any, max_ratio: Any) -> None:
 
     Raises:
         ValueError: the ratio is not above 0.
-        TypeError: one is of another type.
+        TypeError: a setting has the wrong type.
     """
     are_named = isinstance(draws, Mapping) and all(isinstance(name, str) for name in draws)
     if draws is not None and not are_named:

@@ -136,9 +136,10 @@ class Tape:
     def _refuse_draw(self, what: str) -> None:
         """Refuse a draw after the loss, or under another gradient mode than the graph's."""
         self._check_open(what)
+        now, before = ("off", "on") if self.grad else ("on", "off")
         raise ValueError(
-            f"{what} is sampled with gradients {'off' if self.grad else 'on'}, the graph began "
-            "otherwise: use one mode for both, or draw outside of no_grad() and checkpoint()"
+            f"{what} is sampled with gradients {now}, but the graph began with them {before}: use "
+            "one mode for both, or draw outside no_grad() and checkpoint()"
         )
 
     def _place(
@@ -207,7 +208,7 @@ class Tape:
         """Refuse a graph without any cost."""
         if not self.costs:
             raise ValueError(
-                "the graph has no cost: call add_cost() inside of its with block, or return one "
+                "the graph has no cost: call add_cost() inside its with block, or return one "
                 "cost per row"
             )
 

@@ -20,7 +20,7 @@ class Wrapper(nn.Module):
         fn: the function or module.
     """
 
-    _is_apart = False  # True once it is known to be outside of `fn`
+    _is_apart = False  # True once it is known to be outside `fn`
 
     def __init__(self, fn: Callable[..., Any]):
         super().__init__()
@@ -34,7 +34,7 @@ class Wrapper(nn.Module):
             name = type(self.fn).__name__
             raise ValueError(
                 f"{name}.{path} is an expectation of the {name} that it is a part of, so neither "
-                "can be run, moved or saved: call expectation(model) outside of the model"
+                "can be run, moved or saved: call expectation(model) outside the model"
             )
 
     def check_apart_once(self) -> None:
@@ -44,7 +44,7 @@ class Wrapper(nn.Module):
             self._is_apart = True
 
     def _path_inside(self) -> str | None:
-        """Where it is inside of `fn`; None if it is not."""
+        """Where it is inside `fn`; None if it is not."""
         if isinstance(self.fn, nn.Module):
             for path, module in self.fn.named_modules():
                 if module is self:
@@ -107,7 +107,7 @@ def _warn_of_copies(
             warn_user(
                 f"the state_dict has all of {type(wrapper.fn).__name__} twice, under {other!r} and "
                 f"{own!r}, since the module holds both the model and an expectation of it: call "
-                "expectation(model) outside of the module, or hold the model only as the fn of "
+                "expectation(model) outside the module, or hold the model only as the fn of "
                 "the expectation"
             )
             return

@@ -293,9 +293,9 @@ def test_mode(distribution, wanted):
 def test_refusals_of_greedy():
     node = sf.StochasticNode(name="gate")
     with sf.StochasticGraph():
-        with pytest.raises(ValueError, match=r"greedy\(\) inside of a graph"), sf.greedy():
+        with pytest.raises(ValueError, match=r"greedy\(\) inside a graph"), sf.greedy():
             pass
-        with pytest.raises(ValueError, match=r"mode\(\) of node 'gate' inside of a graph"):
+        with pytest.raises(ValueError, match=r"mode\(\) of node 'gate' inside a graph"):
             node.mode(Bernoulli(torch.ones(2)))
     with (
         sf.greedy(),

@@ -165,7 +165,7 @@ def test_hidden_draws_are_said_to_be_unchecked():
     ):
         sf.check_unbiased(fn, wrt=[eta])
     report = sf.check_unbiased(fn, wrt=[eta], mode="monte_carlo", repeats=60, seed=0)
-    assert "draws and noise outside of sample() are not checked" in str(report)
+    assert "draws and noise outside sample() are not checked" in str(report)
 
 
 def test_a_gradient_of_nothing_but_rounding_has_no_share():

@@ -224,7 +224,10 @@ def test_a_mask_is_of_booleans_and_of_the_same_shape(call, mask):
     ("call", "message"),
     [
         (lambda r: sf.discounted_return(r, 2 * torch.ones(3, 2)), "discount has entries outside"),
-        (lambda r: sf.discounted_return(r, torch.ones(2)), r"discount has shape \[2\]: reward has"),
+        (
+            lambda r: sf.discounted_return(r, torch.ones(2)),
+            r"discount has shape \[2\] but reward has",
+        ),
         (
             lambda r: sf.discounted_return(r, 0.5, last_value=torch.ones(3)),
             r"last_value has shape \[3\]: one step of reward has \[2\]",
@@ -244,7 +247,7 @@ def test_a_mask_is_of_booleans_and_of_the_same_shape(call, mask):
         (lambda r: sf.discounted_return(r, 1.5), "discount is 1.5"),
         (
             lambda r: sf.discounted_return(r, 0.5, done=r[:2]),
-            r"done has shape \[2, 2\]: reward has",
+            r"done has shape \[2, 2\] but reward has",
         ),
         (lambda r: sf.generalized_advantage(r, r, r[0], 0.5, -1), "trace is -1"),
         (

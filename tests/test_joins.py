@@ -149,7 +149,7 @@ def test_more_copies_raise_the_bound():
         (lambda x: sf.add_cost(x, join=sf.VIMCO()), "no copies were made before it: set samples="),
         (
             lambda x: sf.add_cost(sf.sample(Bernoulli(logits=x), sf.Enumerate()), join=sf.VIMCO()),
-            "copies that are enumerated or weighed come before it",
+            "copies that are enumerated or weighted come before it",
         ),
         (
             lambda x: sf.add_cost(

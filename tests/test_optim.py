@@ -345,7 +345,11 @@ def test_a_tensor_is_no_list_of_parameters():
     ("surrogate", "kl", "message"),
     [
         (lambda w: w.sum() * math.nan, lambda w: w.sum() * 0, "the surrogate is nan"),
-        (lambda w: (w - 1).sqrt().sum(), lambda w: w.sum() * 0, "gradient must be finite"),
+        (
+            lambda w: (w - 1).sqrt().sum(),
+            lambda w: w.sum() * 0,
+            "its gradient is not finite: check",
+        ),
         (lambda w: w.sum(), lambda w: w.sum(), "divergence is 2 before the step, and the bound"),
         (lambda w: w.sum(), lambda w: w.sum() * math.nan, "divergence is nan before the step"),
         (lambda w: w.sum(), lambda w: -(w - 1).square().sum(), "no positive curvature"),
@@ -455,7 +459,7 @@ def test_a_search_goes_on_from_its_state():
         ({"mean": torch.zeros(2, 3)}, r"mean has shape \[2, 3\] and dtype torch.float32"),
         ({"mean": torch.zeros(2, dtype=torch.long)}, r"mean has shape \[2\] and dtype torch.int64"),
         ({"std": torch.ones(3)}, r"std has shape \[3\] but mean has \[2\]"),
-        ({"std": 0.0}, "std has a least value of 0.0: it must be above 0"),
+        ({"std": 0.0}, "the smallest std is 0.0: all must be above 0"),
         ({"elite": 1}, "elite is 1: it must be from 2 to the population, 5"),
         ({"elite": 6}, "elite is 6: it must be from 2 to the population, 5"),
         ({"noise": -1.0}, "noise is -1.0: a variance must be at least 0"),
@@ -468,14 +472,16 @@ def test_refusals_of_a_search(options, message):
         optim.CrossEntropyMethod(**(usual | options))
 
 
-def test_refusals_of_scores_and_states():
+def test_refusals_of_rewards_and_states():
     search = optim.CrossEntropyMethod(torch.zeros(2), 1.0, 5, 2)
     with pytest.raises(RuntimeError, match="no population to judge: ask"):
         search.tell(torch.zeros(5))
     search.ask()
-    with pytest.raises(ValueError, match=r"scores have shape \[4\]: the population has \[5\]"):
+    with pytest.raises(
+        ValueError, match=r"rewards have shape \[4\]: give one .* population, \[5\]"
+    ):
         search.tell(torch.zeros(4))
-    with pytest.raises(ValueError, match="2 scores are not a number"):
+    with pytest.raises(ValueError, match="2 rewards are not a number"):
         search.tell(torch.tensor([0, math.nan, 1, math.nan, 2]))
     search.tell(torch.zeros(5))
     with pytest.raises(RuntimeError, match="no population to judge"):

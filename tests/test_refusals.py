@@ -278,9 +278,9 @@ def test_a_node_inside_of_checkpointing_is_never_silently_wrong(use_reentrant):
         )
 
     message = (
-        r"node 'node' .*draw outside of no_grad\(\) and checkpoint\(\)"
+        r"node 'node' .*draw outside no_grad\(\) and checkpoint\(\)"
         if use_reentrant
-        else r"node 'node' is drawn inside of checkpoint\(\), which would draw it again"
+        else r"node 'node' is drawn inside checkpoint\(\), which would draw it again"
     )
     with pytest.raises(ValueError, match=message):
         sf.expectation(fn)()

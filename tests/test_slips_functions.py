@@ -45,7 +45,7 @@ def a_number_as_the_last_value():
     sf.discounted_return(ones, 0.9, last_value=1.0)
 
 
-@slip("done has shape .2.: reward has .3.")
+@slip("done has shape .2. but reward has .3.")
 def fewer_ends_than_steps():
     sf.discounted_return(ones, 0.9, done=torch.zeros(2))
 

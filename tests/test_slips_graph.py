@@ -70,7 +70,7 @@ def groups_of_floats():
     sf.StochasticGraph(groups=torch.zeros(4))
 
 
-@slip("the graph has no cost: call .* inside of its with block")
+@slip("the graph has no cost: call .* inside its with block")
 def a_graph_that_is_never_entered():
     graph = sf.StochasticGraph()
     sf.sample(coins())

@@ -149,7 +149,7 @@ def draws_of_another_model():
 # ---------------------------------------------------------------- greedy
 
 
-@slip(r"greedy\(\) inside of a graph: leave the graph first, its values are drawn")
+@slip(r"greedy\(\) inside a graph: leave the graph first, its values are drawn")
 def greedy_while_a_graph_is_open():
     with sf.StochasticGraph(), sf.greedy():
         pass
@@ -161,7 +161,7 @@ def a_training_step_under_greedy():
         new_graph()
 
 
-@slip(r"mode\(\) of node 'gate' inside of a graph: there a node draws, so leave the graph")
+@slip(r"mode\(\) of node 'gate' inside a graph: there a node draws, so leave the graph")
 def the_mode_while_a_graph_is_open():
     inside(sf.StochasticNode(name="gate").mode, Normal(torch.zeros(4), 1.0))
 

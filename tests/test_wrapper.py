@@ -45,9 +45,7 @@ class Distant(Net):
 
 
 X = torch.ones(3, 2)
-CIRCLE = (
-    "an expectation of the {0} that it is a part of.*call expectation.model. outside of the model"
-)
+CIRCLE = "an expectation of the {0} that it is a part of.*call expectation.model. outside the model"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ class Trainer(nn.Module):
 
 def test_a_model_beside_its_objective_is_saved_twice_with_a_warning():
     trainer = Trainer(Net())
-    message = r"all of Net twice, under 'net\.' and 'objective\.fn\.'.*outside of the module"
+    message = r"all of Net twice, under 'net\.' and 'objective\.fn\.'.*outside the module"
     with pytest.warns(UserWarning, match=message) as caught:
         state = trainer.state_dict()
     assert len(caught) == 1

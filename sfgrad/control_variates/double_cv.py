@@ -21,25 +21,27 @@ class DoubleCV(Precise, Control):
     `h_k = mean_{j≠k}(f_j − α·b_k(x_j)) + α·b_k(x_k)`,
     `k_k = mean_{j≠k}(f_j − α·b_k(x_j)) + α·E[b_k]`, where E[b_k] is 0, and its derivative `ḡ_kᵀ ∂μ`
 
-    The slope is the derivative of the cost to go by the drawn value, which therefore requires grad:
-    it is one more backward pass through what comes after the node. Of a cost without a derivative,
-    and of `Categorical`, whose values are numbers of categories, it is leave-one-out.
+    The slope is the derivative of the cost to go with respect to the drawn value, which therefore
+    requires grad. It takes one more backward pass through what comes after the node. For a cost
+    without a derivative, and for `Categorical`, whose values are numbers of categories, the
+    baseline is leave-one-out.
 
     Compares the copies of the nearest branch, or the rows of a group, as `LeaveOneOut` does. The
     value of the loss is the mean cost minus α times the mean of b, and so differs from the mean
     cost by a term of expectation 0.
 
-    The scale that the variance of the gradient by the logits is least at is a running regression of
-    the leave-one-out gradient on that of b, updated after each loss, so that it never depends on
-    the present draws. Processes learn one each, which leaves every gradient unbiased.
+    The scale that minimises the variance of the gradient with respect to the logits is learned by
+    a running regression of the leave-one-out gradient on that of b. It is updated after each loss,
+    so it never depends on the present draws. Each process learns its own, which leaves every
+    gradient unbiased.
 
     Args:
         scale: α, 1 where the cost is linear; None learns it, from 0.
 
     Raises:
-        TypeError: the scale is no number.
-        ValueError: at the draw, if there is only one copy, or the distribution is of neither bits
-            nor categories.
+        TypeError: the scale is not a number.
+        ValueError: at the draw, if there is only one copy, or the distribution is neither of bits
+            nor of categories.
 
     Unbiased: yes, to any order.
 
@@ -109,7 +111,7 @@ class DoubleCV(Precise, Control):
         elements: Elements = evidence.observation.shaped(evidence.cost_to_go.shape)
         expected = elements.by_logits(slope)
 
-        # The gradients by the logits: of leave-one-out, and of the linear model.
+        # The gradients with respect to the logits: of leave-one-out, and of the linear model.
         costs = evidence.cost_to_go - evidence.others(evidence.cost_to_go)
         plain, linear = costs.unsqueeze(-1) * score, gain * score - expected
         if mask is not None:

@@ -29,7 +29,7 @@ class Elements(NamedTuple):
 
     @property
     def score(self) -> Tensor:
-        """The derivative of the log-probability by the logits."""
+        """The derivative of the log-probability with respect to the logits."""
         return self.deviation.detach()
 
     @property

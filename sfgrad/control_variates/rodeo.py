@@ -21,17 +21,18 @@ class Rodeo(Control):
     `H_k(y) = mean_{j≠k} (η(f_j, ∇f_jᵀ(y − x_j)) − η(f_j, ∇f_jᵀ(μ − x_j)))`
 
     with η a small network beside a linear term, which takes f_j as its distance from the mean of
-    all j ≠ k. The discrete Stein operator draws single elements
-    again, `A H(x) = Σ_i (E[H(x with x_i drawn again)] − H(x))`, and has expectation 0. So
+    all j ≠ k. The discrete Stein operator draws single elements again,
+    `A H(x) = Σ_i (E[H(x with x_i drawn again)] − H(x))`, and has expectation 0. So
 
     `h_k = mean_{j≠k}(f_j + β·A H_j(x_j)) + H_k(x_k)`
 
     and k_k is the same but for H_k(x_k), whose place takes its expectation over single elements,
     with the derivative `Σ_i Σ_v ∂p_i(v)·H_k(x_k with x_i = v)`.
 
-    The network, the linear term and β follow the variance of the gradient by the logits, by the
-    same `loss.backward()`; they start as leave-one-out. Units are those of past costs and slopes,
-    never of the present ones. Of a cost without a derivative, and of `Categorical`, it is
+    The network, the linear term and β minimise the variance of the gradient with respect to the
+    logits, by the same `loss.backward()`; they start as leave-one-out. Units are those of past
+    costs and slopes,
+    never of the present ones. For a cost without a derivative, and for `Categorical`, it is
     leave-one-out. For S copies of D elements η is evaluated `S·(S − 1)·(D + 2)` times a row to
     read, and again to learn; the slope is one more backward pass. Processes take their units from
     their own rows.
@@ -40,7 +41,7 @@ class Rodeo(Control):
         width: hidden units of the network, at least 1.
 
     Raises:
-        TypeError: the width is no whole number.
+        TypeError: the width is not a whole number.
         ValueError: it is below 1; at the draw, if there is only one copy, if the graph has groups,
             or if the distribution is of neither bits nor categories.
 
@@ -88,7 +89,7 @@ class Rodeo(Control):
         return own + expected, own
 
     def learn(self, evidence: Evidence, mask: Tensor | None) -> Tensor | None:
-        """The variance of the gradient by the logits, in units of leave-one-out's."""
+        """The variance of the gradient with respect to the logits, in units of leave-one-out's."""
         if evidence.slope is None or evidence.observation is None:
             return None
         elements, slope = _laid_out(evidence)

@@ -18,7 +18,7 @@ from sfgrad.masks import base_distribution
 class Antithetic(Coupling):
     """Draw the copies of a row in pairs, at the quantiles u and 1 − u of every element.
 
-    Each copy follows the distribution, and is weighed as by `ScoreFunction`; but where one of a
+    Each copy follows the distribution, and is weighted as by `ScoreFunction`; but where one of a
     pair is large the other is small. Where the cost is about linear in the draw, the mean over a
     pair varies far less than over two independent draws; where it is symmetric, more.
 
@@ -33,7 +33,7 @@ class Antithetic(Coupling):
     Raises:
         ValueError: `samples` is odd; there are no copies; the distribution has no quantiles; or the
             baseline compares copies, which would be biased.
-        TypeError: an argument is of another type.
+        TypeError: an argument has the wrong type.
 
     Unbiased: yes, to any order.
 
@@ -64,7 +64,7 @@ class Stratified(Coupling):
 
     Of n copies one is drawn between the quantiles 0 and 1/n of an element, one between 1/n and 2/n,
     and so on; which one is random for every element. Each copy follows the distribution, and is
-    weighed as by `ScoreFunction`.
+    weighted as by `ScoreFunction`.
 
     Works for Bernoulli, categories (in the order of their numbers), Gaussians, and whatever has a
     quantile function (`icdf`). Copies may differ before the node.
@@ -77,7 +77,7 @@ class Stratified(Coupling):
     Raises:
         ValueError: `samples` is below 2; there are no copies; the distribution has no quantiles; or
             the baseline compares copies, which would be biased.
-        TypeError: an argument is of another type.
+        TypeError: an argument has the wrong type.
 
     Unbiased: yes, to any order.
 
@@ -97,7 +97,7 @@ def draw_at_quantiles(
     copies: Copies,
     uniforms: Callable[[tuple[int, ...], torch.device], Tensor],
 ) -> Draw:
-    """Values at coupled quantiles, each weighed by its own probability."""
+    """Values at coupled quantiles, each weighted by its own probability."""
     base = base_distribution(distribution)
     device = parameter(base).device
     noise = uniforms(copies.shape(noise_shape(base)), device)

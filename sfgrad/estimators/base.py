@@ -60,7 +60,7 @@ class Draw(NamedTuple):
 
         Raises:
             ValueError: one logarithm is missing, or something has another shape.
-            TypeError: something is no tensor, or the number of copies no whole number.
+            TypeError: an argument is not a tensor, or the number of copies not a whole number.
         """
         self._check_types(name, estimator)
         if (self.log_prob is None) != (self.log_density is None):
@@ -99,7 +99,7 @@ class Draw(NamedTuple):
                 )
 
     def _check_types(self, name: str, estimator: str) -> None:
-        """Refuse what is no tensor, and copies that are no whole number."""
+        """Refuse what is not a tensor, and copies that are not a whole number."""
         for field in ("value", "log_prob", "log_density", "factor", "recorded"):
             part = getattr(self, field)
             if not isinstance(part, Tensor) and (part is not None or field == "value"):
@@ -191,7 +191,7 @@ def shown_settings(estimator: Estimator) -> list[str]:
 
 
 def check_estimator(what: str, value: object) -> None:
-    """Refuse what is no estimator.
+    """Refuse what is not an estimator.
 
     Args:
         what: whose estimator it is, for errors.
@@ -208,7 +208,7 @@ def check_estimator(what: str, value: object) -> None:
 
 
 def _advice(value: object) -> str:
-    """What may have been meant by something that is no estimator."""
+    """What may have been meant by something that is not an estimator."""
     if isinstance(value, type) and issubclass(value, Estimator):
         return f"; call the class, {value.__name__}()"
     if isinstance(value, Baseline):

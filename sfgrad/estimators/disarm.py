@@ -36,7 +36,7 @@ class ARMS(Coupling):
     Raises:
         ValueError: `samples` is below 2; there are no copies; they differ before the node; or the
             distribution is neither Bernoulli nor of categories.
-        TypeError: `samples` is no whole number.
+        TypeError: `samples` is not a whole number.
 
     Unbiased: yes, to the first order.
 
@@ -129,7 +129,7 @@ class DisARM(ARMS):
     Raises:
         ValueError: `samples` is odd; there are no copies; they differ before the node; or the
             distribution is neither Bernoulli nor of categories.
-        TypeError: `samples` is no whole number.
+        TypeError: `samples` is not a whole number.
 
     Unbiased: yes, to the first order.
 

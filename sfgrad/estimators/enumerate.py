@@ -15,7 +15,7 @@ from sfgrad.tensors import trailing_sum
 
 
 class Enumerate(Estimator):
-    """Visit every value: M copies of each row, one per value, weighed `ω = M · p(z)`.
+    """Visit every value: M copies of each row, one per value, weighted `ω = M · p(z)`.
 
     The mean over the copies is the exact sum `Σ_z p(z) · f(z)`; nothing is random. An element that
     is masked counts as uniform: each of its m values has 1/m. Where gradients are off it draws.
@@ -26,7 +26,7 @@ class Enumerate(Estimator):
 
     Raises:
         ValueError: the support is infinite, unknown, or larger than `max_size`; or that is below 1.
-        TypeError: `max_size` is no whole number.
+        TypeError: `max_size` is not a whole number.
 
     Unbiased: yes, to any order, without variance.
 

@@ -26,7 +26,7 @@ class GumbelSoftmax(Relaxation):
 
     Raises:
         ValueError: the temperature is not above 0; or the distribution is another one.
-        TypeError: the temperature is no number, or `hard` no bool.
+        TypeError: the temperature is not a number, or `hard` not a bool.
 
     Unbiased: no. Of soft values not even the value of the loss is, and `order` is −1: their cost is
     that of other values. With `hard=True` the value is unbiased, and `order` is 0.

@@ -34,7 +34,7 @@ def row_log_prob(distribution: Distribution, value: Tensor, ndims: int) -> Tenso
 
     Raises:
         ValueError: the log-probability has another shape than that of the value's rows.
-        TypeError: the value is no tensor.
+        TypeError: the value is not a tensor.
     """
     if not torch.is_tensor(value):
         raise TypeError(

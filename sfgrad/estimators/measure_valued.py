@@ -30,7 +30,7 @@ class MeasureValued(Estimator):
         ValueError: `samples` is below 1. At the draw: the number of copies is another, they differ
             before the draw, there is no formula for the distribution, or a parameter without one
             requires a gradient.
-        TypeError: `samples` is no whole number.
+        TypeError: `samples` is not a whole number.
 
     Unbiased: yes, to the first order: values and gradients. Draws cannot be replayed.
 

@@ -36,7 +36,7 @@ class Rebar(Estimator):
     Raises:
         ValueError: `temperature` is not above 0, or `samples` not a multiple of 3. At the draw: the
             distribution is neither Bernoulli nor OneHotCategorical, or copies differ before it.
-        TypeError: an argument is no number.
+        TypeError: an argument is not a number.
 
     Unbiased: yes, if the cost is differentiable in the relaxed values; to order n, if it is n
     times. Draws cannot be replayed.

@@ -16,13 +16,13 @@ class Relax(Estimator):
     `∇ E[f(z)] = E[(f(z) − c(ζ̃))·∇log p(z) + ∇c(ζ) − ∇c(ζ̃)]`
 
     c is the module, ζ the relaxed value, ζ̃ the relaxed value given the drawn one (both at
-    temperature 1; the module may scale). Of a continuous draw that can be reparametrised, as z(θ),
+    temperature 1; the module may scale). For a continuous draw z(θ) that can be reparametrised,
 
     `∇ E[f(z)] = E[(f(z) − c(z))·∇log p(z) + ∇c(z(θ))]`
 
     The same `loss.backward()` trains the module: what it minimises is an unbiased estimate of the
-    variance of the gradient by the distribution's parameters, and does not reach these. The cost is
-    evaluated once, at the drawn value, and needs no derivative.
+    variance of the gradient with respect to the distribution's parameters, and does not reach
+    these. The cost is evaluated once, at the drawn value, and needs no derivative.
 
     Args:
         module: maps `[R, D]`, the relaxed (or continuous) value of every row, flattened, to `[R]`

@@ -12,7 +12,7 @@ from sfgrad.settings import whole_number
 
 
 class ScoreFunction(Estimator):
-    """Draw from p and weigh with `ω = p(z) / stop(p(z))`: value 1, derivative the score.
+    """Draw from p and weight with `ω = p(z) / stop(p(z))`: value 1, derivative the score.
 
     `∇ E[f(z)] = E[(f(z) − b) · ∇ log p(z)]`
 
@@ -27,7 +27,7 @@ class ScoreFunction(Estimator):
 
     Raises:
         ValueError: `samples` is below 1.
-        TypeError: it is no whole number, or the baseline is no `Baseline`.
+        TypeError: it is not a whole number, or the baseline is not a `Baseline`.
 
     Unbiased: yes, to any order of differentiation. Not where parameters move the bounds of the
     support, as in `Uniform(0, θ)`: the probability that enters at a bound is in no score.

@@ -46,7 +46,7 @@ class ReinMax(Relaxation):
 
     Raises:
         ValueError: the temperature is not above 0; or the distribution is another one.
-        TypeError: the temperature is no number.
+        TypeError: the temperature is not a number.
 
     Unbiased: no, unless the temperature is 1 and the cost quadratic in z; `order` is 0. The value
     of the loss is unbiased.

@@ -24,7 +24,7 @@ class SumAndSample(SubsetEstimator):
     Raises:
         ValueError: `samples` is below 2. At the draw: the support is infinite, or has more than
             4,096 values or fewer than k; or the copies differ before the draw.
-        TypeError: `samples` is no whole number.
+        TypeError: `samples` is not a whole number.
 
     Unbiased: yes, to any order. Draws cannot be replayed.
 

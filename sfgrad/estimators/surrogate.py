@@ -21,7 +21,7 @@ class Knowledge(NamedTuple):
 
     Args:
         prediction: `[R]`, of the cost; it trains the module.
-        slope: `[R, P]`, the derivative of the control variate by the parameters; trains it too.
+        slope: `[R, P]`, the slope of the control variate in the parameters; trains it too.
         score: `[R, P]`, that of the log-probability.
         path: `[R]`, 0, with the derivative `slope` by the parameters; does not train the module.
     """

@@ -9,7 +9,7 @@ from sfgrad.estimators.subsets import Subset, SubsetEstimator, gumbel_keys
 
 
 class UnorderedSet(SubsetEstimator):
-    """Draw k different values, and weigh each by how the set depends on it.
+    """Draw k different values, and weight each by how the set depends on it.
 
     `∇ E[f(z)] = E_S[Σ_{s∈S} ∇p(s)·R(S, s)·(f(s) − Σ_{t∈S} p(t)·R_s(S, t)·f(t))]`
 
@@ -25,7 +25,7 @@ class UnorderedSet(SubsetEstimator):
     Raises:
         ValueError: `samples` is below 2. At the draw: the support is infinite, or has more than
             4,096 values or fewer than k; or the copies differ before the draw.
-        TypeError: `samples` is no whole number.
+        TypeError: `samples` is not a whole number.
 
     Unbiased: yes, to any order. Draws cannot be replayed.
 

@@ -60,9 +60,12 @@ class CrossEntropyMethod:
             raise ValueError(f"mean has {met}: it must be a floating-point vector [D]")
         spread = torch.as_tensor(std, dtype=mean.dtype, device=mean.device)
         if spread.dim() and spread.shape != mean.shape:
-            raise ValueError(f"std has shape {list(spread.shape)} but mean has {list(mean.shape)}")
+            raise ValueError(
+                f"std has shape {list(spread.shape)} but mean has {list(mean.shape)}: give "
+                "the same shape, or one number for all"
+            )
         if not (spread > 0).all():
-            raise ValueError(f"std has a least value of {spread.min().item()}: it must be above 0")
+            raise ValueError(f"the smallest std is {spread.min().item()}: all must be above 0")
         if not 2 <= elite <= population:
             raise ValueError(f"elite is {elite}: it must be from 2 to the population, {population}")
         if noise < 0:
@@ -77,7 +80,7 @@ class CrossEntropyMethod:
         self._asked: Tensor | None = None
 
     def ask(self) -> Tensor:
-        """Draw a population: `[population, D]`, to be judged and then told about."""
+        """Draw a population `[population, D]`; give its rewards to `tell`."""
         noise = torch.randn(
             self.population,
             len(self.mean),
@@ -88,26 +91,28 @@ class CrossEntropyMethod:
         asked = self._asked = self.mean + self.std * noise
         return asked.clone()
 
-    def tell(self, scores: Tensor) -> None:
+    def tell(self, rewards: Tensor) -> None:
         """Refit the Gaussian to the best of the population last asked for.
 
         Args:
-            scores: `[population]`, in any unit, higher is better.
+            rewards: `[population]`, in any unit; the largest are the best.
 
         Raises:
-            RuntimeError: no population was asked for since the last scores.
-            ValueError: the scores have another shape, or one is not a number.
+            RuntimeError: no population was asked for since the last rewards.
+            ValueError: the rewards have another shape, or one is not a number.
         """
         if self._asked is None:
             raise RuntimeError("there is no population to judge: ask() comes before each tell()")
-        if scores.shape != (self.population,):
-            shapes = f"{list(scores.shape)}: the population has [{self.population}]"
-            raise ValueError(f"scores have shape {shapes}")
-        if scores.isnan().any():
+        if rewards.shape != (self.population,):
             raise ValueError(
-                f"{int(scores.isnan().sum())} scores are not a number: score a failure by -inf"
+                f"rewards have shape {list(rewards.shape)}: give one for each vector of the "
+                f"population, [{self.population}]"
             )
-        best = self._asked[scores.topk(self.elite).indices]
+        if rewards.isnan().any():
+            raise ValueError(
+                f"{int(rewards.isnan().sum())} rewards are not a number: reward a failure by -inf"
+            )
+        best = self._asked[rewards.topk(self.elite).indices]
         self.iteration += 1
         extra = self.noise * max(0.0, 1 - self.iteration / self.fade)
         self.mean = best.mean(0)
@@ -125,8 +130,10 @@ class CrossEntropyMethod:
             ValueError: it is of a search over vectors of another length.
         """
         if state["mean"].shape != self.mean.shape:
-            shapes = f"{list(state['mean'].shape)} but this search has {list(self.mean.shape)}"
-            raise ValueError(f"the state's mean has shape {shapes}")
+            raise ValueError(
+                f"the state's mean has shape {list(state['mean'].shape)} but this search has "
+                f"{list(self.mean.shape)}: load the state of a search over vectors of this length"
+            )
         self.mean = state["mean"].to(self.mean).clone()
         self.std = state["std"].to(self.std).clone()
         self.iteration, self._asked = state["iteration"], None

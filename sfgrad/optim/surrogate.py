@@ -33,7 +33,7 @@ def clipped_surrogate(
         `[]`, to be minimised, in single precision at least; 0 where the mask lets no draw count.
 
     Raises:
-        TypeError: something is no tensor.
+        TypeError: an argument is not a tensor.
         ValueError: the shapes differ (nothing is broadcast), `clip` is not above 0, the mask is
             not boolean, or there is no draw and no mask.
 

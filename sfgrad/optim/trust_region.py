@@ -51,7 +51,7 @@ class TrustRegion:
         length: Euclidean norm of the step last accepted; 1 at first.
 
     Raises:
-        TypeError: a parameter is no tensor.
+        TypeError: a parameter is not a tensor.
         ValueError: there are no parameters, or a number is not as above.
 
     Unbiased: the direction as far as the surrogate's gradient is; the length depends on the draws.
@@ -109,7 +109,10 @@ class TrustRegion:
         gradient = self._gradient(value)
         start, divergence = value.item(), kl().item()
         if not (value.isfinite() and gradient.isfinite().all()):
-            raise ValueError(f"the surrogate is {start}, and it and its gradient must be finite")
+            raise ValueError(
+                f"the surrogate is {start}, and it or its gradient is not finite: check the "
+                "advantages and log-probabilities that it is made of"
+            )
         if not divergence <= self.bound:
             raise ValueError(
                 f"the divergence is {divergence:.3g} before the step, and the bound {self.bound}: "

@@ -167,7 +167,7 @@ class BiasTest:
                     nodes[name] = max(biases)
         basis = f"{self._draws} against {self.reference.basis}"
         if self.runs.hidden:
-            basis += "; draws and noise outside of sample() are not checked"
+            basis += "; draws and noise outside sample() are not checked"
         if self.runs.single:
             basis += f"; in single precision {', '.join(self.runs.single)}"
         power = self._power(together)

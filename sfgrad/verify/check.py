@@ -56,7 +56,7 @@ def check_unbiased(
         fn: a model or function as `expectation` takes it, or an `expectation`.
         *inputs: its arguments; rows first.
         samples: as in `expectation`.
-        wrt: the tensors to differentiate by; the parameters of `fn` except its baselines' if None.
+        wrt: with respect to which tensors; the parameters of `fn` except its baselines' if None.
             Tensors that are not parameters of `fn` are used as they are: make them float64.
         mode: "exact", "monte_carlo", or "auto": exact if there are few enough outcomes.
         rtol: tolerance for rounding, relative to the mean magnitude of the estimate.
@@ -79,10 +79,11 @@ def check_unbiased(
         bias could have gone unseen.
 
     Raises:
-        TypeError: a setting is of another type.
-        ValueError: exact mode is requested but impossible; there is nothing to differentiate by;
-            `repeats` is below 30; the model cannot be copied; `samples` or `batch_ndims` differ
-            from those of an `expectation`; or `exact_gradient` refuses the model.
+        TypeError: a setting has the wrong type.
+        ValueError: exact mode is requested but impossible; there is no tensor to
+            differentiate with respect to; `repeats` is below 30; the model cannot be copied;
+            `samples` or `batch_ndims` differ from those of an `expectation`; or `exact_gradient`
+            refuses the model.
 
     Unbiased: this tests it.
 

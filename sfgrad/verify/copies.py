@@ -39,7 +39,7 @@ def double_copy(model: Model, known: dict[int, Any]) -> Model:
         path, value = _culprit(model, known)
         raise ValueError(
             f"the check runs a copy of the model, but {path} ({type(value).__name__}) cannot be "
-            f"copied ({error}): keep it outside of the model, or give its class __deepcopy__"
+            f"copied ({error}): keep it outside the model, or give its class __deepcopy__"
         ) from error
 
 

@@ -43,7 +43,7 @@ def exact_gradient(
     Args:
         fn: a model or function as `expectation` takes it, or an `expectation`.
         *inputs: its arguments; rows first.
-        wrt: the tensors to differentiate by; the parameters of `fn` except its baselines' if None.
+        wrt: with respect to which tensors; the parameters of `fn` except its baselines' if None.
         max_trajectories: the largest number of trajectories to run.
         quadrature: Gauss–Hermite order per element for Gaussian nodes, one number for all or
             `{name: order}`; exact for costs that are polynomials of degree below twice the order
@@ -54,11 +54,12 @@ def exact_gradient(
         The value `[]`, and a list with the gradient for each entry of `wrt`, zeros for unused ones.
 
     Raises:
-        TypeError: a setting is of another type.
+        TypeError: a setting has the wrong type.
         ValueError: there are too many trajectories, a node is continuous and has no quadrature
             order, rows interact (one row's draw changes another row's cost), two replays differ
             (the graph does not know of some randomness, or the model carries state from call to
-            call), something is NaN or infinite, or there is nothing to differentiate by.
+            call), something is NaN or infinite, or there is no tensor to differentiate with
+            respect to.
 
     Unbiased: exact, up to quadrature and rounding.
 
@@ -200,7 +201,7 @@ def _own_parameters(module: nn.Module, seen: set[nn.Module]) -> set[Tensor]:
 
 
 def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
-    """The tensors to differentiate by, with names: `wrt`, or all parameters except baselines'."""
+    """The tensors that get a gradient, with names: `wrt`, or all parameters except baselines'."""
     names: dict[Tensor, str] = {p: name for name, p in objective.named_parameters()}
     for module in hidden_modules(getattr(objective, "fn", None)):
         names |= {p: name for name, p in module.named_parameters() if p not in names}
@@ -209,5 +210,7 @@ def targets(objective: nn.Module, wrt: Sequence[Tensor] | None) -> list[tuple[st
         wrt = [p for p in names if p.requires_grad and p in own]
     check_targets(wrt)
     if not wrt:
-        raise ValueError("there is nothing to differentiate by: pass wrt=[tensor, …]")
+        raise ValueError(
+            "there is no tensor to differentiate with respect to: pass wrt=[tensor, …]"
+        )
     return [(names.get(p, f"wrt[{i}]").removeprefix("fn."), p) for i, p in enumerate(wrt)]

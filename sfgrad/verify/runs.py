@@ -23,12 +23,12 @@ class Runs:
     Args:
         objective: that of the user; a copy of it runs.
         inputs: its arguments.
-        wrt: the tensors to differentiate by, as in `check_unbiased`.
+        wrt: the tensors to differentiate with respect to, as in `check_unbiased`.
     """
 
     def __init__(self, objective: Expectation, inputs: Any, wrt: Sequence[Tensor] | None):
         names, originals = zip(*oracle.targets(objective, wrt), strict=True)
-        copies: dict[int, Any] = {}  # by the id of the original, also inside of bound methods
+        copies: dict[int, Any] = {}  # by the id of the original, also inside bound methods
         self.model = double_copy(objective, copies)
         self.inputs = double_all(inputs)
         self.wrt: list[Tensor] = [copies.get(id(tensor), tensor) for tensor in originals]

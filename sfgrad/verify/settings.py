@@ -24,7 +24,7 @@ def refuse_inference() -> None:
     """Refuse a mode in which nothing has a gradient."""
     if torch.is_inference_mode_enabled():
         raise ValueError(
-            "inference_mode() is on, so nothing has a gradient to be looked at: leave it, or use "
+            "inference_mode() is on, so nothing has a gradient to check: leave it, or use "
             "no_grad(), which the check switches off for itself"
         )
 
