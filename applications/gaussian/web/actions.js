@@ -53,7 +53,7 @@ function experimentActions(page) {
     "clear-runs": () => {
       runner.stop();
       runner.courses.clear();
-      page.request();
+      page.screen.request();
     },
     "undo": () => travel(() => store.undo()),
     "redo": () => travel(() => store.redo()),
@@ -69,7 +69,7 @@ function experimentActions(page) {
  */
 function lessonActions(page) {
   const turn = (/** @type {number} */ lesson) => {
-    page.guess = null;
+    page.screen.guess = null;
     page.tools.tool = "move";
     page.change({ lesson: lesson > LESSONS ? 0 : lesson }, { glides: true });
     if (page.state.lesson === 0) first("#tab-gaussian").focus();

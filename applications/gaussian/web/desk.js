@@ -36,12 +36,11 @@ export function deskOf(page) {
       page.change({ reward: pictureText(levels) }, { gesture: HAND });
     },
     guess(vector, isDone) {
-      page.guess = { vector, isDone };
-      page.request();
+      page.screen.guess = { vector, isDone };
+      page.screen.request();
     },
     hover(at) {
-      page.pointer = at;
-      page.request();
+      page.screen.point(at);
     },
     end(isCancelled) {
       if (isCancelled) {

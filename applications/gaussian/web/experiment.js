@@ -78,6 +78,10 @@
  * @property {(estimate: E) => Partial<State>} place after the step.
  * @property {(experiment: X, state: State, stage: string) => string} caption
  * @property {(state: State) => string} placeSentence where it is, for those who listen.
+ * @property {(experiment: X, stage: string, at: number[]) => number} sampleAt the sample under a
+ *     pointer in the plot; −1 for none.
+ * @property {(experiment: X, sample: number) => string} sampleSentence a sample in figures.
+ * @property {(experiment: X, sample: number) => string} drawName a draw, in short.
  * @property {(experiment: X) => {cloud_draws: number[]} & Record<string, any>} numbers of its own, for `Save numbers`.
  * @property {(experiment: X) => number[]} draws as a state has them.
  */

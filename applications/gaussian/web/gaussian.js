@@ -1,6 +1,7 @@
 // The Gaussian as the page has it: its experiment, its step, its captions.
 
 import { arrowFactors, LENGTHENED } from "./arrows.js";
+import { sampleAt } from "./hover.js";
 import {
   factorGradient,
   logProbsOf,
@@ -14,7 +15,7 @@ import { size, vector } from "./numbers.js";
 import { exactGradient } from "./quadrature.js";
 import { normals } from "./random.js";
 import { rewardsOf } from "./reward.js";
-import { emptyNote, strangerSentence, weightName } from "./sentences.js";
+import { emptyNote, sampleSentence, strangerSentence, weightName } from "./sentences.js";
 import { estimated, noiseAround, REPEATS, STREAMS } from "./study.js";
 
 /** @import { Distribution, GaussianEstimate, GaussianExperiment, Picture } from "./experiment.js" */
@@ -32,6 +33,9 @@ export const GAUSSIAN = {
   place: ({ after }) => ({ mean: after.mean, factor: after.factor }),
   caption: gaussianCaption,
   placeSentence: (state) => `Mean ${vector(state.mean, 2)}. `,
+  sampleAt,
+  sampleSentence,
+  drawName: ({ points }, sample) => vector(points.subarray(2 * sample, 2 * sample + 2), 1),
   numbers: ({ estimateByFactor, exactByFactor, cloudPoints }) => ({
     estimate_factor: estimateByFactor,
     exact_gradient_factor: exactByFactor,

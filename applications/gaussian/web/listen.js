@@ -62,7 +62,7 @@ function listenToControl(page, control) {
   control.addEventListener("blur", () => {
     if (control.dataset.wrong) page.messages.complain([]);
     delete control.dataset.wrong;
-    page.request(); // what was typed in vain goes
+    page.screen.request(); // what was typed in vain goes
   });
 }
 
@@ -74,8 +74,8 @@ function readTool(page, control) {
   page.messages.complain([]);
   if (control.name === "brush") page.tools.brush = Number(control.value);
   else page.tools.tool = control.value;
-  page.guess = page.tools.tool === "guess" ? NO_GUESS : null;
-  page.request();
+  page.screen.guess = page.tools.tool === "guess" ? NO_GUESS : null;
+  page.screen.request();
 }
 
 /**
@@ -177,8 +177,8 @@ function listenToKeys() {
 /** @param {Page} page */
 function listenToWindow(page) {
   addEventListener("hashchange", () => page.follow());
-  addEventListener("resize", () => page.request());
-  const sizes = new ResizeObserver(() => page.request());
+  addEventListener("resize", () => page.screen.request());
+  const sizes = new ResizeObserver(() => page.screen.request());
   for (const canvas of elements("canvas")) sizes.observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.recolour());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.screen.paint());
 }

@@ -1,8 +1,8 @@
 // The policy over five moves as the page has it: its experiment, its step, its captions.
 
 import { arrowFactors } from "./arrows.js";
-import { size } from "./numbers.js";
-import { exactPolicyGradient, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
+import { signed, size } from "./numbers.js";
+import { exactPolicyGradient, MOVES, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
 import { uniforms } from "./random.js";
 import { emptyNote, weightName } from "./sentences.js";
 import { estimated, noiseAround, REPEATS, STREAMS } from "./study.js";
@@ -26,6 +26,13 @@ export const MOVES_POLICY = {
   place: ({ after }) => ({ logits: after.logits }),
   caption: movesCaption,
   placeSentence: () => "",
+  sampleAt: () => -1,
+  sampleSentence({ moves, logProbs, rewards, weights }, sample) {
+    const figures = [logProbs[sample], rewards[sample], weights[sample]].map((f) => signed(f, 2));
+    const [logProb, reward, weight] = figures;
+    return `${MOVES[moves[sample]]}: log p = ${logProb}, reward ${reward}, weight ${weight}`;
+  },
+  drawName: ({ moves }, sample) => MOVES[moves[sample]],
   numbers: ({ cloudMoves }) => ({ cloud_draws: cloudMoves }),
   draws: ({ moves }) => moves,
 };

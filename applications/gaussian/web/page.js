@@ -1,32 +1,20 @@
-// The page: a store, a runner and a view, and what becomes of a change.
+// The page: a store, a runner and a screen, and what becomes of a change.
 
-import { Announcer } from "./announcer.js";
-import { Brush } from "./brush.js";
-import { deskOf } from "./desk.js";
 import { distributionOf } from "./distributions.js";
-import { canvasOf, first } from "./elements.js";
-import { Hands } from "./hands.js";
-import { guessSentence, NO_GUESS, sampleAt } from "./hover.js";
-import { slideOf } from "./lesson.js";
+import { first } from "./elements.js";
 import { listen } from "./listen.js";
 import { Messages } from "./messages.js";
 import { columnSteps } from "./quadrature.js";
-import { listenToReaders } from "./readers.js";
 import { levelsOf } from "./reward.js";
 import { Runner } from "./runner.js";
-import { sampleSentence, statusSentence } from "./sentences.js";
+import { Screen } from "./screen.js";
 import { formatState, parseState } from "./state.js";
 import { Store } from "./store.js";
-import { View } from "./view.js";
 
 /** @import { Tools } from "./controls.js" */
 /** @import { Distribution, Experiment } from "./experiment.js" */
-/** @import { Guess } from "./plane-marks.js" */
-/** @import { Preview } from "./readers.js" */
 /** @import { Parsed, State } from "./state.js" */
 
-/** How long a step is seen before the next draws, milliseconds. */
-const HOLD = 900;
 /** The page, from the first paint on. */
 export class Page {
   /** @type {Tools} */
@@ -34,62 +22,27 @@ export class Page {
   messages = new Messages();
   store;
   runner;
-  /** @type {Guess | null} */
-  guess = null;
-  #view;
-  #hands;
-  #picture;
+  screen;
+  picture;
   /** @type {Experiment} */
-  #experiment;
-  /** @type {Preview} */
-  #preview = { parts: null, stage: null };
-  /**
-   * Where the pointer is in the plot.
-   *
-   * @type {number[] | null}
-   */
-  pointer = null;
-  #term = -1;
-  /** @type {{experiment: Experiment, until: number} | null} */
-  #hold = null;
-  #frame = 0;
-  #announcer = new Announcer(() => this.#announcement);
+  experiment;
 
   constructor() {
     const made = parseState(document.body.dataset.state ?? "");
-    const { state, errors } = this.#fromAddress(made.state);
+    const { state, errors } = fromAddress(made.state);
     this.store = new Store(made.state, state);
-    this.#picture = pictureOf(state.reward);
-    this.#experiment = this.distribution.experiment(state, this.#picture);
+    this.picture = pictureOf(state.reward);
+    this.experiment = this.distribution.experiment(state, this.picture);
     this.runner = new Runner(this);
-    this.#view = new View(
-      (fields) => this.change(fields, { glides: true }),
-      (sample) => {
-        this.#term = sample;
-        this.request();
-      },
-    );
-    this.#view.plane.setPicture(this.#picture.levels);
-    const desk = deskOf(this);
-    this.#hands = new Hands(canvasOf("plane"), desk);
-    new Brush(canvasOf("plane"), desk, (event) => this.#hands.dragMean(canvasOf("plane"), event));
+    this.screen = new Screen(this);
     listen(this);
-    listenToReaders((preview) => this.#read(preview));
     this.messages.complain([...made.errors, ...errors]);
-    this.#show(false);
+    this.screen.show(false);
     if (state.question) bringIntoSight();
   }
 
   get state() {
     return this.store.state;
-  }
-
-  get experiment() {
-    return this.#experiment;
-  }
-
-  get picture() {
-    return this.#picture;
   }
 
   /** @returns {Distribution<any, any>} */
@@ -101,8 +54,6 @@ export class Page {
   get link() {
     return formatState(this.state) || "tab=gaussian";
   }
-
-  // ---------------------------------------------------------------- changes
 
   /**
    * Change some fields.
@@ -123,49 +74,31 @@ export class Page {
    */
   refresh(glides) {
     const { reward } = this.state;
-    if (reward !== this.#picture.reward) {
-      this.#picture = pictureOf(reward);
-      this.#view.plane.setPicture(this.#picture.levels);
+    if (reward !== this.picture.reward) {
+      this.picture = pictureOf(reward);
+      this.screen.paint();
     }
-    this.#hold = null;
-    if (this.guess) this.guess = NO_GUESS;
-    this.#experiment = this.distribution.experiment(this.state, this.#picture);
-    this.#show(glides);
+    this.experiment = this.distribution.experiment(this.state, this.picture);
+    this.screen.show(glides);
   }
 
   /** Take one step, and show it before what is drawn next. */
   step() {
-    const before = this.#experiment;
+    const before = this.experiment;
     this.messages.clear();
     this.runner.step();
-    if (this.#experiment === before) return;
-    this.#hold = { experiment: before, until: performance.now() + HOLD };
-    setTimeout(() => this.#show(true), HOLD + 20);
-    this.#show(false);
+    if (this.experiment !== before) this.screen.hold(before);
   }
 
   /** Follow the address that was pasted, clicked, or gone back to. */
   follow() {
     this.runner.stop();
-    const { state, errors } = this.#fromAddress(this.store.made);
-    if (state.question !== this.state.question) this.#view.rescale();
+    const { state, errors } = fromAddress(this.store.made);
+    if (state.question !== this.state.question) this.screen.clear();
     this.messages.clear();
-    this.guess = null;
     this.change(state, { glides: true });
     if (errors.length > 0) this.messages.complain(errors);
     if (state.question) bringIntoSight();
-  }
-
-  /**
-   * What the address says; without one, what the page was made with, and the lesson.
-   *
-   * @param {State} made
-   * @returns {Parsed}
-   */
-  #fromAddress(made) {
-    const text = location.hash.slice(1);
-    if (text !== "") return parseState(text);
-    return { state: { ...made, lesson: made.tab === "gaussian" ? 1 : 0 }, errors: [] };
   }
 
   /**
@@ -176,109 +109,22 @@ export class Page {
   openTab(tab) {
     this.runner.stop();
     if (tab === this.state.tab) return;
-    this.#view.rescale();
-    this.guess = null;
+    this.screen.clear();
     this.messages.complain(this.store.openTab(tab));
     this.refresh(false);
   }
+}
 
-  // ---------------------------------------------------------------- what is shown
-
-  /**
-   * Show what is computed, and let the address follow.
-   *
-   * @param {boolean} glides
-   */
-  #show(glides) {
-    if (this.#hold && performance.now() > this.#hold.until) this.#hold = null;
-    this.#view.aim(this.#pictured, this.#experiment, this.#stage, glides);
-    this.request();
-    this.#announcer.soon();
-  }
-
-  /** What the address and the live region say. */
-  get #announcement() {
-    const { state, link, runner } = this;
-    const steps = runner.isRunning ? runner.steps : 0;
-    const place = this.distribution.placeSentence(state);
-    return { link, status: place + statusSentence(this.#experiment, state, steps) };
-  }
-
-  get #pictured() {
-    return this.#hold?.experiment ?? this.#experiment;
-  }
-
-  get #stage() {
-    if (this.#hold) return "step";
-    return this.#preview.stage ?? slideOf(this.state).stage;
-  }
-
-  /** Draw again in other colours. */
-  recolour() {
-    this.#view.plane.setPicture(this.#picture.levels);
-    this.request();
-  }
-
-  /** Draw before the next frame. */
-  request() {
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
-  }
-
-  #draw() {
-    this.#frame = 0;
-    const { state, store, runner } = this;
-    const [pictured, stage] = [this.#pictured, this.#stage];
-    const isGaussian = pictured.tab === "gaussian";
-    const sample = this.#sample(stage);
-    if (isGaussian) this.#hands.place(state);
-    const own = sample >= 0 && isGaussian ? sampleSentence(pictured, sample) : "";
-    const guessed = this.guess && isGaussian ? guessSentence(this.guess, pictured) : "";
-    const moves = this.#view.draw({
-      state,
-      experiment: this.#experiment,
-      pictured,
-      distribution: this.distribution,
-      stage,
-      shown: this.#preview.stage ? Number.POSITIVE_INFINITY : slideOf(state).shown,
-      sample,
-      parts: this.#preview.parts,
-      courses: runner.courses.list,
-      guess: this.guess,
-      caption: guessed || own,
-      tools: this.tools,
-      surroundings: {
-        link: this.link,
-        own: store.own,
-        canUndo: store.canUndo,
-        canRedo: store.canRedo,
-        isRunning: runner.isRunning,
-      },
-    });
-    if (moves) this.request();
-  }
-
-  /**
-   * The sample that is pointed at, on the plane or in the table of terms.
-   *
-   * @param {string} stage
-   */
-  #sample(stage) {
-    if (this.#term >= 0) return this.#term;
-    const pictured = this.#pictured;
-    if (!this.pointer || pictured.tab !== "gaussian" || this.guess) return -1;
-    return sampleAt(pictured, stage, this.pointer);
-  }
-
-  /**
-   * Show what a paragraph speaks of, for as long as it is read.
-   *
-   * @param {Preview} preview
-   */
-  #read(preview) {
-    this.#preview = preview;
-    this.#view.aim(this.#pictured, this.#experiment, this.#stage, true);
-    this.request();
-  }
+/**
+ * What the address says; without one, what the page was made with, and the lesson.
+ *
+ * @param {State} made
+ * @returns {Parsed}
+ */
+function fromAddress(made) {
+  const text = location.hash.slice(1);
+  if (text !== "") return parseState(text);
+  return { state: { ...made, lesson: made.tab === "gaussian" ? 1 : 0 }, errors: [] };
 }
 
 /** On a phone an answer lies over the bottom, and the picture of it goes to the top. */

@@ -4,7 +4,7 @@ import { Courses, endsAt, recordStep } from "./courses.js";
 import { BASELINES } from "./estimator.js";
 
 /** @import { Course } from "./courses.js" */
-/** @import { Distribution } from "./experiment.js" */
+/** @import { Distribution, Picture } from "./experiment.js" */
 /** @import { Page } from "./page.js" */
 /** @import { State } from "./state.js" */
 
@@ -73,13 +73,13 @@ export class Runner {
     this.courses.begin(state, experiment.expectedReward);
     this.#runs += 1;
     this.#timer = setInterval(() => this.step(), 1000 / PACE);
-    this.#page.request();
+    this.#page.screen.request();
   }
 
   /** All baselines from here, with the same draws at the start and as many of them. */
   race() {
     this.stop();
-    const { state, experiment } = this.#page;
+    const { state, experiment, distribution, picture } = this.#page;
     this.courses.clear();
     const baselines = BASELINES.filter((_, k) => state.samples > 1 || k < 3);
     const racers = baselines.map((baseline) => {
@@ -89,27 +89,12 @@ export class Runner {
     let steps = 0;
     const next = () => {
       steps += 1;
-      for (const racer of racers) this.#advance(racer);
+      for (const racer of racers) advance(racer, distribution, picture);
       this.#frame = steps < RACE ? requestAnimationFrame(next) : 0;
-      this.#page.request();
+      this.#page.screen.request();
     };
     this.#frame = requestAnimationFrame(next);
-    this.#page.request();
-  }
-
-  /**
-   * One step of a racer, which draws no cloud.
-   *
-   * @param {Racer} racer written to.
-   */
-  #advance(racer) {
-    if (racer.course.end) return;
-    const { distribution, picture } = this.#page;
-    const estimate = distribution.estimate(racer.state, picture);
-    racer.course.end = distribution.problem(estimate);
-    if (racer.course.end) return;
-    racer.state = { ...racer.state, ...afterStep(racer.state, estimate, distribution) };
-    recordStep(racer.course, racer.state, distribution.value(racer.state, picture));
+    this.#page.screen.request();
   }
 
   /** Stop whatever runs. */
@@ -118,8 +103,24 @@ export class Runner {
     cancelAnimationFrame(this.#frame);
     this.#timer = 0;
     this.#frame = 0;
-    this.#page.request();
+    this.#page.screen.request();
   }
+}
+
+/**
+ * One step of a racer, which draws no cloud.
+ *
+ * @param {Racer} racer written to.
+ * @param {Distribution<any, any>} distribution
+ * @param {Picture} picture
+ */
+function advance(racer, distribution, picture) {
+  if (racer.course.end) return;
+  const estimate = distribution.estimate(racer.state, picture);
+  racer.course.end = distribution.problem(estimate);
+  if (racer.course.end) return;
+  racer.state = { ...racer.state, ...afterStep(racer.state, estimate, distribution) };
+  recordStep(racer.course, racer.state, distribution.value(racer.state, picture));
 }
 
 /**

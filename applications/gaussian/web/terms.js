@@ -1,9 +1,8 @@
 // The terms of the average, one row a sample: pointing at a row marks the sample, and the other way.
 
 import { signed, vector } from "./numbers.js";
-import { MOVES } from "./policy.js";
 
-/** @import { Experiment } from "./experiment.js" */
+/** @import { Distribution, Experiment } from "./experiment.js" */
 
 /** The table of the terms. */
 export class Terms {
@@ -37,12 +36,13 @@ export class Terms {
    * Write the rows, once for every experiment, and mark one.
    *
    * @param {Experiment} experiment
+   * @param {Distribution<any, any>} distribution
    * @param {number} sample
    */
-  draw(experiment, sample) {
+  draw(experiment, distribution, sample) {
     if (this.#shown !== experiment) {
       this.#shown = experiment;
-      this.#body.innerHTML = rowsOf(experiment);
+      this.#body.innerHTML = rowsOf(experiment, distribution);
       this.#marked = -1;
     }
     if (this.#marked === sample) return;
@@ -62,17 +62,15 @@ export class Terms {
  * The rows in HTML; all of it is numbers.
  *
  * @param {Experiment} experiment
+ * @param {Distribution<any, any>} distribution
  */
-function rowsOf(experiment) {
+function rowsOf(experiment, distribution) {
   const { weights, rewards, scores, factors, dimensions } = experiment;
   const rows = [];
   for (let k = 0; k < weights.length; k++) {
     const own = scores.subarray(k * dimensions, (k + 1) * dimensions);
     const term = own.map((entry) => entry * factors.weighted[k]);
-    const draw =
-      experiment.tab === "moves"
-        ? MOVES[experiment.moves[k]]
-        : vector(experiment.points.subarray(2 * k, 2 * k + 2), 1);
+    const draw = distribution.drawName(experiment, k);
     const cells = [draw, signed(rewards[k], 1), signed(weights[k], 2), vector(term, 2)];
     const focus = k === 0 ? 0 : -1; // one stop for the Tab key, arrow keys from there
     rows.push(

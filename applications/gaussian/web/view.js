@@ -114,10 +114,10 @@ export class View {
    * @param {Scene} scene
    * @param {number} opacity
    */
-  #drawPanel({ state, experiment, courses, sample }, opacity) {
+  #drawPanel({ state, experiment, distribution, courses, sample }, opacity) {
     if (state.panel === "cloud") this.#cloud.draw(experiment, state.baseline !== "none", opacity);
     if (state.panel === "clouds") this.#clouds.draw(experiment, state);
     if (state.panel === "runs") this.#curve.draw(courses, state);
-    if (state.panel === "terms") this.#terms.draw(experiment, sample);
+    if (state.panel === "terms") this.#terms.draw(experiment, distribution, sample);
   }
 }

@@ -1,0 +1,180 @@
+// The screen: what of the page's experiment is seen at this moment, and when it is drawn.
+
+import { Announcer } from "./announcer.js";
+import { Brush } from "./brush.js";
+import { deskOf } from "./desk.js";
+import { canvasOf } from "./elements.js";
+import { Hands } from "./hands.js";
+import { guessSentence, NO_GUESS } from "./hover.js";
+import { slideOf } from "./lesson.js";
+import { listenToReaders } from "./readers.js";
+import { statusSentence } from "./sentences.js";
+import { View } from "./view.js";
+
+/** @import { Experiment } from "./experiment.js" */
+/** @import { Page } from "./page.js" */
+/** @import { Guess } from "./plane-marks.js" */
+/** @import { Preview } from "./readers.js" */
+
+/** How long a step is seen before the next draws, milliseconds. */
+const HOLD = 900;
+
+/** Draws the page whenever something on it has changed. */
+export class Screen {
+  /**
+   * A reader's own arrow, while the pointer makes guesses.
+   *
+   * @type {Guess | null}
+   */
+  guess = null;
+  #page;
+  #view;
+  #hands;
+  /** @type {Preview} */
+  #preview = { parts: null, stage: null };
+  /** @type {number[] | null} */
+  #pointer = null;
+  #term = -1;
+  /** @type {{experiment: Experiment, until: number} | null} */
+  #hold = null;
+  #frame = 0;
+  #announcer = new Announcer(() => this.#announcement);
+
+  /** @param {Page} page */
+  constructor(page) {
+    this.#page = page;
+    this.#view = new View(
+      (fields) => page.change(fields, { glides: true }),
+      (sample) => {
+        this.#term = sample;
+        this.request();
+      },
+    );
+    this.#view.plane.setPicture(page.picture.levels);
+    const canvas = canvasOf("plane");
+    const desk = deskOf(page);
+    this.#hands = new Hands(canvas, desk);
+    new Brush(canvas, desk, (event) => this.#hands.dragMean(canvas, event));
+    listenToReaders((preview) => {
+      this.#preview = preview;
+      this.#aim(true);
+    });
+  }
+
+  /**
+   * Show what has changed, and let the address follow.
+   *
+   * @param {boolean} glides
+   */
+  show(glides) {
+    this.#hold = null;
+    if (this.guess) this.guess = NO_GUESS;
+    this.#aim(glides);
+    this.#announcer.soon();
+  }
+
+  /**
+   * Show a step for a moment, before what was drawn after it.
+   *
+   * @param {Experiment} experiment before the step.
+   */
+  hold(experiment) {
+    this.#hold = { experiment, until: performance.now() + HOLD };
+    this.#aim(false);
+    setTimeout(() => {
+      if (!this.#hold || performance.now() < this.#hold.until) return;
+      this.#hold = null;
+      this.#aim(true);
+    }, HOLD + 20);
+  }
+
+  /**
+   * Point at a place of the plot, or at none.
+   *
+   * @param {number[] | null} at
+   */
+  point(at) {
+    this.#pointer = at;
+    this.request();
+  }
+
+  /** Begin with something else: no guess, and a scale of its own for the cloud. */
+  clear() {
+    this.guess = null;
+    this.#page.tools.tool = "move";
+    this.#view.rescale();
+  }
+
+  /** Paint the reward, in the colours of now. */
+  paint() {
+    this.#view.plane.setPicture(this.#page.picture.levels);
+    this.request();
+  }
+
+  /** Draw before the next frame. */
+  request() {
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  /** @param {boolean} glides */
+  #aim(glides) {
+    this.#view.aim(this.#pictured, this.#page.experiment, this.#stage, glides);
+    this.request();
+  }
+
+  /** What the address and the live region say. */
+  get #announcement() {
+    const { state, link, runner, distribution, experiment } = this.#page;
+    const steps = runner.isRunning ? runner.steps : 0;
+    const place = distribution.placeSentence(state);
+    return { link, status: place + statusSentence(experiment, state, steps) };
+  }
+
+  get #pictured() {
+    return this.#hold?.experiment ?? this.#page.experiment;
+  }
+
+  get #stage() {
+    if (this.#hold) return "step";
+    return this.#preview.stage ?? slideOf(this.#page.state).stage;
+  }
+
+  /** The sample that is pointed at, on the plane or in the table of terms; −1 for none. */
+  get #sample() {
+    if (this.#term >= 0) return this.#term;
+    if (!this.#pointer || this.guess) return -1;
+    return this.#page.distribution.sampleAt(this.#pictured, this.#stage, this.#pointer);
+  }
+
+  #draw() {
+    this.#frame = 0;
+    const { state, store, runner, distribution, experiment, tools, link } = this.#page;
+    const [pictured, stage, sample] = [this.#pictured, this.#stage, this.#sample];
+    this.#hands.place(state);
+    const told = sample >= 0 ? distribution.sampleSentence(pictured, sample) : "";
+    const { guess } = this;
+    const guessed = guess && pictured.tab === "gaussian" ? guessSentence(guess, pictured) : "";
+    const moves = this.#view.draw({
+      state,
+      experiment,
+      pictured,
+      distribution,
+      stage,
+      shown: this.#preview.stage ? Number.POSITIVE_INFINITY : slideOf(state).shown,
+      sample,
+      parts: this.#preview.parts,
+      courses: runner.courses.list,
+      guess,
+      caption: guessed || told,
+      tools,
+      surroundings: {
+        link,
+        own: store.own,
+        canUndo: store.canUndo,
+        canRedo: store.canRedo,
+        isRunning: runner.isRunning,
+      },
+    });
+    if (moves) this.request();
+  }
+}
