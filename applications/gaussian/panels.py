@@ -26,6 +26,9 @@ from applications.kit.figures import BLUE, GREEN, GREY, INK, RED
 SHORTENED = 0.4
 """Arrows at samples are drawn at this part of their length; the step of the mean at its own."""
 
+SPREAD = "\nThe covariance follows its own natural gradient."
+"""What the caption adds where the step changes the covariance too."""
+
 SHOWN = 120
 """At most so many samples are drawn."""
 
@@ -58,11 +61,12 @@ def draw_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh
         _judged(panels[1], step, worth, patches)
         _moved(panels[2], step, reward, fresh)
         _formula(figure, worth, count)
+        covariance = "" if torch.equal(step.before.factor, step.after.factor) else SPREAD
         b = "" if baseline == "none" else f" $b$: {name_of(baseline, reward)}."
         figure.text(
             0.995,
             0.06,
-            f"Step: {rate:.3g} × covariance × average.{b}\n"
+            f"Step: {rate:.3g} × covariance × average.{b}{covariance}\n"
             f"Arrows at samples: {SHORTENED:g} of their length.\n"
             f"Expected rewards: {fresh:,} fresh samples.",
             fontsize=9.5,

@@ -180,7 +180,7 @@ function gaussianCaption(experiment, state, stage) {
   }
   if (stage === "average") {
     return (
-      `All arrows at the mean, each ${drawn.replace("its", "the")}. Solid: their average; ` +
+      `All arrows at the mean, each ${drawn}. Solid: their average; ` +
       `dashed: the exact gradient (both drawn ${LENGTHENED} times as long as they are).`
     );
   }

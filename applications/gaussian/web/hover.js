@@ -51,7 +51,7 @@ export function sampleAt(experiment, stage, [x, y]) {
  */
 export function guessSentence({ vector, isDone }, { exact, estimate }) {
   if (!isDone) {
-    return "Drag from the mean: your arrow is the average of all the arrows, six times as long.";
+    return `Drag from the mean. Your arrow stands for the average of all arrows, drawn ${LENGTHENED} times as long.`;
   }
   const [dx, dy] = vector;
   if (Math.hypot(dx, dy) < 0.02) return "An arrow of no length points nowhere: drag once more.";

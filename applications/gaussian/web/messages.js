@@ -9,7 +9,7 @@ export const LONG_LINK = 100_000;
 export class Messages {
   constructor() {
     for (const id of ["error", "notice"]) {
-      first(`[data-close=${id}]`).addEventListener("click", () => this.#show(id, ""));
+      first(`#${id} button`).addEventListener("click", () => this.#show(id, ""));
     }
     addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.clear();
@@ -47,9 +47,8 @@ export class Messages {
   #show(id, text) {
     const box = element(id);
     if (box.hidden && text === "") return;
-    write(box, text);
+    write(first(`#${id} span`), text);
     box.hidden = text === "";
-    first(`[data-close=${id}]`).hidden = text === "";
     const { height } = element("messages").getBoundingClientRect();
     document.documentElement.style.setProperty("--messages", `${Math.ceil(height)}px`);
   }

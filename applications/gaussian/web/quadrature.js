@@ -134,6 +134,47 @@ function columnMoments({ heights, steps }, middle, deviation, moments) {
  */
 
 /**
+ * Moments of the level over the plane: E[level · (1, z₁, z₂, z₁², z₁ z₂, z₂²)].
+ *
+ * @typedef {Record<"one" | "z1" | "z2" | "z1z1" | "z1z2" | "z2z2", number>} Moments
+ */
+
+/** Those of one column given z₁, written anew at each node. */
+const along = new Float64Array(3);
+
+/**
+ * Add the part of one column; a column that is wide for this Gaussian is cut into panels.
+ *
+ * @param {Moments} moments added to.
+ * @param {Column} column
+ * @param {number} low z₁ at its left edge.
+ * @param {number} high z₁ at its right edge.
+ * @param {Gaussian} gaussian
+ */
+function addColumn(moments, column, low, high, { mean, factor }) {
+  const [, l21, l22] = factor;
+  const steepness = Math.max(1, Math.abs(l21) / l22); // of x₂ in z₁, in its own deviations
+  const isNarrow = (high - low) * steepness <= NARROW_PANEL;
+  const { nodes, weights } = isNarrow ? TWO_NODES : THREE_NODES;
+  const panels = Math.ceil(((high - low) * steepness) / WIDE_PANEL);
+  const width = (high - low) / panels;
+  for (let panel = 0; panel < panels; panel++) {
+    for (let node = 0; node < nodes.length; node++) {
+      const z1 = low + width * (panel + 0.5 + nodes[node] / 2);
+      const weight = weights[node] * width * density(z1);
+      columnMoments(column, mean[1] + l21 * z1, l22, along);
+      const [zeroth, first, second] = along;
+      moments.one += weight * zeroth;
+      moments.z1 += weight * z1 * zeroth;
+      moments.z2 += weight * first;
+      moments.z1z1 += weight * z1 * z1 * zeroth;
+      moments.z1z2 += weight * z1 * first;
+      moments.z2z2 += weight * second;
+    }
+  }
+}
+
+/**
  * Integrate a picture.
  *
  * @param {Gaussian} gaussian
@@ -143,37 +184,12 @@ function columnMoments({ heights, steps }, middle, deviation, moments) {
 export function exactGradient({ mean, factor }, { columns, shift, scale }) {
   const [l11, l21, l22] = factor;
   const moments = { one: 0, z1: 0, z2: 0, z1z1: 0, z1z2: 0, z2z2: 0 };
-  const along = new Float64Array(3);
-  const steepness = Math.max(1, Math.abs(l21) / l22); // of x₂ in z₁, in its own deviations
-
-  for (let column = 0; column < CELLS; column++) {
-    if (columns[column].heights.length === 0) continue;
-    const edges = [column, column + 1].map(
-      (k) => ((k / CELLS) * 2 * LIMIT - LIMIT - mean[0]) / l11,
-    );
-    const low = Math.max(edges[0], -REACH);
-    const high = Math.min(edges[1], REACH);
-    if (low >= high) continue;
-
-    // A column that is wide for this Gaussian is cut into panels.
-    const isNarrow = (high - low) * steepness <= NARROW_PANEL;
-    const { nodes, weights } = isNarrow ? TWO_NODES : THREE_NODES;
-    const panels = Math.ceil(((high - low) * steepness) / WIDE_PANEL);
-    const width = (high - low) / panels;
-    for (let panel = 0; panel < panels; panel++) {
-      for (let node = 0; node < nodes.length; node++) {
-        const z1 = low + width * (panel + 0.5 + nodes[node] / 2);
-        const weight = weights[node] * width * density(z1);
-        columnMoments(columns[column], mean[1] + l21 * z1, l22, along);
-        const [zeroth, first, second] = along;
-        moments.one += weight * zeroth;
-        moments.z1 += weight * z1 * zeroth;
-        moments.z2 += weight * first;
-        moments.z1z1 += weight * z1 * z1 * zeroth;
-        moments.z1z2 += weight * z1 * first;
-        moments.z2z2 += weight * second;
-      }
-    }
+  for (let k = 0; k < CELLS; k++) {
+    if (columns[k].heights.length === 0) continue;
+    const [left, right] = [k, k + 1].map((e) => ((e / CELLS) * 2 * LIMIT - LIMIT - mean[0]) / l11);
+    const low = Math.max(left, -REACH);
+    const high = Math.min(right, REACH);
+    if (low < high) addColumn(moments, columns[k], low, high, { mean, factor });
   }
 
   // f is the lowest reward plus so much for every level, and E z = 0, E z z = 1.

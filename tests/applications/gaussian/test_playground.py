@@ -240,7 +240,7 @@ def test_a_link_too_long_to_travel_is_warned_about(open_page, tmp_path):
     page.tab.set_input_files("#picture-file", tmp_path / "noise.png")
     page.tab.wait_for_selector("#notice:not([hidden])")
     assert "use “Save reward” and send the picture instead" in page.text("#notice")
-    page.tab.click("[data-close=notice]")
+    page.tab.click("#notice button")
     page.act("copy")
     page.tab.wait_for_selector("#notice:not([hidden])")
     assert "The part after # is what travels" in page.text("#notice")

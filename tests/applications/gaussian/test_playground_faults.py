@@ -62,7 +62,7 @@ def test_an_error_goes_when_its_mistake_is_mended(open_page):
 
 def test_an_error_can_be_closed(open_page):
     page = open_page("samples=0")
-    page.tab.click("[data-close=error]")
+    page.tab.click("#error button")
     assert not page.tab.locator("#error").is_visible()
     page.open("samples=0")
     page.tab.keyboard.press("Escape")

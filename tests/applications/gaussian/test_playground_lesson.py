@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.applications.gaussian.browser import needs_browser
-from tests.applications.gaussian.test_playground_hands import drag, place, state_of
+from tests.applications.gaussian.test_playground_hands import drag, place, state_of, touch_drag
 from tests.applications.gaussian.test_playground_memory import choose
 from tests.applications.gaussian.test_playground_windows import pixels_of
 
@@ -120,6 +120,24 @@ def test_a_guess_is_made_by_keyboard(open_page):
     page.tab.keyboard.press(" ")
     page.settle()
     assert page.text("#caption").startswith("Your arrow is ")
+
+
+def test_a_guess_is_made_by_a_finger(open_page):
+    page = open_page("stage=average", has_touch=True, is_mobile=True, width=400, height=800)
+    choose(page, "tool", "guess")
+    touch_drag(page, (0.35, 0.3), (-1, -1))
+    assert page.text("#caption").startswith("Your arrow is ")
+    assert state_of(page)["mean"] == [0.35, 0.3]
+
+
+def test_the_lesson_is_turned_by_a_finger(open_page):
+    page = open_page(has_touch=True, is_mobile=True, width=400, height=800)
+    page.tab.tap("[data-action=lesson-next]")
+    page.settle()
+    assert page.text("#lesson-count") == "2 of 6"
+    box = page.tab.locator("#lesson").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 400
 
 
 # ---------------------------------------------------------------- pointing
