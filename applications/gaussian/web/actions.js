@@ -78,11 +78,6 @@ function lessonActions(page) {
     "lesson-next": () => turn(page.state.lesson + 1),
     "lesson-back": () => turn(page.state.lesson - 1),
     "lesson-skip": () => turn(0),
-    "lesson": () => {
-      page.openTab("gaussian");
-      turn(1);
-      element("lesson").scrollIntoView({ block: "nearest" });
-    },
     "lesson-guess": () => first("[name=tool][value=guess]").click(),
   };
 }

@@ -69,7 +69,7 @@ function depthsOf(coarse, level) {
   // Forth and back: each cell is one more than the least of the neighbours that were seen.
   for (const [order, direction] of /** @type {[number[], number][]} */ ([
     [cells, -1],
-    [cells.toReversed(), 1],
+    [[...cells].reverse(), 1],
   ])) {
     for (const cell of order) {
       const [row, column] = [Math.floor(cell / COARSE), cell % COARSE];

@@ -58,7 +58,10 @@ function listenToControl(page, control) {
     if (name === "tool" || name === "brush") readTool(page, control);
     else readControl(page, control, before);
   });
-  control.addEventListener("change", () => page.store.seal(gestureOf(control)));
+  control.addEventListener("change", () => {
+    page.store.seal(gestureOf(control));
+    before = page.state;
+  });
   control.addEventListener("blur", () => {
     if (control.dataset.wrong) page.messages.complain([]);
     delete control.dataset.wrong;
@@ -93,7 +96,7 @@ function readControl(page, control, before) {
     page.change({ ...fields, ...consequences(name) }, { glides: type !== "range", gesture });
   } catch (error) {
     control.dataset.wrong = "yes";
-    if (type === "number") page.change({ [name]: before[name] }, { gesture });
+    if (type === "number") page.change(fieldsBefore(name, before), { gesture });
     page.messages.complain([`${labelOf(control)}: ${messageOf(error)}`]);
   }
 }
@@ -105,6 +108,18 @@ function readControl(page, control, before) {
  */
 function gestureOf({ name, type, dataset }) {
   return type === "range" || type === "number" ? `${name} ${dataset.index}` : "";
+}
+
+/**
+ * A field, and what changes along with it, as they were.
+ *
+ * @param {keyof State} name
+ * @param {State} before
+ * @returns {Partial<State>}
+ */
+function fieldsBefore(name, before) {
+  const names = /** @type {(keyof State)[]} */ ([name, ...Object.keys(consequences(name))]);
+  return Object.fromEntries(names.map((own) => [own, before[own]]));
 }
 
 /**

@@ -68,10 +68,11 @@ function stillSentence({ slope, rewards }, { baseline, scale, samples }) {
   const equal = `${with_} all ${REPEATS} estimates are equal`;
   if (slope < FLAT * scale) return `${equal}: there is no noise.`;
   const draws = counted(REPEATS * samples, "draw");
+  const isEven = rewards.every((reward) => reward === rewards[0]);
+  const earned = isEven ? ` Every draw earned ${signed(rewards[0], 1)}.` : "";
   return (
     `${equal}, but the exact gradient is not zero. What it comes from is so rare that none of the ` +
-    `${draws} met it: the noise is rare too, not absent. ` +
-    `Every draw earned ${signed(rewards[0], 1)}.`
+    `${draws} met it: the noise is rare too, not absent.${earned}`
   );
 }
 

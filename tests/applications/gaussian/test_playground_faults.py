@@ -111,6 +111,15 @@ def test_what_cannot_be_applied_leaves_what_was(text, open_page):
     assert not page.tab.locator("#error").is_visible()
 
 
+def test_what_is_typed_in_vain_costs_no_draws(open_page):
+    page = open_page("draws=1,1,0.5,-1")
+    field = page.tab.locator("input[type=number][name=samples]")
+    field.click()
+    field.press("Control+a")
+    field.press_sequentially("1e9")
+    assert state_of(page)["draws"] == [1, 1, 0.5, -1]
+
+
 def test_an_error_names_its_control_by_its_label(open_page):
     page = open_page()
     page.tab.click("summary")
