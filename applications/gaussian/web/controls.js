@@ -38,15 +38,16 @@ export function controls() {
  * Show a state.
  *
  * @param {State} state
+ * @param {string} stage the one that is shown, in a lesson by its picture.
  * @param {Tools} tools
  * @param {Surroundings} surroundings
  */
-export function showControls(state, tools, { link, own, canUndo, canRedo, isRunning }) {
+export function showControls(state, stage, tools, { link, own, canUndo, canRedo, isRunning }) {
   document.body.dataset.tab = state.tab;
   document.body.dataset.view = state.view;
   document.body.dataset.panel = state.panel;
   showTool(tools.tool);
-  for (const control of controls()) writeControl(control, { ...state, ...tools });
+  for (const control of controls()) writeControl(control, { ...state, stage, ...tools });
   showWhatApplies(state, tools);
   showTabs(state.tab);
   showAnswer(state.question, link);

@@ -166,7 +166,7 @@ function cachedNormals(seed, count) {
  */
 function gaussianCaption(experiment, state, stage) {
   const { scale } = arrowFactors(experiment.factors, stage);
-  const drawn = `drawn at ${size(scale)} of its length`;
+  const drawn = `drawn at ${size(scale)} ${scale > 1 ? "times" : "of"} its length`;
   const gradient = state.gradient === "density" ? "∇p" : "score";
   const weight = weightName(state);
   const rate = size(state.rate);

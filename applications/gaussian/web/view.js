@@ -6,7 +6,7 @@ import { showControls } from "./controls.js";
 import { Curve } from "./curve.js";
 import { canvasOf, element, write } from "./elements.js";
 import { showFigures } from "./figures.js";
-import { showLesson } from "./lesson.js";
+import { showLesson, slideOf } from "./lesson.js";
 import { MovesTable } from "./moves-table.js";
 import { Plane } from "./plane.js";
 import { worthSentence } from "./sentences.js";
@@ -91,7 +91,7 @@ export class View {
     this.#drawPanel(scene, opacity("cloud"));
 
     // The rest is written last: reading a size after it would lay the page out twice.
-    showControls(state, scene.tools, scene.surroundings);
+    showControls(state, slideOf(state).stage, scene.tools, scene.surroundings);
     showFigures(experiment, state);
     showLesson(experiment, state);
     write(element("worth"), worthSentence(experiment, state));
