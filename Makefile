@@ -4,23 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-# Sums in another order than on most processors: what was learned must not hang on it.
+# Sums in another order than on most processors: what is learned must not depend on it.
 OTHER_KERNELS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
 .PHONY: help setup test check page-check robustness pong control gaussian glimpse memory bench docs clean
 
 help:
+	@echo "make setup      a .venv with everything, once; every other target does so by itself"
 	@echo "make pong       train Pong from raw pixels, live       (ARGS=\"--seconds 60\")"
 	@echo "make control    guess-and-check balances a pole, a trust region swings up a pendulum; a picture"
 	@echo "make gaussian   the score function estimator in pictures, and a playground"
 	@echo "make glimpse    hard attention on MNIST, live; then its pictures"
-	@echo "make memory     programs that copy and reverse by a sampled memory, live; then their pictures"
+	@echo "make memory     programs that copy and reverse with a sampled memory, live; then their pictures"
 	@echo "make test       the whole test suite"
-	@echo "make robustness a training killed twenty times at random, beside one left alone: 15 minutes"
+	@echo "make robustness training killed twenty times at random, beside one left alone: 15 minutes"
 	@echo "make check      lint, types, import contract, tests, docs"
 	@echo "make page-check types, lint and tests of the playground's modules, where there is Node.js"
 	@echo "make bench      the tables of benchmarks/"
 	@echo "make docs       the documentation site, strict, in site/"
+	@echo "make clean      removes .venv and what was built"
 
 setup: $(VENV)/.ready
 

@@ -1,4 +1,4 @@
-"""A hard gate in a network of one's own: read only the sensors that are worth their price.
+"""A hard gate in a network of your own: read only the sensors that are worth their price.
 
 Four sensors can be read, and every reading costs something. A question names the sensor that
 holds its answer. The gate sees the question and opens or closes each sensor, so it must learn to

@@ -28,7 +28,7 @@ class Rebar(Estimator):
     vectors of sum 1. It must take both, and be smooth in the relaxed ones.
 
     Args:
-        temperature: λ, above 0, in `ζ = sigmoid(y / λ)` or softmax. May be assigned.
+        temperature: τ, above 0, in `ζ = sigmoid(y / τ)` or softmax. May be assigned.
         scale: η, of the control variate. May be assigned.
         samples: how many copies the node makes, a multiple of 3; None to take those that the
             nearest branch made, which must be of equal parameters.
