@@ -19,7 +19,7 @@ def commands() -> Commands:
     line = Commands("control", __doc__)
     line.add_train(train, {"control": Config}, RUNS, Config.name)
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Play without exploring.")
-    line.add("plot", pictures.plot, pictures.Options, "Draw return against steps, runs together.")
+    line.add("plot", pictures.plot, pictures.Options, "Plot return against steps, runs together.")
     return line
 
 

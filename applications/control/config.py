@@ -36,21 +36,21 @@ class Config(Training):
     RENAMED: ClassVar = {"bound": "max_kl", "steps": "max_steps"}
 
     method: Literal[METHODS] = "cross-entropy"
-    """How to learn."""
+    """Learning method."""
     environment: Literal[tuple(TASKS)] = "CartPole-v1"
-    """What to learn."""
+    """Environment to learn."""
     units: Steps | None = None
     """Hidden units of policy and critic, 64 by default; 0 (cross-entropy's default): linear."""
     population: Annotated[Several, only("cross-entropy")] = 50
     """Policies that cross-entropy compares at a time."""
     max_kl: Annotated[Positive, only("trust-region")] = 0.02
-    """Largest divergence of the trust region's step, nats a state."""
+    """Largest KL divergence of a step of the trust region, nats per state."""
     natural: Annotated[bool, only("trust-region")] = True
     """Whether the trust region follows the natural gradient."""
     learning_rate: Annotated[Amount, only("score-function")] = 1e-2
-    """Of Adam, for the policy of the score function."""
+    """Adam's learning rate for the policy, method `score-function`."""
     max_steps: Count | None = None
-    """Stop after so many agent steps in all; by default 20,000 to 300,000, as the method needs."""
+    """Stop after this many agent steps in all; by default 20,000 to 300,000, by method."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,7 +20,7 @@ class Options(Measurement):
     """What `evaluate` is asked; nothing is shipped, so a run must be named."""
 
     episodes: Several = 100
-    """Played."""
+    """Episodes to play."""
 
 
 def evaluate(options: Options) -> None:

@@ -32,13 +32,13 @@ class Common(Source):
     """What `evaluate` and `plot` are asked; where nothing is, each picture has its own default."""
 
     seed: Seed | None = None
-    """Fixes every draw."""
+    """Seed of all draws."""
     reward: str | None = None
-    """What is to be raised: `module:function` or an image file; by default built-in regions."""
+    """The reward: `module:function` or an image; by default the built-in regions."""
     samples: Count | None = None
     """Draws per gradient."""
     replications: Several | None = None
-    """Estimates of each baseline's gradient."""
+    """Estimates of the gradient for each baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +60,15 @@ class Plot(Common):
     baseline: Baseline | None = None
     """What rewards are compared with."""
     updates: Steps | None = None
-    """To learn for."""
+    """Updates to learn for."""
     frames: Count = 60
-    """Of the animation."""
+    """Frames of the animation."""
     covariance: bool = False
-    """Update it in the panels too."""
+    """Update the covariance in the panels too."""
     output: Path = Path("pictures/gaussian")
     """Folder of the pictures."""
     format: str = ",".join(FORMATS)
-    """Some of them, with commas."""
+    """Formats of the pictures, separated by commas."""
 
 
 def asked(options: Options, defaults: dict[str, Any]) -> dict[str, Any]:

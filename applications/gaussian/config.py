@@ -17,15 +17,15 @@ class Config(Training):
     RENAMED: ClassVar = {"steps": "updates"}
 
     reward: str | None = None
-    """What is to be raised: `module:function` or an image; the built-in regions by default."""
+    """The reward: `module:function` or an image; by default the built-in regions."""
     samples: Count = 100
-    """Draws for one update."""
+    """Draws per update."""
     learning_rate: Amount = 0.1
     """Standard deviations per half the range of the reward."""
     baseline: Baseline = "leave-one-out"
     """What rewards are compared with."""
     updates: Steps = 120
-    """Updates to make, in all."""
+    """Updates in all."""
 
     def limits(self) -> list[Limit]:
         """The updates, and the time."""

@@ -35,7 +35,7 @@ def commands() -> Commands:
     line.add_train(train, {"glimpse": Config}, RUNS, lambda config: config.task, TrainStart)
     line.add("data", data.data, data.Options, "Get the images once, and check them.")
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Measure the error on test images.")
-    line.add("plot", pictures.plot, pictures.Options, "Draw where a network looks, sees and errs.")
+    line.add("plot", pictures.plot, pictures.Options, "Plot where a network looks, sees and errs.")
     line.add("compare", compare.compare, compare.Options, "Compare estimators of the gradient.")
     line.add("export", weights.export, Export, "Write a run's weights, small, with their origin.")
     return line

@@ -68,17 +68,17 @@ class Options(data.Stored):
     """What `compare` is asked."""
 
     task: TaskName | None = None
-    """What is to be seen."""
+    """Task, as in `train`."""
     run_dir: Path | None = None
-    """The run at whose weights gradients are measured; by default one that is trained here."""
+    """The run whose weights the gradients are measured at; by default one is trained here."""
     seconds: Annotated[float, Range(1)] = 60.0
-    """Of training each."""
+    """Seconds of training for each estimator."""
     batches: Annotated[int, Range(3)] = 64
-    """By which the variance is measured."""
+    """Batches from which the variance is measured."""
     seed: Seed = 0
-    """Fixes all of it."""
+    """Seed of all draws."""
     output: Path | None = None
-    """Folder; by default the run's, or one below `pictures`."""
+    """Folder of the pictures; by default the run's, or one below `pictures`."""
 
 
 def compare(options: Options) -> None:

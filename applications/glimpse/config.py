@@ -25,16 +25,16 @@ class Config(Training):
     RENAMED: ClassVar = {"every": "earlier_weight"}
 
     task: TaskName = "mnist28"
-    """What is to be seen."""
+    """Task: the size of the image, and what is in it besides the digit."""
     data: Literal["mnist", "fashion-mnist"] = "mnist"
-    """The digits, or pieces of clothing."""
+    """Images: digits, or pieces of clothing."""
     policy: Literal["learned", "random", "centre", "conv"] = "learned"
     """Where to look: `learned`, `random` (anywhere), `centre` (stay there); or `conv`, a
     convolutional network that sees all of it."""
     glimpses: Count | None = None
     """Glimpses per image; the first is at the centre."""
     patch: Several | None = None
-    """Samples a side of the retina."""
+    """Samples along a side of the retina."""
     scales: Count | None = None
     """Scales of the retina."""
     hidden: Count = 256
@@ -47,12 +47,12 @@ class Config(Training):
     noise: Annotated[float, Range(1e-6)] | None = None
     """Standard deviation of a location around its mean at first."""
     noise_end: Annotated[float, Range(1e-6)] = 0.05
-    """At the end, and in use; it falls linearly."""
+    """The same at the end of training and in use; it falls linearly."""
     estimator: Literal["score-function", "antithetic", "pathwise"] = "score-function"
-    """Of the locations; `antithetic` draws the paths of an image in mirrored pairs, `pathwise`
-    differentiates a smooth retina, as the contrast."""
+    """Estimator for the locations: `antithetic` draws the paths of an image in mirrored pairs; for
+    comparison `pathwise` differentiates a smooth retina."""
     baseline: Literal["none", "average", "learned", "leave-one-out", "both"] = "learned"
-    """Of the score function; `both` adds leave-one-out on what the learned one left over."""
+    """Baseline of the score function; `both` adds leave-one-out to what `learned` leaves."""
     steering: Share = 0.2
     """How much of the score function's gradient goes on from the locator to the state it reads: 0
     in the paper; 1 for a gradient without bias."""
@@ -68,19 +68,19 @@ class Config(Training):
     batch: Count = 128
     """Images per update."""
     epochs: Count = 60
-    """The learning rate falls to 0 over so many times the training set."""
+    """Passes over the training set, in which the learning rate falls to 0."""
     learning_rate: Amount = 4e-3
-    """Of Adam, at its highest."""
+    """Adam's learning rate at its highest."""
     locator_rate: Amount | None = None
     """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
     patience: Annotated[int, Range(0)] = 0
-    """Stop after so many epochs without a better validation error; 0 for never."""
+    """Stop after this many epochs without a better validation error; 0 for never."""
     precision: Literal[PRECISIONS] | None = None
     """Of the matrix products in training, `float32` or `bfloat16`; weights are float32. `None`
     stands for the faster one on the processor at hand: a run times both before it begins, and
     keeps its choice when it is resumed."""
     start: str | None = None
-    """Weights to begin from, a file; none for random ones."""
+    """File of weights to begin from; by default they are random."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on the task, and on whether looking has a price."""

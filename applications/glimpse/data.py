@@ -161,7 +161,7 @@ class Stored(kit.Options):
     """Where the images are."""
 
     folder: Path = FOLDER
-    """Of the images."""
+    """Folder of the images."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,13 +36,13 @@ class Options(Measurement, data.Stored):
     """What `evaluate` is asked."""
 
     task: TaskName | None = None
-    """What is to be seen; by default what the network was trained on."""
+    """Task; by default that of the training."""
     glimpses: Count | None = None
-    """Per image; by default as trained."""
+    """Glimpses per image; by default as in training."""
     paths: Count = 1
-    """Drawn per image."""
+    """Paths drawn per image."""
     images: Count | None = None
-    """The first so many; by default all."""
+    """Number of images, from the first on; by default all."""
 
 
 def evaluate(options: Options) -> None:

@@ -55,9 +55,9 @@ class Options(Picture, data.Stored):
     """What `plot` is asked."""
 
     task: TaskName | None = None
-    """What is to be seen; by default what the network was trained on."""
+    """Task; by default that of the training."""
     seed: Seed = 0
-    """Fixes the paths."""
+    """Seed of the paths."""
 
 
 def plot(options: Options) -> None:

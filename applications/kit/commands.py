@@ -28,7 +28,7 @@ class Start(Options):
     resume: bool = False
     """Go on with the run in the folder, with its own options."""
     plot: bool = False
-    """Draw the run once it is complete, as `plot` does."""
+    """Plot the run once it is complete, as `plot` does."""
 
     def plot_arguments(self, folder: Path) -> list[str]:
         """What `plot` is called with to draw the run in a folder."""

@@ -128,9 +128,9 @@ class Training(Options):
     RESUMABLE: ClassVar[tuple[str, ...]] = ("seconds",)
 
     seed: Seed = 0
-    """Fixes the whole training."""
+    """Seed of the whole training."""
     seconds: Amount | None = None
-    """Stop at a checkpoint after so many seconds in all; never by default."""
+    """Stop at a checkpoint after this many seconds in all; by default never."""
 
     def limits(self) -> list[Limit]:
         """The time."""

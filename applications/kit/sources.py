@@ -26,7 +26,7 @@ class Picture(Source):
     output: Path | None = None
     """Folder of the pictures; by default the run's, or a folder below `pictures`."""
     format: Literal["png", "svg", "pdf"] = "png"
-    """Of still pictures."""
+    """Format of the still pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Measurement(Source):
     """How something is measured, and told."""
 
     seed: Seed = 0
-    """Fixes all that is drawn."""
+    """Seed of all draws."""
     json: bool = False
     """Print one JSON object and nothing else."""
 
@@ -46,7 +46,7 @@ class Export(Options):
     run_dir: Path | None = None
     """The run folder."""
     output: Path | None = None
-    """The file; by default where the shipped ones are."""
+    """The file to write; by default one beside the shipped ones."""
 
 
 def run_of(options: Any, parent: Path) -> Path | None:

@@ -23,11 +23,11 @@ def commands() -> Commands:
         "evaluate", evaluate.evaluate, evaluate.Options, "Measure how much is right, by length."
     )
     line.add(
-        "plot", pictures.plot, pictures.Options, "Draw what a program does, and how it learned."
+        "plot", pictures.plot, pictures.Options, "Plot what a program does, and how it learned."
     )
     line.commands["study"] = Command(study.study, "Train several seeds and judge each at its end.")
     line.add("compare", compare.compare, compare.Options, "Compare baselines at equal evaluations.")
-    line.add("export", weights.export, Export, "Write a run's program with its provenance.")
+    line.add("export", weights.export, Export, "Write a run's program, small, with its origin.")
     return line
 
 

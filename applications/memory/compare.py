@@ -69,13 +69,13 @@ class Options(kit.Options):
     """What `compare` is asked."""
 
     task: Task = "reverse"
-    """What is learned."""
+    """Task to learn."""
     seeds: range = range(3)
-    """Of the trainings with each estimator."""
+    """Seeds of the trainings with each baseline."""
     batches: Annotated[int, Range(3)] = 64
-    """By which the variance is measured."""
+    """Batches from which the variance is measured."""
     run_dir: Path | None = None
-    """Where its runs are; by default in runs/memory."""
+    """Folder of its runs; by default in runs/memory."""
     output: Path | None = None
     """Folder of the picture."""
 

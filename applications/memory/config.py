@@ -30,37 +30,37 @@ class Config(Training):
     RENAMED: ClassVar = {"entropy": "entropy_coefficient"}
 
     task: Task = "copy"
-    """What to learn."""
+    """Task to learn."""
     mode: Mode = "moves"
     """How memory is addressed."""
     controller: Literal[tuple(CONTROLLERS)] = "direct"
-    """What works the machine."""
+    """What controls the machine."""
     units: Count = 32
-    """Of the controller's state."""
+    """Units of the controller's state."""
     cells: Annotated[
         Several, Needs(lambda config: config.mode == "absolute", "--mode absolute")
     ] = 16
-    """Of the memory in mode `absolute`; in the others it is as long as the input."""
+    """Cells of the memory in mode `absolute`; in the others it is as long as the input."""
     baseline: Literal[BASELINES] = "leave-one-out"
-    """Of the score function."""
+    """Baseline of the score function."""
     samples: Count = 8
     """Runs per problem, which leave-one-out compares."""
     batch: Count = 256
     """Runs per update; a whole number of problems."""
     strict: bool = True
-    """A letter counts only as far as all before it were right."""
+    """Whether a letter counts only if all before it were right."""
     entropy_coefficient: Amount = 0.15
     """Reward for the entropy of a choice, per nat, at first; 0 from four fifths of the updates."""
     first: Count = 3
     """Letters of a problem at the first level of the curriculum."""
     last: Count = 10
-    """Letters at the last level; with the first the same there is only one, and its mixture."""
+    """Letters at the last level; if it equals the first, there is only one level."""
     slack: Amount = 1.0
     """A problem may take up to this share more steps than it needs; how many is drawn."""
     updates: Count = 600
-    """Updates to make."""
+    """Updates in all."""
     learning_rate: Amount = 3e-3
-    """Of Adam."""
+    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

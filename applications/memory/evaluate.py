@@ -65,9 +65,9 @@ class Options(Measurement):
     mode: Mode | None = None
     """The mode of a shipped program; with a run, its own."""
     lengths: str | None = None
-    """Letters of the problems, such as 10,100; by default several, where there is memory."""
+    """Lengths of the problems in letters, such as 10,100; by default several, up to what fits."""
     problems: Count = PROBLEMS
-    """For each length."""
+    """Problems for each length."""
 
 
 def evaluate(options: Options) -> None:

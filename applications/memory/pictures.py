@@ -45,9 +45,9 @@ class Options(Picture):
     mode: Mode | None = None
     """The mode of a shipped program; with a run, its own."""
     length: Annotated[int, Range(1, 20)] = 6
-    """Letters of the problem that is drawn."""
+    """Letters of the problem that is plotted."""
     seed: Seed = 0
-    """Fixes the problem."""
+    """Seed of the problem."""
 
 
 def plot(options: Options) -> None:

@@ -39,9 +39,9 @@ class Seeds(Options):
     """What `study` is asked beside a config."""
 
     seeds: range = range(10)
-    """Each is trained, and judged at its end."""
+    """Seeds, each of which is trained and judged at its end."""
     run_dir: Path | None = None
-    """Where its runs are; by default in runs/memory."""
+    """Folder of its runs; by default in runs/memory."""
 
 
 def judge(config: Config, folder: Path) -> Result:
@@ -65,7 +65,9 @@ def judge(config: Config, folder: Path) -> Result:
 def study(arguments: list[str], program: str) -> None:
     """Train each seed in a folder of its own and print what it came to."""
     asked, _ = known(Seeds, arguments)
-    config = parse(Config, arguments, program, "Train several seeds and judge each.", Seeds)
+    config = parse(
+        Config, arguments, program, "Train several seeds and judge each at its end.", Seeds
+    )
     refuse_idle(config)
     if config.seed:
         raise RunError("--seed does nothing in a study: name its seeds by --seeds")

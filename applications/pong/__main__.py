@@ -44,8 +44,8 @@ def commands() -> Commands:
     line.add_train(train, KINDS, RUNS, lambda config: config.recipe, PongStart)
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Play, and print the mean return.")
     line.add("watch", pictures.watch, pictures.Watch, "Record a game, or show it live.")
-    line.add("plot", pictures.plot, pictures.Plot, "Draw the learning curve and the weights W1.")
-    line.add("curves", curves.plot, curves.Options, "Draw the learning curves of several runs.")
+    line.add("plot", pictures.plot, pictures.Plot, "Plot the learning curve and the weights W1.")
+    line.add("curves", curves.plot, curves.Options, "Plot the learning curves of several runs.")
     line.add("study", study.study, study.Options, "Compare trainings that differ in one option.")
     line.add("export", weights.export, Export, "Write a run's weights, small, with their origin.")
     return line

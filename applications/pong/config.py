@@ -39,7 +39,7 @@ class GameTraining(Training):
     """
 
     game: str = "pong"
-    """Any game of the emulator."""
+    """Game of the emulator."""
 
     def __post_init__(self) -> None:
         """Find the game's own name."""
@@ -66,7 +66,7 @@ class Config(GameTraining):
     recipe: Literal["fast"] = "fast"
     """The recipe that this configures."""
     environments: Count = 32
-    """Games in flight."""
+    """Games played side by side."""
     horizon: Several = 64
     """Steps of each game in a roll-out, in the first stage."""
     frames: Sight = "pair"
@@ -88,7 +88,7 @@ class Config(GameTraining):
     """Whether a move is credited up to the next point only, not to the end of the game; by default
     in Pong."""
     baseline: bool = True
-    """Whether what was expected is subtracted from what came."""
+    """Whether the expected return is subtracted from the return."""
     standardize: bool = True
     """Whether advantages are standardised in each roll-out."""
     trust: Literal["clip", "line", "natural"] = "clip"
@@ -96,11 +96,11 @@ class Config(GameTraining):
     the policy that played it; `line` and `natural` the divergence from the policy before the step,
     which goes along either gradient."""
     clip_range: Annotated[float, Range(1e-3), CLIPPED] = 0.2
-    """A move counts only while its probability is within so much of what it was, relatively."""
+    """A move counts only while the ratio of its probability to what it was is within this of 1."""
     max_kl: Annotated[Positive, BOUNDED] = 0.01
     """Largest divergence of a roll-out's step from the policy before it, nats."""
     epochs: Count = 10
-    """How often each step is learned from."""
+    """How many times each step is learned from."""
     minibatch: Several = 512
     """Steps per update of the weights, in the first stage."""
     learning_rate: Amount | None = None
@@ -114,13 +114,13 @@ class Config(GameTraining):
     weight_decay: Amount = 0.01
     """AdamW's decay of weights (L2)."""
     start: str | None = None
-    """The folder of a run whose policy to begin with, or `shipped`."""
+    """Run folder of the policy to begin with, or `shipped`."""
     imitation_steps: Steps = 0
     """Agent steps for which a teacher plays and is imitated, before the first stage."""
     imitation_rate: Annotated[Amount, IMITATED] = 2.5e-3
-    """AdamW's step size when that begins."""
+    """AdamW's step size at the start of imitation."""
     teacher: Annotated[str, IMITATED] | None = None
-    """The folder of its run; by default the policy that is `shipped`."""
+    """Run folder of the teacher; by default the policy that is `shipped`."""
     steps: Steps = 700_000
     """Agent steps of the first stage, in which every action is done as sent."""
     sticky: Annotated[Share, STICKY] = 0.25
@@ -128,11 +128,11 @@ class Config(GameTraining):
     sticky_steps: Steps = 3_000_000
     """Agent steps of the second stage."""
     sticky_scale: Annotated[Count, STICKY] = 4
-    """In it, roll-outs and minibatches are so many times longer: chance has a greater part."""
+    """Roll-outs and minibatches of the second stage are this many times as long."""
     sticky_rate: Annotated[Amount, STICKY] = 0.6
-    """In it, the step size is multiplied by this."""
+    """Step size of the second stage, as a share of the first's."""
     film_minutes: Amount | None = None
-    """Minutes of training from one film of the policy to the next; None: no films."""
+    """Minutes of training from one film of the policy to the next; by default no films."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on other options."""

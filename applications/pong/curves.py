@@ -28,7 +28,7 @@ class Options(kit.Options):
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
     output: Path = Path("curves.png")
-    """The picture."""
+    """File of the picture."""
 
 
 def plot(options: Options) -> None:

@@ -66,14 +66,14 @@ class Options(Measurement):
     """What `evaluate` is asked."""
 
     recipe: RecipeName = "fast"
-    """Of the shipped policy."""
+    """Recipe of the shipped policy."""
     environment: str | None = None
     """`training` for the settings trained with, or an id such as ALE/Pong-v5; by default both, and
     with --json the game's own id."""
     episodes: Count = 100
-    """Played."""
+    """Episodes to play."""
     greedy: bool = False
-    """The likeliest move, not a draw: without sticky actions all games are the same then."""
+    """Take the likeliest move, not a draw: without sticky actions all games are then the same."""
 
 
 def evaluate(options: Options) -> None:

@@ -39,7 +39,7 @@ class Plot(Picture):
     """What `plot` is asked."""
 
     recipe: RecipeName = "fast"
-    """Of the shipped policy."""
+    """Recipe of the shipped policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +47,17 @@ class Watch(Source):
     """What `watch` is asked."""
 
     recipe: RecipeName = "fast"
-    """Of the shipped policy."""
+    """Recipe of the shipped policy."""
     live: bool = False
-    """Show it in a window, write no film."""
+    """Show the game in a window, and write no film."""
     output: Path | None = None
     """The film, an MP4 or GIF; by default pong.mp4."""
     seed: Seed = 0
-    """Fixes the game."""
+    """Seed of the game."""
     greedy: bool = False
-    """The likeliest move, not a draw."""
+    """Take the likeliest move, not a draw."""
     steps: Count | None = None
-    """At most so many agent steps; by default one game."""
+    """Agent steps at most; by default one game."""
 
 
 def plot(options: Plot) -> None:

@@ -109,13 +109,13 @@ class Options(kit.Options):
     """What `study` is asked."""
 
     name: tyro.conf.Positional[Literal[tuple(STUDIES)]]
-    """Which."""
+    """The study to run."""
     seeds: range = range(1)
-    """Of every variant."""
+    """Seeds of every variant."""
     variants: tuple[str, ...] = ()
-    """Only these of it; by default all."""
+    """Variants to train; by default all."""
     run_dir: Path | None = None
-    """Where its runs and curves.png are; by default in runs/pong."""
+    """Folder of its runs and curves.png; by default in runs/pong."""
 
 
 def study(options: Options) -> None:

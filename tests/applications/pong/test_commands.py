@@ -157,7 +157,7 @@ def test_help_tells_what_an_option_is_by_default(capsys):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for line in (
-        "Games in flight. (default: 32)",
+        "Games played side by side. (default: 32)",
         "λ of the advantages. (default: 0.95)",
         "in which every action is done as sent. (default: 700000)",
         "What to train: `fast` by default, and with --resume the run's own.",
