@@ -96,17 +96,15 @@ class SubsetEstimator(Estimator):
         E, S, R = layout
         copies = own or S
         values, log_mass = self._support(distribution, batch_ndims, copies)
-        log_mass = log_mass.reshape(-1, E, S, R)
-        subset = self.choose(_finite(log_mass[:, :, 0]), copies)
+        subset = self.choose(_finite(log_mass.reshape(-1, E, S, R)[:, :, 0]), copies)
 
         # Every copy has its own probabilities, which are equal but for rounding.
-        index = subset.chosen.movedim(0, 1).reshape(-1)
-        log_mass = log_mass.expand(-1, E, copies, R).flatten(1)
-        log_prob = log_mass.gather(0, index.unsqueeze(0)).squeeze(0)
+        value = values[subset.chosen.movedim(0, 1).reshape(-1)]
+        log_prob = _log_prob(interior(distribution), value, batch_ndims, own)
         log_density = subset.log_density.movedim(0, 1).reshape(-1).to(log_prob.dtype)
 
         shape = copied_shape(distribution.batch_shape[:batch_ndims], own or 1)
-        value = values[index].reshape(*shape, *values.shape[1:])
+        value = value.reshape(*shape, *values.shape[1:])
         unknown = torch.full_like(log_density, torch.nan)
         return Draw(
             value, log_prob, log_density, own or 1, recorded=unknown, observation=subset.comparison
@@ -115,7 +113,10 @@ class SubsetEstimator(Estimator):
     def _support(
         self, distribution: Distribution, batch_ndims: int, copies: int
     ) -> tuple[Tensor, Tensor]:
-        """The values of a row `[M, ...]`, and their log-probabilities `[M · rows]`, nats."""
+        """The values of a row `[M, ...]`, and their log-probabilities `[M · rows]`, nats.
+
+        Without gradient: that of all M values would take M² numbers a row.
+        """
         kind = type(self).__name__
         distribution = interior(distribution)
         try:
@@ -131,11 +132,22 @@ class SubsetEstimator(Estimator):
                 f"samples={len(values)} or less, or visit all of them by Enumerate()"
             )
         count = (len(values),)
-        log_mass = summed_log_prob(distribution, values.clone(), batch_ndims + 1, count)
+        with torch.no_grad():
+            log_mass = summed_log_prob(distribution, values.clone(), batch_ndims + 1, count)
         return values[(slice(None), *[0] * batch_ndims)], log_mass
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(samples={self.samples})"
+
+
+def _log_prob(
+    distribution: Distribution, value: Tensor, batch_ndims: int, own: int | None
+) -> Tensor:
+    """Log-probability of the chosen values, `[copies · rows]`, nats, each by its own row."""
+    shape = distribution.batch_shape + distribution.event_shape
+    if not own:
+        return summed_log_prob(distribution, value.reshape(shape), batch_ndims)
+    return summed_log_prob(distribution, value.reshape(own, *shape), batch_ndims + 1, (own,))
 
 
 def _finite(log_mass: Tensor) -> Tensor:
@@ -146,4 +158,5 @@ def _finite(log_mass: Tensor) -> Tensor:
 
 def gumbel_keys(log_probs: Tensor) -> Tensor:
     """Log-probabilities with Gumbel noise: the largest is a draw, the k largest without repeats."""
-    return log_probs - torch.empty_like(log_probs).exponential_().log()
+    noise = -torch.log1p(-torch.rand_like(log_probs))  # exponential; this way also under vmap
+    return log_probs - noise.clamp(min=torch.finfo(noise.dtype).tiny).log()

@@ -6,6 +6,8 @@ import math
 import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical, Independent, OneHotCategorical, Poisson
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import sfgrad as sf
 from sfgrad.estimators import subsets, sum_and_sample, unordered_set
@@ -320,3 +322,52 @@ def test_the_mean_cost_of_likely_values_is_the_baseline_of_the_sum():
     wanted = torch.tensor([probs[2], probs[0], 0]) / (probs[2] + probs[0])
     torch.testing.assert_close(subset.comparison.flatten(), wanted)
     assert subset.log_density[0].item() == pytest.approx(-math.log(3))
+
+
+# ---------------------------------------------------------------- large supports
+
+
+class Sizes(TorchDispatchMode):
+    """Keeps the largest number of elements that an operation returned."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        tensors = [part for part in tree_leaves(result) if torch.is_tensor(part)]
+        self.largest = max([self.largest, *(tensor.numel() for tensor in tensors)])
+        return result
+
+
+@pytest.mark.parametrize("kind", [sf.UnorderedSet, sf.SumAndSample])
+def test_memory_grows_with_the_support_but_not_with_its_square(kind):
+    """A derivative of the log-probabilities of all values would take 3,000² numbers a row."""
+    logits = torch.zeros(2, 3000, requires_grad=True)
+
+    def cost(logits):
+        return sf.sample(Categorical(logits=logits), kind()).float()
+
+    loss = sf.expectation(cost, samples=5)(logits)
+    with Sizes() as sizes:
+        loss.backward()
+    assert sizes.largest <= 3000 * 10
+
+
+@pytest.mark.parametrize("kind", [sf.UnorderedSet, sf.SumAndSample])
+def test_values_are_drawn_under_vmap(kind):
+    """Of logits that are the same for all of the batch."""
+    torch.manual_seed(0)
+
+    def loss(logits, cost):
+        distribution = Categorical(logits=logits.unsqueeze(0), validate_args=False)
+        with sf.StochasticGraph() as graph:
+            value = sf.sample(distribution, kind(samples=2))
+            sf.add_cost(torch.where(value == 2, cost, 0.0))
+        return graph.loss()
+
+    gradient = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness="different")
+    found = gradient(LOGITS, torch.ones(300))
+    probs = LOGITS.softmax(0)
+    wanted = probs[2] * (torch.eye(5)[2] - probs)
+    error = found.std(0) / 300**0.5 + 1e-9
+    assert ((found.mean(0) - wanted) / error).abs().max() < 6
