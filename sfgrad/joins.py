@@ -52,8 +52,18 @@ class VIMCO(Join):
 
         weights = log_weights.detach()
         own = torch.eye(copies, dtype=torch.bool, device=weights.device).unsqueeze(2)
-        without = torch.where(own, leave_one_out(weights, dim=0), weights)  # [S, S, R]
-        return cost, math.log(copies) - without.logsumexp(1)
+        without = torch.where(own, _mean_of_others(weights), weights)  # [S, S, R]
+        baseline = math.log(copies) - without.logsumexp(1)
+
+        # Where all others are impossible there is nothing to compare with.
+        return cost, baseline.where(baseline.isfinite(), 0)
+
+
+def _mean_of_others(log_weights: Tensor) -> Tensor:
+    """The mean of the other copies' log-weights, `[S, R]`; −∞ where one of these is."""
+    impossible = log_weights.isneginf()
+    mean = leave_one_out(log_weights.masked_fill(impossible, 0), dim=0)
+    return mean.masked_fill(impossible.sum(0) > impossible.long(), -torch.inf)
 
 
 def check_join(what: str, join: object) -> None:

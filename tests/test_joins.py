@@ -176,3 +176,18 @@ def test_what_is_no_join_is_refused():
 def test_the_settings_are_shown():
     shown = repr(sf.expectation(Autoencoder(), samples=2, join=sf.VIMCO()))
     assert "join=VIMCO()" in shown
+
+
+def test_an_impossible_copy_leaves_the_baselines_of_the_others_finite():
+    """The mean of log-weights of which one is −∞ is −∞: its weight counts as 0."""
+    log_weights = torch.tensor([[0.5], [-torch.inf], [1.0]], dtype=torch.float64)
+    cost, baseline = sf.VIMCO().join(log_weights)
+    torch.testing.assert_close(cost, math.log(3) - log_weights.logsumexp(0))
+    without = [[-torch.inf, -torch.inf, 1.0], [0.5, 0.75, 1.0], [0.5, -torch.inf, -torch.inf]]
+    wanted = torch.tensor(without, dtype=torch.float64)
+    torch.testing.assert_close(baseline[:, 0], math.log(3) - wanted.logsumexp(1))
+
+
+def test_a_copy_beside_impossible_ones_alone_has_no_baseline():
+    log_weights = torch.tensor([[0.5], [-torch.inf], [-torch.inf]])
+    assert sf.VIMCO().join(log_weights)[1][0] == 0
