@@ -18,7 +18,7 @@ def uniforms(shape: tuple[int, ...], size: int, device: torch.device) -> Tensor:
         half = torch.rand((shape[0] // 2, 1, *shape[1:]), dtype=torch.float64, device=device)
         return torch.cat([half, 1 - half], 1).flatten(0, 1)
     groups = (shape[0] // size, size, *shape[1:])
-    masses = torch.empty(groups, dtype=torch.float64, device=device).exponential_()
+    masses = -torch.log1p(-torch.rand(groups, dtype=torch.float64, device=device))
     rest = 1 - masses / masses.sum(1, keepdim=True)
     return (1 - rest ** (size - 1)).flatten(0, 1)
 

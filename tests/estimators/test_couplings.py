@@ -510,3 +510,20 @@ def test_settings_are_shown():
     assert repr(sf.Antithetic(sf.Constant(1.0), samples=2)) == (
         "Antithetic(baseline=Constant(1.0), samples=2)"
     )
+
+
+def test_three_copies_are_coupled_under_vmap():
+    """Of logits that are the same for all of the batch."""
+    torch.manual_seed(0)
+
+    def loss(logits, cost):
+        bits = Bernoulli(logits=logits.unsqueeze(0), validate_args=False)
+        with sf.StochasticGraph() as graph:
+            sf.add_cost(cost * sf.sample(bits, sf.ARMS(samples=3)))
+        return graph.loss()
+
+    gradient = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness="different")
+    found = gradient(torch.tensor(0.4), torch.ones(300))
+    probability = torch.tensor(0.4).sigmoid()
+    wanted = probability * (1 - probability)
+    assert abs(found.mean() - wanted) < 6 * found.std() / 300**0.5
