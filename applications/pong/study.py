@@ -19,7 +19,7 @@ from applications.kit.errors import RunError
 from applications.kit.figures import save
 from applications.kit.run import CHECKPOINT, METRICS, is_complete, read_config, read_metrics
 from applications.kit.signals import StopSignals
-from applications.pong import curves
+from applications.pong import bars, curves
 from applications.pong.recipes import KINDS
 from applications.pong.weights import RUNS
 
@@ -119,9 +119,9 @@ class Options(kit.Options):
 
 
 def study(options: Options) -> None:
-    """Train what is missing of a study, tell what all of it came to, and draw it.
+    """Train what is missing of a study; print its table and plot it.
 
-    The same again goes on where it stopped.
+    Run again, it continues where it stopped.
 
     Raises:
         RunError: a variant is not of the study, or a training did not end.
@@ -155,6 +155,9 @@ def study(options: Options) -> None:
     known = {name: runs for name, runs in groups.items() if end(runs) != UNKNOWN}
     if known:
         save(curves.draw(known), parent / "curves.png")
+    if known and marks:
+        figures = {name: summary(runs) for name, runs in known.items()}
+        save(bars.draw(figures), parent / "bars.png")
 
 
 def slug(name: str) -> str:
@@ -212,19 +215,25 @@ def judge(folders: list[Path]) -> str:
 
 
 def time_to(passed: Callable[[float], bool], runs: list[Lines]) -> tuple[str, str]:
-    """Until the mean of 50 episodes passed a mark: thousands of agent steps, and seconds.
+    """Until the mean of 50 episodes passed a mark: thousands of agent steps, and seconds."""
+    steps, seconds = reached(passed, runs)
+    if min(steps) == float("inf"):
+        return UNKNOWN, UNKNOWN
+    return spread(steps, ",.0f"), spread(seconds, ",.0f")
 
-    A run that never did counts as infinitely long.
-    """
+
+def reached(passed: Callable[[float], bool], runs: list[Lines]) -> tuple[list[float], list[float]]:
+    """Thousands of agent steps, and seconds, until each run passed a mark; infinite for never."""
     never = {"agent_steps": float("inf"), "seconds": float("inf")}
     counted = [[line for line in run if line["episodes"] >= 50] for run in runs]
-    reached = [
-        next((line for line in run if passed(line["mean_return"])), never) for run in counted
-    ]
-    if all(line is never for line in reached):
-        return UNKNOWN, UNKNOWN
-    steps, seconds = ([line[name] for line in reached] for name in never)
-    return spread([count / 1000 for count in steps], ",.0f"), spread(seconds, ",.0f")
+    lines = [next((line for line in run if passed(line["mean_return"])), never) for run in counted]
+    return [line["agent_steps"] / 1000 for line in lines], [line["seconds"] for line in lines]
+
+
+def summary(runs: list[Lines]) -> bars.Summary:
+    """What a variant came to, as medians."""
+    steps = {mark: median(reached(passed, runs)[0]) for mark, passed in MARKS.items()}
+    return bars.Summary(steps, median(run[-1]["mean_return"] for run in runs))
 
 
 def end(runs: list[Lines]) -> str:

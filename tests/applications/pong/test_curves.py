@@ -66,3 +66,38 @@ def test_a_run_without_an_episode_is_refused(tmp_path, capsys):
     assert "has not finished an episode yet" in capsys.readouterr().err
     assert main(["curves", str(tmp_path / "none")]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+def course(steps, sticky):
+    """A run that repeats actions after so many steps; None: never."""
+    return [
+        {
+            "agent_steps": int(at),
+            "seconds": at / 100,
+            "mean_return": at / 1e4,
+            "sticky": 0.25 if sticky is not None and at > sticky else 0.0,
+        }
+        for at in steps
+    ]
+
+
+def test_the_beginning_of_sticky_actions_is_marked():
+    runs = [course(STEPS, 20_000), course(STEPS, 22_000), course(STEPS, 24_000)]
+    assert curves.sticky_from({"fast": runs}, "agent_steps") == 22_000
+    assert curves.sticky_from({"fast": runs}, "seconds") == 220
+    for axes, begun in zip(curves.draw({"fast": runs}).axes, (0.022, 220 / 60), strict=True):
+        assert [text.get_text() for text in axes.texts] == ["sticky actions →"]
+        assert axes.lines[-1].get_xdata()[0] == begun
+    for unmarked in ([course(STEPS, None)], [course(STEPS, 0)], [*runs, course(STEPS, None)]):
+        assert curves.sticky_from({"fast": unmarked}, "agent_steps") is None
+
+
+def test_many_curves_have_a_panel_each():
+    groups = {f"variant {k}": [course(STEPS * (1 + k), None)] for k in range(7)}
+    figure = curves.draw(groups)
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == list(groups)
+    behind, own = panels[3].lines
+    np.testing.assert_allclose(behind.get_xydata(), panels[0].lines[1].get_xydata())
+    assert own.get_xdata()[-1] == 4 * 0.05
+    assert "grey: variant 0" in figure.get_suptitle()

@@ -12,7 +12,7 @@ import pytest
 from applications.kit.commands import prepare
 from applications.kit.files import save_state
 from applications.kit.run import CHECKPOINT, CONFIG, METRICS
-from applications.pong import study
+from applications.pong import bars, study
 from applications.pong.__main__ import PongStart, main
 from applications.pong.recipes import KINDS, RECIPES
 from applications.pong.weights import RUNS
@@ -43,6 +43,19 @@ def test_marks_are_means_of_fifty_episodes():
     assert study.time_to(ahead, [COURSE, faster, faster]) == ("20 (20 to 60)", "200 (200 to 600)")
     assert study.end([COURSE, faster]) == "+17.8 (+17.0 to +18.5)"
     assert study.end([[]]) == study.end([COURSE[:1]]) == "–"
+
+
+def test_bars_are_medians_and_say_never():
+    faster = [line(50, 20_000, 18.5)]
+    summaries = {"slow": study.summary([COURSE]), "fast": study.summary([COURSE, faster, faster])}
+    assert summaries["slow"] == ({"> 0": 60, "≥ +18": float("inf")}, 17.0)
+    assert summaries["fast"] == ({"> 0": 20, "≥ +18": 20}, 18.5)
+    never = study.summary([[line(50, 20_000, -4.0)]])
+    left, right = bars.draw({**summaries, "never": never}).axes
+    assert [text.get_text() for text in left.texts] == ["never > 0"]
+    ahead, won = ([bar.get_width() for bar in marks] for marks in left.containers)
+    assert (ahead, won) == ([60, 20, 0], [0, 20, 0])
+    assert [bar.get_width() for bar in right.patches] == [17.0, 18.5, -4.0]
 
 
 @pytest.mark.parametrize("asked", study.STUDIES.values())
@@ -104,6 +117,7 @@ def test_a_study_trains_goes_on_and_tells(trainings, tmp_path, capsys, monkeypat
     shown = capsys.readouterr().out
     assert re.search(r"60 \(60 to 60\) +│ 600 \(600 to 600\)", shown)
     assert imageio.imread(tmp_path / "curves.png").std() > 5
+    assert imageio.imread(tmp_path / "bars.png").std() > 5
     trainings.clear()
     assert main(asked) == 0
     assert trainings[0] == ["train", "--run-dir", str(folders[0]), *common, "--seed=3", "--resume"]
