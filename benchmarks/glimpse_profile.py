@@ -34,7 +34,7 @@ PRODUCTS = ("aten::mm", "aten::addmm", "aten::mkldnn_linear", "aten::_addmm_acti
 """Of the network, forward and backward; `aten::bmm` is left out, as it distorts digits."""
 LISTED = 8
 """Operations told besides."""
-WARM_UP = 10
+WARM_UP_UPDATES = 10
 """Updates that do not count."""
 
 
@@ -67,13 +67,13 @@ def seconds_of(trainer: Trainer, updates: int) -> float:
 def measure(task: str, precision: str, updates: int) -> dict[str, Any]:
     """Shares of the profiled updates' wall time, and the speed without a profiler."""
     trainer = Trainer(Config(task=task, precision=precision), noise())
-    seconds_of(trainer, WARM_UP)
+    seconds_of(trainer, WARM_UP_UPDATES)
     plain = seconds_of(trainer, updates)
     trainer.scenes.batch = labelled("making scenes", trainer.scenes.batch)
     trainer.model.retina = labelled("retina", trainer.model.retina)
     summed = labelled("integral images", training.integral)
     with patch.object(training, "integral", summed):
-        seconds_of(trainer, WARM_UP)
+        seconds_of(trainer, WARM_UP_UPDATES)
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             wall = seconds_of(trainer, updates)
     events = {event.key: event for event in profiler.key_averages()}

@@ -18,8 +18,18 @@ def commands() -> Commands:
     """The command line."""
     line = Commands("control", __doc__)
     line.add_train(train, {"control": Config}, RUNS, Config.name)
-    line.add("evaluate", evaluate.evaluate, evaluate.Options, "Play without exploring.")
-    line.add("plot", pictures.plot, pictures.Options, "Plot return against steps, runs together.")
+    line.add(
+        "evaluate",
+        evaluate.evaluate,
+        evaluate.Options,
+        "Play the likeliest actions, and print the mean return.",
+    )
+    line.add(
+        "plot",
+        pictures.plot,
+        pictures.Options,
+        "Plot return against steps and time, several runs in one picture.",
+    )
     return line
 
 

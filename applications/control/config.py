@@ -1,4 +1,4 @@
-"""What a training is asked to do."""
+"""The options of a training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,24 +9,24 @@ from applications.kit.errors import OptionError
 from applications.kit.options import Amount, Count, Limit, Needs, Positive, Several, Steps, Training
 
 RUNS = Path("runs/control")
-"""Where runs go whose folder is not told."""
+"""Parent of the run folders, unless `--run-dir` names one."""
 PICTURES = Path("pictures/control")
-"""Where pictures go."""
+"""Folder of the pictures, unless `--output` names one."""
 METHODS = ("cross-entropy", "trust-region", "score-function", "deterministic")
 UNITS = dict(zip(METHODS, (0, 64, 64, 64), strict=True))
-"""Hidden units of each method's networks, unless told; 0 is a linear policy."""
+"""Default number of hidden units of each method; 0 is a linear policy."""
 STEPS = dict(zip(METHODS, (60_000, 150_000, 300_000, 20_000), strict=True))
-"""Agent steps that each method may take, unless told."""
+"""Default number of agent steps of each method."""
 
 
 def only(method: str) -> Needs:
-    """For an option of one method."""
+    """The condition of an option that one method has."""
     return Needs(lambda config: config.method == method, f"--method {method}")
 
 
 @dataclass(frozen=True)
 class Config(Training):
-    """Every option of a training; the same for all methods.
+    """Options of a training, for all methods.
 
     Raises:
         OptionError: options that contradict each other.
@@ -36,21 +36,21 @@ class Config(Training):
     RENAMED: ClassVar = {"bound": "max_kl", "steps": "max_steps"}
 
     method: Literal[METHODS] = "cross-entropy"
-    """Learning method."""
+    """Method of learning."""
     environment: Literal[tuple(TASKS)] = "CartPole-v1"
     """Environment to learn."""
     units: Steps | None = None
-    """Hidden units of policy and critic, 64 by default; 0 (cross-entropy's default): linear."""
+    """Hidden units of policy and critic; 0 for linear (default: 64; 0 with cross-entropy)."""
     population: Annotated[Several, only("cross-entropy")] = 50
-    """Policies that cross-entropy compares at a time."""
+    """Policies that cross-entropy compares in a generation."""
     max_kl: Annotated[Positive, only("trust-region")] = 0.02
-    """Largest KL divergence of a step of the trust region, nats per state."""
+    """Largest divergence of the trust region's step, in nats per state."""
     natural: Annotated[bool, only("trust-region")] = True
-    """Whether the trust region follows the natural gradient."""
+    """Follow the natural gradient in the trust region's step."""
     learning_rate: Annotated[Amount, only("score-function")] = 1e-2
-    """Adam's learning rate for the policy, method `score-function`."""
+    """Learning rate of Adam for the policy of the score function."""
     max_steps: Count | None = None
-    """Stop after this many agent steps in all; by default 20,000 to 300,000, by method."""
+    """Stop after this many agent steps in total (default: 20,000 to 300,000, by method)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +67,7 @@ class Config(Training):
 
     @property
     def most(self) -> int:
-        """Agent steps to take."""
+        """The limit on agent steps."""
         return STEPS[self.method] if self.max_steps is None else self.max_steps
 
     def limits(self) -> list[Limit]:

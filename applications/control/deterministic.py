@@ -12,18 +12,18 @@ from applications.kit.trainer import Stateful
 
 CAPACITY = 50_000
 """Agent steps that are remembered."""
-FIRST = 1000
+RANDOM_STEPS = 1000
 """Agent steps by random actions, before anything is learned."""
-ROWS = 128
+BATCH_STEPS = 128
 """Remembered steps per update."""
-EXPLORE, SMOOTH, SMOOTH_MOST = 0.1, 0.2, 0.5
+ACTION_NOISE, TARGET_NOISE, MAX_TARGET_NOISE = 0.1, 0.2, 0.5
 """Deviation of the noise on actions played, on those of the target and its largest, as shares of
 the largest action."""
-RATE = 1e-3
+LEARNING_RATE = 1e-3
 """Learning rate of Adam, for both."""
-EVERY = 2
+POLICY_INTERVAL = 2
 """Updates of the critics for one of the policy."""
-FOLLOW = 0.005
+TARGET_RATE = 0.005
 """Share of the way to the present networks that the targets go at each update of the policy."""
 
 
@@ -93,7 +93,7 @@ class Deterministic(Stateful):
         self.critics = Critics(self.task.observation + self.task.actions, config.hidden)
         self.targets = copy.deepcopy(nn.ModuleList([self.policy, self.critics]))
         self.optimizers = [
-            torch.optim.Adam(network.parameters(), RATE)
+            torch.optim.Adam(network.parameters(), LEARNING_RATE)
             for network in (self.policy.net, self.critics)
         ]
         self.memory = Memory(CAPACITY, 2 * self.task.observation + self.task.actions + 2)
@@ -113,7 +113,7 @@ class Deterministic(Stateful):
             step = self.environments.step(action)
             self.memory.add(self.row(observation, action, step))
             observation, total, steps = step.observation, total + step.reward, steps + 1
-            if self.memory.count > FIRST:
+            if self.memory.count > RANDOM_STEPS:
                 losses.append(self.learn())
             done = bool(step.done)
         loss = sum(losses) / max(len(losses), 1)
@@ -123,10 +123,10 @@ class Deterministic(Stateful):
     def explore(self, observation: Tensor) -> Tensor:
         """The best action with noise; at first any action. `[1, A]`."""
         largest = self.task.largest
-        if self.memory.count < FIRST:
+        if self.memory.count < RANDOM_STEPS:
             return largest * (2 * torch.rand(1, self.task.actions) - 1)
         action = self.policy.best(observation)
-        return (action + EXPLORE * largest * torch.randn_like(action)).clamp(-largest, largest)
+        return (action + ACTION_NOISE * largest * torch.randn_like(action)).clamp(-largest, largest)
 
     def row(self, observation: Tensor, action: Tensor, step: Step) -> Tensor:
         """A step as it is remembered."""
@@ -136,11 +136,11 @@ class Deterministic(Stateful):
     def learn(self) -> float:
         """Improve the critics, and every other time the policy: the loss of the critics."""
         sizes = [self.task.observation, self.task.actions, 1, 1, self.task.observation]
-        observation, action, reward, more, following = self.memory.draw(ROWS).split(sizes, 1)
+        observation, action, reward, more, following = self.memory.draw(BATCH_STEPS).split(sizes, 1)
         goal = self.goal(reward.squeeze(1), more.squeeze(1), following)
         loss = (self.critics(observation, action) - goal).square().mean()
         self.descend(loss, self.optimizers[1])
-        if self.memory.count % EVERY == 0:
+        if self.memory.count % POLICY_INTERVAL == 0:
             value = self.critics(observation, self.policy.best(observation))[0]
             self.descend(-value.mean(), self.optimizers[0])
             self.follow()
@@ -151,7 +151,7 @@ class Deterministic(Stateful):
         """What the critics should say, `[B]`."""
         policy, critics = self.targets
         action, largest = policy.best(following), self.task.largest
-        noise = (SMOOTH * torch.randn_like(action)).clamp(-SMOOTH_MOST, SMOOTH_MOST)
+        noise = (TARGET_NOISE * torch.randn_like(action)).clamp(-MAX_TARGET_NOISE, MAX_TARGET_NOISE)
         action = (action + largest * noise).clamp(-largest, largest)
         value = critics(following, action).min(0).values
         return reward + self.task.discount * more * value
@@ -167,7 +167,7 @@ class Deterministic(Stateful):
         """Move the targets a little."""
         present = [*self.policy.parameters(), *self.critics.parameters()]
         for target, parameter in zip(self.targets.parameters(), present, strict=True):
-            target.lerp_(parameter, FOLLOW)
+            target.lerp_(parameter, TARGET_RATE)
 
     def state_dict(self) -> dict:
         """All that is needed to go on."""

@@ -17,14 +17,14 @@ from applications.kit.sources import Measurement, named, run_of
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Measurement):
-    """What `evaluate` is asked; nothing is shipped, so a run must be named."""
+    """Options of `evaluate`; nothing is shipped, so a run must be named."""
 
     episodes: Several = 100
-    """Episodes to play."""
+    """Number of episodes to play."""
 
 
 def evaluate(options: Options) -> None:
-    """Play with the policy of a run; tell the mean return and the least."""
+    """Play with the policy of a run; print the mean return and the least."""
     folder = named(run_of(options, RUNS), "evaluate")
     policy, had = load_policy(folder)
     torch.manual_seed(options.seed)

@@ -16,8 +16,8 @@ from applications.kit.records import METRICS, column, read_config, read_metrics
 from applications.kit.sources import Picture, run_of
 
 COLOURS = dict(zip(METHODS, (GREEN, BLUE, RED, PURPLE), strict=True))
-SMOOTH = 10
-"""Episodes at the least that a point of a line is the mean of."""
+MIN_EPISODES = 10
+"""Smallest number of episodes that a point of a curve averages."""
 PANELS = {"agent_steps": "agent steps", "cpu_seconds": "processor seconds"}
 NARROW, WIDE = 6, 100
 """End of an axis over its beginning: below the first, numbers are evenly spaced; from the second
@@ -26,7 +26,7 @@ on, they are powers of ten."""
 
 @dataclass(frozen=True)
 class Course:
-    """How a run went."""
+    """The course of a run."""
 
     method: str
     environment: str
@@ -36,14 +36,14 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Picture):
-    """What `plot` is asked."""
+    """Options of `plot`."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Run folders; by default all in runs/control."""
+    """Run folders to plot (default: all in runs/control)."""
 
 
 def plot(options: Options) -> None:
-    """Draw the runs named, or all in `runs/control`: a picture for each environment.
+    """Plot the runs named, or all in `runs/control`: a picture for each environment.
 
     Raises:
         RunError: there are none, one has no metrics, or a picture cannot be written.
@@ -61,7 +61,7 @@ def plot(options: Options) -> None:
 
 
 def read_course(folder: Path) -> Course:
-    """The course of a run, averaged over at least `SMOOTH` episodes a point."""
+    """The course of a run, averaged over at least `MIN_EPISODES` episodes a point."""
     config = Config.from_saved(read_config(folder), f"the run in {folder}")
     lines = read_metrics(folder / METRICS)
     if not lines:
@@ -71,7 +71,7 @@ def read_course(folder: Path) -> Course:
     groups, begun = [[]], 0
     for line in lines:
         groups[-1].append(line)
-        if line["episodes"] - begun >= SMOOTH and line is not lines[-1]:
+        if line["episodes"] - begun >= MIN_EPISODES and line is not lines[-1]:
             begun = line["episodes"]
             groups.append([])
     points = {name: np.array([group[-1][name] for group in groups]) for name in PANELS}
@@ -80,7 +80,7 @@ def read_course(folder: Path) -> Course:
 
 
 def mean_return(lines: list[dict]) -> float:
-    """Of the updates of these lines."""
+    """The mean over these lines."""
     return float(np.mean([line["mean_return"] for line in lines]))
 
 

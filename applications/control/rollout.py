@@ -10,9 +10,9 @@ from applications.control.config import Config
 from applications.control.environments import TASKS, Environments, Played, Step
 from applications.control.policies import Policy, network
 
-COUNT = 16
+ENVIRONMENTS = 16
 """Environments side by side."""
-TRACE = 0.95
+GAE_LAMBDA = 0.95
 """λ of the advantage."""
 EPOCHS, ROWS = 5, 320
 """Passes of the critic over what was played, and rows of a step."""
@@ -50,7 +50,7 @@ class Player:
         self.policy = Policy(self.task, config.hidden)
         self.critic = network(self.task.observation, config.hidden, 1)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), 3e-3)
-        self.environments = Environments(self.task, COUNT)
+        self.environments = Environments(self.task, ENVIRONMENTS)
         self.parts = {
             "policy": self.policy,
             "critic": self.critic,
@@ -90,7 +90,7 @@ class Player:
             value,
             following[-1],
             self.task.discount,
-            TRACE,
+            GAE_LAMBDA,
             done=torch.stack([step.done for step in steps]),
         )
 

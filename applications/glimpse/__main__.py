@@ -14,10 +14,10 @@ from applications.kit.sources import Export
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStart(Start, data.Stored):
-    """What `train` is asked beside its config."""
+    """Options of `train` beside its config."""
 
     def plot_arguments(self, folder: Path) -> list[str]:
-        """What `plot` is called with, which needs the images too."""
+        """The arguments of `plot`, which needs the images too."""
         return [*super().plot_arguments(folder), "--folder", str(self.folder)]
 
 
@@ -33,11 +33,21 @@ def commands() -> Commands:
     """The command line."""
     line = Commands("glimpse", __doc__)
     line.add_train(train, {"glimpse": Config}, RUNS, lambda config: config.task, TrainStart)
-    line.add("data", data.data, data.Options, "Get the images once, and check them.")
+    line.add("data", data.data, data.Options, "Get the images and check them.")
     line.add("evaluate", evaluate.evaluate, evaluate.Options, "Measure the error on test images.")
-    line.add("plot", pictures.plot, pictures.Options, "Plot where a network looks, sees and errs.")
+    line.add(
+        "plot",
+        pictures.plot,
+        pictures.Options,
+        "Plot where a network looks, what it sees and how often it errs.",
+    )
     line.add("compare", compare.compare, compare.Options, "Compare estimators of the gradient.")
-    line.add("export", weights.export, Export, "Write a run's weights, small, with their origin.")
+    line.add(
+        "export",
+        weights.export,
+        Export,
+        "Write a run's weights as a small file, with their origin.",
+    )
     return line
 
 

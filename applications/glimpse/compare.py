@@ -48,8 +48,8 @@ CASES: dict[str, dict[str, Any]] = {
     "pathwise": {"estimator": "pathwise"},
 }
 """What is compared, and in what it differs from one path per image without a baseline."""
-MOST = 8
-"""Paths for an image, of which the number of evaluations is a multiple."""
+MAX_PATHS = 8
+"""Largest number of paths per image; it divides the number of evaluations."""
 ABOUT_GRADIENTS = (
     "Variance: of the locator's gradient, summed over its parameters; draws: what is left of it "
     "when the images stay the same. Pathwise is unbiased for the smooth retina, but not for that "
@@ -65,20 +65,20 @@ ABOUT_ERRORS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options(data.Stored):
-    """What `compare` is asked."""
+    """Options of `compare`."""
 
     task: TaskName | None = None
-    """Task, as in `train`."""
+    """Task to compare on."""
     run_dir: Path | None = None
-    """The run whose weights the gradients are measured at; by default one is trained here."""
+    """Run at whose weights gradients are measured (default: one that is trained first)."""
     seconds: Annotated[float, Range(1)] = 60.0
-    """Seconds of training for each estimator."""
+    """Seconds of training with each estimator."""
     batches: Annotated[int, Range(3)] = 64
     """Batches from which the variance is measured."""
     seed: Seed = 0
-    """Seed of all draws."""
+    """Seed of the whole comparison."""
     output: Path | None = None
-    """Folder of the pictures; by default the run's, or one below `pictures`."""
+    """Folder of the picture (default: the run's, or one below `pictures`)."""
 
 
 def compare(options: Options) -> None:
@@ -132,7 +132,7 @@ def choose(options: Options) -> tuple[GlimpseModel | None, Config]:
             f"the run in {options.run_dir} has {config.policy} locations and stop price "
             f"{config.stop_price}: compare needs learned ones, and a model that never stops"
         )
-    evaluations = max(config.batch * config.samples // MOST * MOST, MOST)
+    evaluations = max(config.batch * config.samples // MAX_PATHS * MAX_PATHS, MAX_PATHS)
     return model, replace(config, seed=options.seed, start=None, batch=evaluations)
 
 

@@ -1,4 +1,4 @@
-"""What a training is asked to do."""
+"""The options of a training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,85 +9,84 @@ from applications.glimpse.tasks import DIGIT, TASKS, Task
 from applications.kit.options import Amount, Count, Limit, Positive, Range, Several, Share, Training
 
 RUNS = Path("runs/glimpse")
-"""Where runs go whose folder is not told."""
+"""Parent of the run folders, unless `--run-dir` names one."""
 TaskName = Literal[tuple(TASKS)]
-CHEAPEST = 1e-3
-"""Lowest price of a glimpse as a share of the highest, for a model that may stop."""
-AROUND = 0.45
-"""Radius of the first plan, in halves of a digit: so far around the digit is there more to see."""
+LOWEST_PRICE_SHARE = 1e-3
+"""Lowest price of a glimpse as a fraction of the highest, for a model that may stop."""
+PLAN_RADIUS = 0.45
+"""Radius of the first plan, in halves of a digit: within it there is more to see."""
 
 
 @dataclass(frozen=True)
 class Config(Training):
-    """Every option of a training; `None` means: as the task has it."""
+    """Options of a training; `None` stands for the task's own value."""
 
     RESUMABLE: ClassVar = (*Training.RESUMABLE, "patience")
     RENAMED: ClassVar = {"every": "earlier_weight"}
 
     task: TaskName = "mnist28"
-    """Task: the size of the image, and what is in it besides the digit."""
+    """The task: size of the image and clutter."""
     data: Literal["mnist", "fashion-mnist"] = "mnist"
-    """Images: digits, or pieces of clothing."""
+    """Data set: digits or pieces of clothing."""
     policy: Literal["learned", "random", "centre", "conv"] = "learned"
-    """Where to look: `learned`, `random` (anywhere), `centre` (stay there); or `conv`, a
-    convolutional network that sees all of it."""
+    """Where to look: `learned`, `random` (anywhere) or `centre` (always there); `conv` is a
+    convolutional network that sees the whole image."""
     glimpses: Count | None = None
-    """Glimpses per image; the first is at the centre."""
+    """Glimpses per image; the first is at the centre (default: the task's)."""
     patch: Several | None = None
-    """Samples along a side of the retina."""
+    """Side of the retina, in samples (default: the task's)."""
     scales: Count | None = None
-    """Scales of the retina."""
+    """Number of scales of the retina (default: the task's)."""
     hidden: Count = 256
     """Units of the recurrent state."""
     features: Count = 256
-    """Units for what is seen, and as many for where; 128 in the paper."""
+    """Units for the contents of a glimpse, and as many for its location; 128 in the paper."""
     spread: Annotated[float, Range(0, 0.9)] | None = None
-    """Where the glimpses after the first begin to learn from: on a circle of this radius around
-    where the digit is thought to be, at first the centre. The image is 2 wide."""
+    """Radius of the circle on which the later glimpses are planned before training, around the
+    supposed place of the digit, at first the centre; the image is 2 wide (default: the task's)."""
     noise: Annotated[float, Range(1e-6)] | None = None
-    """Standard deviation of a location around its mean at first."""
+    """Standard deviation of a location at the beginning of training (default: the task's)."""
     noise_end: Annotated[float, Range(1e-6)] = 0.05
-    """The same at the end of training and in use; it falls linearly."""
-    estimator: Literal["score-function", "antithetic", "pathwise"] = "score-function"
-    """Estimator for the locations: `antithetic` draws the paths of an image in mirrored pairs; for
-    comparison `pathwise` differentiates a smooth retina."""
+    """Standard deviation of a location at the end of training and in use; it falls linearly."""
+    estimator: Literal["score-function", "pathwise"] = "score-function"
+    """Estimator of the locations' gradient; `pathwise`, the control, uses a smooth retina."""
     baseline: Literal["none", "average", "learned", "leave-one-out", "both"] = "learned"
-    """Baseline of the score function; `both` adds leave-one-out to what `learned` leaves."""
+    """Baseline of the score function; `both` adds leave-one-out to the residual of `learned`."""
     steering: Share = 0.2
-    """How much of the score function's gradient goes on from the locator to the state it reads: 0
-    in the paper; 1 for a gradient without bias."""
+    """Share of the score function's gradient that passes from the locator to the state it reads: 0
+    in the paper, 1 for an unbiased gradient."""
     samples: Count = 1
-    """Paths per image, for leave-one-out."""
+    """Paths per image, which leave-one-out compares."""
     earlier_weight: Amount | None = None
-    """Weight of the cross-entropy after each glimpse but the last, whose weight is 1; by default 1,
-    and 0 with a price: there it would be a fee for every further glimpse."""
+    """Weight of the cross-entropy after each glimpse but the last, whose weight is 1 (default: 1;
+    with a price 0, since it would be a fee for every further glimpse)."""
     stop_price: Positive | None = None
-    """Highest price of a glimpse, nats: draw after each glimpse whether to look again."""
+    """Highest price of a glimpse in nats; with it, the model decides after each glimpse whether to
+    look again (default: no decision)."""
     warp: Amount = 1.0
-    """Strength of the distortions of the training digits."""
+    """Strength of the distortion of the training digits."""
     batch: Count = 128
     """Images per update."""
     epochs: Count = 60
-    """Passes over the training set, in which the learning rate falls to 0."""
+    """Epochs to train; the learning rate falls to 0 by the last one."""
     learning_rate: Amount = 4e-3
-    """Adam's learning rate at its highest."""
+    """Highest learning rate of Adam."""
     locator_rate: Amount | None = None
-    """The locator's share of it: its gradient is mostly noise, and Adam's step as large as any."""
+    """Learning rate of the locator, as a fraction of the others' (default: the task's)."""
     patience: Annotated[int, Range(0)] = 0
-    """Stop after this many epochs without a better validation error; 0 for never."""
+    """Stop after this many epochs without a better validation error; 0 for no limit."""
     precision: Literal[PRECISIONS] | None = None
-    """Of the matrix products in training, `float32` or `bfloat16`; weights are float32. `None`
-    stands for the faster one on the processor at hand: a run times both before it begins, and
-    keeps its choice when it is resumed."""
+    """Precision of the matrix products in training; weights are float32. A run times
+    both before it begins, and keeps its choice when resumed (default: the faster one)."""
     start: str | None = None
-    """File of weights to begin from; by default they are random."""
+    """File of the initial weights (default: random ones)."""
 
     def __post_init__(self) -> None:
-        """Fill in what depends on the task, and on whether looking has a price."""
+        """Fill in the defaults that depend on the task and on the price."""
         super().__post_init__()
         task = TASKS[self.task]
         self.fill(
-            spread=AROUND * DIGIT / task.canvas,
+            spread=PLAN_RADIUS * DIGIT / task.canvas,
             noise=task.noise,
             locator_rate=task.rate,
             earlier_weight=1.0 if self.stop_price is None else 0.0,
@@ -109,9 +108,10 @@ class Config(Training):
             )
 
     def looks(self) -> Task:
-        """The task with the retina and the number of glimpses that were asked for."""
-        asked = {"patch": self.patch, "scales": self.scales, "glimpses": self.glimpses}
-        return replace(TASKS[self.task], **{name: n for name, n in asked.items() if n is not None})
+        """The task, with the retina and the number of glimpses of this config."""
+        own = {"patch": self.patch, "scales": self.scales, "glimpses": self.glimpses}
+        changes = {name: number for name, number in own.items() if number is not None}
+        return replace(TASKS[self.task], **changes)
 
     def limits(self) -> list[Limit]:
         """The epochs, those in a row without progress, and the time."""

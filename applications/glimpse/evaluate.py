@@ -13,12 +13,14 @@ from applications.glimpse import data, weights
 from applications.glimpse.config import RUNS, Config, TaskName
 from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
 from applications.glimpse.outcomes import Outcome, by_price, errors, held_out_scenes, lead
+from applications.glimpse.style import counted
 from applications.glimpse.tasks import TASKS
+from applications.kit.display import plural
 from applications.kit.errors import RunError
 from applications.kit.options import Count
 from applications.kit.sources import Measurement, run_of
 
-CLEARLY = 3.0
+CLEAR_LEAD = 3.0
 """Standard errors by which a network must beat random glimpses to have learned where to look."""
 OTHERS = {
     "random": "trained on random glimpses",
@@ -33,20 +35,20 @@ OTHERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Measurement, data.Stored):
-    """What `evaluate` is asked."""
+    """Options of `evaluate`."""
 
     task: TaskName | None = None
-    """Task; by default that of the training."""
+    """Task to measure on (default: the one that the network was trained on)."""
     glimpses: Count | None = None
-    """Glimpses per image; by default as in training."""
+    """Glimpses per image (default: as in training)."""
     paths: Count = 1
     """Paths drawn per image."""
     images: Count | None = None
-    """Number of images, from the first on; by default all."""
+    """Number of test images, from the first on (default: all)."""
 
 
 def evaluate(options: Options) -> None:
-    """Measure a network, and those that it is compared with, on the test scenes.
+    """Measure a network and its controls on the test scenes.
 
     Raises:
         RunError: there is no such network, a file is damaged, or the network cannot do what is
@@ -73,10 +75,10 @@ def evaluate(options: Options) -> None:
     rows += [(name, others[policy], compared[policy]) for policy, name in OTHERS.items()]
     console, price = Console(), getattr(model, "stop_price", None)
     console.print(heading(task, drawn, price), error_table(rows), sep="\n")
-    if compared["random"] is not None and (ahead := lead(drawn, compared["random"])) < CLEARLY:
+    if compared["random"] is not None and (ahead := lead(drawn, compared["random"])) < CLEAR_LEAD:
         console.print(
             "This model has learned nothing about where to look: its error is not clearly below "
-            f"that of random glimpses ({ahead:.1f} standard errors; {CLEARLY:g} would be)."
+            f"that of random glimpses ({ahead:.1f} standard errors; {CLEAR_LEAD:g} would be)."
         )
     console.print(glimpse_table(drawn), confusion_table(drawn), sep="\n")
     if price is not None:
@@ -158,10 +160,10 @@ def summary(
 def heading(task: str, drawn: Outcome, price: float | None) -> str:
     """What was measured."""
     paths, most, images = drawn.answers.shape
-    glimpses = f"{most} glimpse{'s' * (most > 1)}"
+    glimpses = counted(most)
     if price is not None:
         glimpses = f"{drawn.mean_glimpses:.2f} of {glimpses} at a price of {price:g} nats"
-    return f"{task}: {images:,} test images, {glimpses}, {paths} path{'s' * (paths > 1)} per image"
+    return f"{task}: {images:,} test images, {glimpses}, {plural(paths, 'path')} per image"
 
 
 def error_table(rows: list[tuple[str, nn.Module | None, Outcome | None]]) -> Table:

@@ -107,10 +107,10 @@ def spread(gradients: Tensor, plain: Tensor) -> dict[str, float]:
         gradients: `[N, 2, P]`.
         plain: `[N, 2, P]`, of the same batches, without a baseline.
     """
-    flat = [both.double().flatten(0, 1) for both in (gradients, plain)]
-    products = [(one @ one.T).view(2 * gradients.shape[:2]) for one in flat]
+    flat = [pairs.double().flatten(0, 1) for pairs in (gradients, plain)]
+    products = [(rows @ rows.T).view(2 * gradients.shape[:2]) for rows in flat]
 
-    def found(kept: Tensor) -> Tensor:
+    def estimate(kept: Tensor) -> Tensor:
         signal, variance, draws = moments(products[0][kept][:, :, kept])
         _, plain_variance, plain_draws = moments(products[1][kept][:, :, kept])
         return torch.stack(
@@ -125,9 +125,9 @@ def spread(gradients: Tensor, plain: Tensor) -> dict[str, float]:
         )
 
     batches = len(gradients)
-    without_one = torch.stack([found(kept) for kept in ~torch.eye(batches, dtype=torch.bool)])
+    without_one = torch.stack([estimate(kept) for kept in ~torch.eye(batches, dtype=torch.bool)])
     errors = without_one.std(0, correction=0) * (batches - 1) ** 0.5
-    values = found(torch.ones(batches, dtype=torch.bool))
+    values = estimate(torch.ones(batches, dtype=torch.bool))
     errors = {
         f"{n}_standard_error": e for n, e in zip(Spread._fields, errors.tolist(), strict=True)
     }

@@ -16,9 +16,9 @@ from applications.glimpse.tasks import DIGIT
 
 CLASSES = 10
 CONTRAST = 4.0
-"""What the retina sees is mostly dark: times this its standard deviation is nearer to 1."""
-WEIGHTS = 500_000
-"""Of the convolutional network's layer; about what the glimpse model has in all."""
+"""Factor that brings the standard deviation of a mostly dark glimpse nearer to 1."""
+CONV_WEIGHTS = 500_000
+"""Weights of the convolutional network's layer; about as many as the whole glimpse model has."""
 
 
 class Glimpse(NamedTuple):
@@ -245,7 +245,7 @@ class ConvNet(nn.Module):
         stride = 1 if canvas == DIGIT else 2
         first = ((canvas - 5) // stride + 1) // 2
         side = (first - 4) // 2
-        units = round(WEIGHTS / (32 * side**2))
+        units = round(CONV_WEIGHTS / (32 * side**2))
         self.layers = nn.Sequential(
             nn.Conv2d(1, 16, 5, stride),
             nn.ReLU(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from applications.glimpse.config import CHEAPEST
+from applications.glimpse.config import LOWEST_PRICE_SHARE
 from applications.glimpse.data import Images
 from applications.glimpse.model import CLASSES, ConvNet, GlimpseModel
 from applications.glimpse.retina import integral
@@ -116,13 +116,15 @@ def by_glimpses(model: nn.Module, scenes: Tensor, labels: Tensor, mean: bool = F
 
 def by_price(model: GlimpseModel, scenes: Tensor, labels: Tensor) -> list[tuple[float, Outcome]]:
     """What a model that may stop comes to at each price of a glimpse, nats, from high to low."""
-    prices = [model.stop_price * CHEAPEST ** (step / (PRICES - 1)) for step in range(PRICES)]
+    prices = [
+        model.stop_price * LOWEST_PRICE_SHARE ** (step / (PRICES - 1)) for step in range(PRICES)
+    ]
     return [(price, errors(model, scenes, labels, price=price)) for price in prices]
 
 
-def lead(one: Outcome, other: Outcome) -> float:
-    """By how many standard errors `one` errs less than `other`, image by image on the same ones."""
-    difference = other.wrong - one.wrong
+def lead(outcome: Outcome, other: Outcome) -> float:
+    """By how many standard errors an outcome errs less than another, on the same images."""
+    difference = other.wrong - outcome.wrong
     error = difference.std(correction=0) / len(difference) ** 0.5
     return (difference.mean() / error.clamp_min(1e-12)).item()
 

@@ -51,7 +51,8 @@ def draw_paths(examples: list[Example]) -> Figure:
         sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         sheet.axis("off")
         some_stop = any(len(example.centres) < glimpses for example in examples)
-        head = "Up to " * some_stop + f"{counted(glimpses)}, then an answer"
+        limit = "Up to " if some_stop else ""
+        head = f"{limit}{counted(glimpses)}, then an answer"
         sheet.text(MARGIN, 0.13, head, fontsize=15, weight="bold", va="top")
         for number, line in enumerate(caption):
             sheet.text(MARGIN, 0.5 + LINE * number, line, va="top")

@@ -32,15 +32,15 @@ from applications.kit.options import Seed
 from applications.kit.records import METRICS, column, read_metrics
 from applications.kit.sources import Picture, run_of
 
-SHOWN = 6
-"""Images whose path is drawn."""
-LOOKED = 2000
-"""Test images in the maps of where it looks."""
-SEARCHED = 1000
-"""Test images among which a wrong answer is looked for."""
-MAPPED = 28
-"""Fields a side of a map."""
-FILMED = 4
+PATH_IMAGES = 6
+"""Images whose path is shown."""
+MAP_IMAGES = 2000
+"""Test images in the maps of locations."""
+ERROR_IMAGES = 1000
+"""Test images that are searched for a wrong answer."""
+MAP_FIELDS = 28
+"""Side of a map, in fields."""
+FILM_IMAGES = 4
 """Images in the film."""
 LINES = (BLUE, GREEN, RED, PURPLE, INK)
 """Colours of curves, in this order."""
@@ -52,16 +52,16 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#FFFFFF", "#9CCBE8", "#0072B2
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Picture, data.Stored):
-    """What `plot` is asked."""
+    """Options of `plot`."""
 
     task: TaskName | None = None
-    """Task; by default that of the training."""
+    """Task to show (default: the one that the network was trained on)."""
     seed: Seed = 0
     """Seed of the paths."""
 
 
 def plot(options: Options) -> None:
-    """Draw a run, or a shipped network, into a folder; tell each file.
+    """Plot a run, or a shipped network, into a folder; print each file's name.
 
     Raises:
         RunError: there is no such network, its file is damaged, or a picture cannot be written.
@@ -81,12 +81,12 @@ def plot_glimpses(trained: Trained, task: str, images: Images, folder: Path, end
     """Draw everything there is to see of a network that looks, from its test images."""
     model, whose = trained.model, trained.whose
     setting = TASKS[task]
-    scenes, labels = held_out_scenes(setting, images, LOOKED)
+    scenes, labels = held_out_scenes(setting, images, MAP_IMAGES)
     looks = look_at(model, scenes)
-    chosen = choose(labels[:SEARCHED], looks.answers[:SEARCHED], SHOWN)
+    chosen = choose(labels[:ERROR_IMAGES], looks.answers[:ERROR_IMAGES], PATH_IMAGES)
     shown = [Example(scenes[row], int(labels[row]), looks.of(row)) for row in chosen]
     save(draw_paths(shown), folder / f"paths.{ending}", whose)
-    write_film(shown[-FILMED:], folder / "looking.gif")
+    write_film(shown[-FILM_IMAGES:], folder / "looking.gif")
     centres = digit_centres(setting, images, len(labels))
     figure = draw_where(looks, centres, images.test_images[: len(labels)], setting.canvas)
     save(figure, folder / f"where.{ending}", whose)
@@ -130,7 +130,7 @@ def draw_where(looks: Looks, centres: Tensor, digits: Tensor, canvas: int) -> Fi
 
 def draw_map(axes: Axes, points: Tensor, low: float, high: float) -> None:
     """How often points `[N, 2]`, pixels, fall where in a square."""
-    shown = density(points, low, high, MAPPED).numpy()
+    shown = density(points, low, high, MAP_FIELDS).numpy()
     axes.imshow(shown, cmap=HEAT, extent=(low, high, high, low), interpolation="bilinear")
     axes.set(xlim=(low, high), ylim=(high, low), xticks=[], yticks=[])
     axes.spines[:].set_visible(True)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 FLOAT32, BFLOAT16 = PRECISIONS = "float32", "bfloat16"
-GAIN = 0.9
-"""bfloat16 is taken if it needs less than this share of the time that float32 needs."""
+TIME_RATIO = 0.9
+"""bfloat16 is used if its time is below this fraction of float32's."""
 
 
 def faster_precision(rows: int = 128, units: int = 512, rounds: int = 10) -> str:
@@ -37,7 +37,7 @@ def faster_precision(rows: int = 128, units: int = 512, rounds: int = 10) -> str
     for _ in range(rounds):
         for precision in PRECISIONS:
             seconds[precision].append(_time(step, precision))
-    return BFLOAT16 if min(seconds[BFLOAT16]) < GAIN * min(seconds[FLOAT32]) else FLOAT32
+    return BFLOAT16 if min(seconds[BFLOAT16]) < TIME_RATIO * min(seconds[FLOAT32]) else FLOAT32
 
 
 def _time(step: Callable[[str], None], precision: str) -> float:

@@ -6,8 +6,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from applications.kit.display import plural
+
 PICTURES = Path("pictures/glimpse")
-"""Where pictures of shipped networks go."""
+"""Folder of the pictures of shipped networks."""
 TICKS = [digit * 10.0**power for power in range(-5, 0) for digit in (1, 2, 5)] + [1.0]
 
 ORDER = mpl.colormaps["plasma"]
@@ -16,7 +18,7 @@ ORDER = mpl.colormaps["plasma"]
 
 def counted(glimpses: int) -> str:
     """So many glimpses."""
-    return f"{glimpses} glimpse" + "s" * (glimpses != 1)
+    return plural(glimpses, "glimpse")
 
 
 def colour_of(glimpse: int, glimpses: int) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 import sfgrad as sf
 from applications.glimpse import weights
 from applications.glimpse.baselines import Watched
-from applications.glimpse.config import CHEAPEST, Config
+from applications.glimpse.config import LOWEST_PRICE_SHARE, Config
 from applications.glimpse.data import Images
 from applications.glimpse.model import ConvNet, GlimpseModel, make_model
 from applications.glimpse.outcomes import errors
@@ -26,16 +26,16 @@ from applications.kit.gradients import gradients_of, signal_to_noise
 from applications.kit.options import Limit
 from applications.kit.run import Run
 
-VALIDATION = 1 / 12
-"""Share of the training images, the last ones, that the validation error is measured on."""
-AVERAGING = 0.999
+VALIDATION_SHARE = 1 / 12
+"""Share of the training images, the last ones, kept for the validation error."""
+AVERAGE_DECAY = 0.999
 """Decay of the moving average of the weights, which is validated and kept; less at first."""
-WARM_UP = 200
+WARM_UP_UPDATES = 200
 """Updates until the learning rate is at its highest."""
-LOCATOR = ("locate.", "plan")
-"""What the names of the locator's weights begin with."""
+LOCATOR_PREFIXES = ("locate.", "plan")
+"""Beginnings of the names of the locator's weights."""
 
-SHOWN = {
+FIGURES = {
     "mean_glimpses": "glimpses an image",
     "baseline_fit": "variance that the baseline explains",
     "locator_snr": "locator's gradient, signal to noise",
@@ -110,7 +110,7 @@ class Trainer(kit.Trainer):
             raise ValueError("precision is None: let choose_precision() fill it in first")
         torch.manual_seed(config.seed)
         task = config.looks()
-        kept = round(len(images.train_images) * (1 - VALIDATION))
+        kept = round(len(images.train_images) * (1 - VALIDATION_SHARE))
         self.scenes = Scenes(
             config, images.train_images[:kept], images.train_labels[:kept], config.seed
         )
@@ -122,8 +122,11 @@ class Trainer(kit.Trainer):
         self.averaged = AveragedModel(self.model, multi_avg_fn=average)
         named = list(self.model.named_parameters())
         groups = [
-            {"params": [p for n, p in named if not n.startswith(LOCATOR)], "rate": 1.0},
-            {"params": [p for n, p in named if n.startswith(LOCATOR)], "rate": config.locator_rate},
+            {"params": [p for n, p in named if not n.startswith(LOCATOR_PREFIXES)], "rate": 1.0},
+            {
+                "params": [p for n, p in named if n.startswith(LOCATOR_PREFIXES)],
+                "rate": config.locator_rate,
+            },
         ]
         self.optimizer = torch.optim.Adam(groups, config.learning_rate, fused=True)
         self.objective = sf.expectation(self.model, config.samples)
@@ -159,7 +162,7 @@ class Trainer(kit.Trainer):
     def step(self) -> None:
         """One update."""
         tally, peak = self.tally, self.config.learning_rate
-        rate = peak * min(1, (tally.update + 1) / WARM_UP)
+        rate = peak * min(1, (tally.update + 1) / WARM_UP_UPDATES)
         rate *= (1 + math.cos(math.pi * tally.update / self.updates)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
@@ -242,7 +245,7 @@ class Trainer(kit.Trainer):
         shown = {"matrix products": f"in {self.config.precision}"}
         if last := self.latest:
             shown["validation error"] = f"{last['error']:.2%}, at best {self.tally.best:.2%}"
-            for name, words in SHOWN.items():
+            for name, words in FIGURES.items():
                 if name in last:
                     shown[words] = f"{last[name]:.2f}"
             errors = [math.log(max(error, 1e-4)) for error in self.tally.course]
@@ -254,14 +257,14 @@ class Trainer(kit.Trainer):
 def average(averaged: list[Tensor], present: list[Tensor], updates: Tensor) -> None:
     """Move the averaged weights, in place, towards the present ones."""
     count = int(updates)
-    torch._foreach_lerp_(averaged, present, 1 - min(AVERAGING, (1 + count) / (10 + count)))
+    torch._foreach_lerp_(averaged, present, 1 - min(AVERAGE_DECAY, (1 + count) / (10 + count)))
 
 
 def draw_prices(config: Config, rows: int, generator: Generator) -> Tensor | None:
     """Prices of a glimpse `[R]`, nats, log-uniform; None for a model that never stops."""
     if config.stop_price is None:
         return None
-    return config.stop_price * CHEAPEST ** torch.rand(rows, generator=generator)
+    return config.stop_price * LOWEST_PRICE_SHARE ** torch.rand(rows, generator=generator)
 
 
 def choose_precision(config: Config) -> Config:

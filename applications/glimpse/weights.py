@@ -17,9 +17,9 @@ from applications.kit.sources import Export, named
 BEST = "best.safetensors"
 """In a run folder: the averaged weights at the lowest validation error."""
 BASELINES = ("place.", "stop.")
-"""What the names of the baselines' weights begin with."""
+"""Beginnings of the names of the baselines' weights."""
 SHIPPED = Path(__file__).parent / "shipped"
-"""Where the weights are that `evaluate` and `plot` take unless told a run folder."""
+"""Folder of the weights that `evaluate` and `plot` use by default."""
 
 
 def shipped(task: str, policy: str = "learned") -> Path:

@@ -21,17 +21,17 @@ T = TypeVar("T", bound=Training)
 
 @dataclass(frozen=True, kw_only=True)
 class Start(Options):
-    """What every `train` is asked beside its config."""
+    """Options of every `train` beside its config."""
 
     run_dir: Path | None = None
-    """The run folder itself; by default a new one, and with --resume the last one."""
+    """The run folder itself (default: a new one; with --resume, the last one)."""
     resume: bool = False
-    """Go on with the run in the folder, with its own options."""
+    """Continue the run in the folder, with its own options."""
     plot: bool = False
-    """Plot the run once it is complete, as `plot` does."""
+    """Plot the run once it is complete, as the command `plot` does."""
 
     def plot_arguments(self, folder: Path) -> list[str]:
-        """What `plot` is called with to draw the run in a folder."""
+        """The arguments of `plot` for the run in a folder."""
         return ["--run-dir", str(folder)]
 
 
@@ -39,7 +39,7 @@ class Command(NamedTuple):
     """A subcommand."""
 
     run: Callable[[list[str], str], object]
-    """Called with its arguments and what it is called."""
+    """Called with its arguments and its name, as it is typed."""
     help: str
 
 
@@ -118,7 +118,7 @@ class Commands:
         return 0
 
     def tell_usage(self, name: str) -> None:
-        """Say which commands there are, and end.
+        """Print the commands, and end.
 
         Raises:
             SystemExit: with status 0 if that was asked for, otherwise with 2.
@@ -136,7 +136,7 @@ class Commands:
 
 
 class Asked(NamedTuple):
-    """What a `train` command is asked."""
+    """A `train` command as it was typed."""
 
     config: Any
     folder: Path
@@ -196,13 +196,13 @@ def prepare(
 
 
 def tell_end(program: str, folder: Path, complete: bool) -> None:
-    """Say where a run is that has ended, or how to go on with it if it is not complete."""
+    """Print where a complete run is, or how to continue another."""
     if complete:
         print(f"the run is in {folder}")
         return
     command = program.removeprefix("python ")
     again = f"{interpreter()} {command} --resume --run-dir {shlex.quote(str(folder))}"
-    print(f"stopped at a checkpoint; go on with: {again}")
+    print(f"stopped at a checkpoint; continue with: {again}")
 
 
 def interpreter() -> str:

@@ -66,6 +66,11 @@ def sparkline(values: Sequence[float], width: int = 32) -> str:
     return "".join("▁▂▃▄▅▆▇█"[int((mean - low) / (span or 1) * 7.99)] for mean in means)
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 path`, `2 paths`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person says them: `1 h 05 min`, `3 min 20 s`, `7 s`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -54,7 +54,7 @@ class Limit(NamedTuple):
     unit: str
     """What is counted, in the plural."""
     done: Callable[[Mapping[str, Any]], float]
-    """How far a state is."""
+    """How much of it a state has done."""
     target: float
 
 
@@ -123,14 +123,14 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Options):
-    """What every training is asked."""
+    """Options of every training."""
 
     RESUMABLE: ClassVar[tuple[str, ...]] = ("seconds",)
 
     seed: Seed = 0
     """Seed of the whole training."""
     seconds: Amount | None = None
-    """Stop at a checkpoint after this many seconds in all; by default never."""
+    """Stop at a checkpoint after this many seconds in total (default: no limit)."""
 
     def limits(self) -> list[Limit]:
         """The time."""

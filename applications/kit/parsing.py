@@ -1,14 +1,18 @@
 """Options from the arguments of a command, by `tyro`."""
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from applications.kit.errors import OptionError, RunError
-from applications.kit.options import Options, bare, hints, option
+from applications.kit.options import Options, bare, hints, marks, option
 
 K = TypeVar("K", bound=Options)
 
@@ -116,8 +120,36 @@ def both(kind: type[K], start: type[Options]) -> type[K]:
 
 
 def unchecked(kind: type[K]) -> type[K]:
-    """The dataclass without its checks: what those refuse is told later, as one whole line."""
-    return type(kind.__name__, (kind,), {"__post_init__": lambda self: None})
+    """The dataclass without its checks, for the parser; its fields carry their help texts.
+
+    What the checks refuse is reported later, as one whole line.
+    """
+    texts = help_texts(kind)
+    annotations = {
+        name: Annotated[hint, tyro.conf.arg(help=texts.get(name), help_behavior_hint=default_text)]
+        for name, hint in hints(kind).items()
+        if not marks(hint, type(tyro.conf.arg()))
+    }
+    members = {"__post_init__": lambda self: None, "__annotations__": annotations}
+    return type(kind.__name__, (kind,), members)
+
+
+def help_texts(kind: type) -> dict[str, str]:
+    """The docstrings below a dataclass's fields, each as one line."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not issubclass(base, Options) or base.__module__ == __name__:
+            continue
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for field, after in pairwise(body.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
+                texts[field.target.id] = " ".join(ast.literal_eval(after.value).split())
+    return texts
+
+
+def default_text(value: str) -> str:
+    """What help says of a default; nothing of None or of no values, which the text explains."""
+    return "" if value in ("None", "") else f"(default: {value})"
 
 
 def rewritten(kind: type[Options], argument: str) -> str:

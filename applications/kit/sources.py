@@ -11,27 +11,27 @@ from applications.kit.run import latest_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Options):
-    """What is shipped, unless a run is named."""
+    """Whose weights to use: the shipped ones, unless a run is named."""
 
     run_dir: Path | None = None
-    """A run folder to take instead of what is shipped."""
+    """Run folder to use instead of the shipped weights."""
     latest: bool = False
-    """Take the run that was written to last instead of what is shipped."""
+    """Use the run that was written to last instead of the shipped weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture(Source):
-    """What is drawn, and where to."""
+    """Options of a command that plots."""
 
     output: Path | None = None
-    """Folder of the pictures; by default the run's, or a folder below `pictures`."""
+    """Folder of the pictures (default: the run's, or one below `pictures`)."""
     format: Literal["png", "svg", "pdf"] = "png"
-    """Format of the still pictures."""
+    """File format of still pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(Source):
-    """How something is measured, and told."""
+    """Options of a command that measures."""
 
     seed: Seed = 0
     """Seed of all draws."""
@@ -41,12 +41,12 @@ class Measurement(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Options):
-    """What is exported."""
+    """Options of a command that exports."""
 
     run_dir: Path | None = None
-    """The run folder."""
+    """Run folder to export."""
     output: Path | None = None
-    """The file to write; by default one beside the shipped ones."""
+    """The file (default: beside the shipped ones)."""
 
 
 def run_of(options: Any, parent: Path) -> Path | None:

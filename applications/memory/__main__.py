@@ -20,14 +20,19 @@ def commands() -> Commands:
     line = Commands("memory", __doc__)
     line.add_train(train, {"memory": Config}, RUNS, Config.name)
     line.add(
-        "evaluate", evaluate.evaluate, evaluate.Options, "Measure how much is right, by length."
+        "evaluate",
+        evaluate.evaluate,
+        evaluate.Options,
+        "Measure the share of letters right, by length.",
     )
     line.add(
         "plot", pictures.plot, pictures.Options, "Plot what a program does, and how it learned."
     )
     line.commands["study"] = Command(study.study, "Train several seeds and judge each at its end.")
-    line.add("compare", compare.compare, compare.Options, "Compare baselines at equal evaluations.")
-    line.add("export", weights.export, Export, "Write a run's program, small, with its origin.")
+    line.add(
+        "compare", compare.compare, compare.Options, "Compare baselines at equal numbers of runs."
+    )
+    line.add("export", weights.export, Export, "Write a run's program as a file, with its origin.")
     return line
 
 

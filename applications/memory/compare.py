@@ -25,7 +25,7 @@ from applications.kit.options import Range
 from applications.kit.run import METRICS, read_metrics
 from applications.memory.config import PICTURES, RUNS, Config, Task
 from applications.memory.study import SOLVED, Result, judge
-from applications.memory.training import EVERY, Trainer
+from applications.memory.training import METRICS_INTERVAL, Trainer
 
 Course = list[dict[str, Any]]
 """Lines of metrics."""
@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """What is compared, and in what it differs."""
 TRAINED, HALF = "leave-one-out 8", 0.5
-"""Gradients are measured at a program that this case has trained until so much is right."""
+"""Gradients are measured at a program that this case trained until that share was right."""
 FITTED = ("average", "learned")
 """Baselines that are fitted to those weights before gradients are measured."""
 FITTING = 100
@@ -66,22 +66,22 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Options(kit.Options):
-    """What `compare` is asked."""
+    """Options of `compare`."""
 
     task: Task = "reverse"
     """Task to learn."""
     seeds: range = range(3)
-    """Seeds of the trainings with each baseline."""
+    """Seeds of the trainings with each estimator."""
     batches: Annotated[int, Range(3)] = 64
     """Batches from which the variance is measured."""
     run_dir: Path | None = None
-    """Folder of its runs; by default in runs/memory."""
+    """Folder of its runs (default: in runs/memory)."""
     output: Path | None = None
     """Folder of the picture."""
 
 
 def compare(options: Options) -> None:
-    """Train seeds with every estimator, measure its gradients at one program; tell and draw both.
+    """Train seeds with every estimator and measure its gradients; print and plot both.
 
     Raises:
         RunError: a run was stopped, is damaged, or a file cannot be written.
@@ -110,7 +110,7 @@ def case(config: Config, name: str, seed: int) -> Config:
 def measure(config: Config, batches: int) -> dict[str, Spread]:
     """The variance of every case's gradients at the same half-trained program."""
     with Display(f"Estimators of the gradient · {config.task}") as display:
-        display.show(lambda: {"now": "training a program by half"})
+        display.show(lambda: {"now": "half-training a program"})
         program = half_train(config)
         spreads = {}
         for name in CASES:
@@ -168,7 +168,7 @@ def spread(gradients: Tensor) -> Spread:
 
 
 def reached(course: Course, level: int) -> float:
-    """Updates until the level was reached, to within `EVERY`; infinite if it never was."""
+    """Updates to a level, to within `METRICS_INTERVAL`; infinite if it was never reached."""
     return next((line["update"] for line in course if line["level"] >= level), math.inf)
 
 
@@ -182,9 +182,9 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
         "solved",
         "minutes",
         f"to {config.last} letters",
-        title=f"{config.task} by {config.mode}: {config.batch} runs an update",
+        title=f"{config.task} by {config.mode}: {config.batch} runs per update",
         caption=f"B problems, K runs each; solved: {SOLVED:.0%} of letters right at every length; "
-        f"minutes and updates to {config.last} letters (within {EVERY}): median of the seeds",
+        f"minutes and updates to {config.last} letters (within {METRICS_INTERVAL}): medians",
     )
     for name, ((variance, error), results, courses) in found.items():
         samples = CASES[name]["samples"]

@@ -1,4 +1,4 @@
-"""What a training is asked to do."""
+"""The options of a training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ from applications.memory.machine import MODES
 from applications.memory.tasks import TASKS
 
 RUNS = Path("runs/memory")
-"""Where runs go whose folder is not told."""
+"""Parent of the run folders, unless `--run-dir` names one."""
 PICTURES = Path("pictures/memory")
-"""Where pictures of shipped programs go."""
+"""Folder of the pictures of shipped programs."""
 Task = Literal[tuple(TASKS)]
 Mode = Literal[MODES]
 BASELINES = ("none", "average", "learned", "leave-one-out")
@@ -21,7 +21,7 @@ BASELINES = ("none", "average", "learned", "leave-one-out")
 
 @dataclass(frozen=True)
 class Config(Training):
-    """Every option of a training; the same for all tasks.
+    """Options of a training, for all tasks.
 
     Raises:
         OptionError: options that contradict each other.
@@ -32,35 +32,35 @@ class Config(Training):
     task: Task = "copy"
     """Task to learn."""
     mode: Mode = "moves"
-    """How memory is addressed."""
+    """How the memory is addressed."""
     controller: Literal[tuple(CONTROLLERS)] = "direct"
-    """What controls the machine."""
+    """Network that controls the machine."""
     units: Count = 32
     """Units of the controller's state."""
     cells: Annotated[
         Several, Needs(lambda config: config.mode == "absolute", "--mode absolute")
     ] = 16
-    """Cells of the memory in mode `absolute`; in the others it is as long as the input."""
+    """Memory cells in mode `absolute`; in other modes the input's length decides."""
     baseline: Literal[BASELINES] = "leave-one-out"
     """Baseline of the score function."""
     samples: Count = 8
     """Runs per problem, which leave-one-out compares."""
     batch: Count = 256
-    """Runs per update; a whole number of problems."""
+    """Runs per update, a multiple of `--samples`."""
     strict: bool = True
-    """Whether a letter counts only if all before it were right."""
+    """Reward a letter only as far as all letters before it were right."""
     entropy_coefficient: Amount = 0.15
-    """Reward for the entropy of a choice, per nat, at first; 0 from four fifths of the updates."""
+    """Initial weight of the entropy bonus, per nat; it falls to 0 by four fifths of the updates."""
     first: Count = 3
     """Letters of a problem at the first level of the curriculum."""
     last: Count = 10
-    """Letters at the last level; if it equals the first, there is only one level."""
+    """Letters of a problem at the last level; equal to `--first`, there is only one level."""
     slack: Amount = 1.0
-    """A problem may take up to this share more steps than it needs; how many is drawn."""
+    """Largest share of steps beyond those that a problem needs; the number is drawn."""
     updates: Count = 600
-    """Updates in all."""
+    """Number of updates."""
     learning_rate: Amount = 3e-3
-    """Adam's learning rate."""
+    """Learning rate of Adam."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -58,20 +58,20 @@ def lengths(text: str) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Measurement):
-    """What `evaluate` is asked."""
+    """Options of `evaluate`."""
 
     task: Task | None = None
-    """The task of a shipped program; with a run, its own."""
+    """Task of the shipped program (with a run: the run's)."""
     mode: Mode | None = None
-    """The mode of a shipped program; with a run, its own."""
+    """Mode of the shipped program (with a run: the run's)."""
     lengths: str | None = None
-    """Lengths of the problems in letters, such as 10,100; by default several, up to what fits."""
+    """Letters of the problems, such as 10,100 (default: several, as far as memory allows)."""
     problems: Count = PROBLEMS
-    """Problems for each length."""
+    """Problems of each length."""
 
 
 def evaluate(options: Options) -> None:
-    """Print how much is right at each length."""
+    """Print the share of letters right at each length."""
     model, provenance = weights.choose(run_of(options, RUNS), options.task, options.mode)
     config = model.config
     most = config.cells if config.mode == "absolute" else max(LENGTHS)

@@ -13,12 +13,12 @@ from applications.memory.controllers import Controller
 from applications.memory.machine import LETTER, Machine, actions
 from applications.memory.tasks import Problems
 
-LOST = 1e-3
-"""A run ends when it is less likely than this to have been right so far."""
-SCALE = 10
-"""Letters due and steps left are divided by this for the baseline."""
-CHECK = 8
-"""Steps between looks whether all rows are done."""
+LOST_PROBABILITY = 1e-3
+"""A run ends when its probability of being right so far is below this."""
+BASELINE_SCALE = 10
+"""Divisor of letters due and steps left for the baseline."""
+CHECK_INTERVAL = 8
+"""Steps between checks whether all rows are done."""
 
 
 class Step(NamedTuple):
@@ -46,8 +46,8 @@ class MemoryModel(nn.Module):
     Args:
         config: mode, controller, estimator.
 
-    Unbiased: yes, given where runs end. With `strict` one ends once it is less likely than `LOST`
-    to be right so far, and that moves with the weights.
+    Unbiased: yes, given where runs end. With `strict` a run ends once it is less likely than
+    `LOST_PROBABILITY` to be right so far, and that moves with the weights.
 
     Source: Zaremba & Sutskever (2015), Reinforcement Learning Neural Turing Machines.
     """
@@ -83,8 +83,8 @@ class MemoryModel(nn.Module):
         before, state = choices.new_zeros(rows, len(choices)), None
         survives = choices.new_ones(rows)
         for t in range(int(limit.max())):
-            alive = (machine.given < due) & (t < limit) & (survives.detach() > LOST)
-            if t % CHECK == 0 and not alive.any():
+            alive = (machine.given < due) & (t < limit) & (survives.detach() > LOST_PROBABILITY)
+            if t % CHECK_INTERVAL == 0 and not alive.any():
                 return
             chosen = self.controller(LETTER[machine.symbol], machine.recalled, before, state)
             logits, state = chosen.logits, chosen.state
@@ -96,7 +96,7 @@ class MemoryModel(nn.Module):
                 action = logits.argmax(1)
                 right = (chosen.says.argmax(1) == wanted).float()
             else:
-                to_come = torch.stack((due - machine.given, limit - t), 1) / SCALE
+                to_come = torch.stack((due - machine.given, limit - t), 1) / BASELINE_SCALE
                 worth = (alive * survives.detach())[:, None]
                 known = torch.cat((chosen.hidden.detach(), to_come, worth), 1)
                 action = self.act(moves, context=known, mask=alive)

@@ -24,11 +24,11 @@ from applications.memory.program import draw_program
 from applications.memory.trace import record
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 70, 100)
-"""Letters at which it is measured."""
+"""Lengths at which a program is measured, in letters."""
 PROBLEMS = 50
 """Problems per length."""
 RATIOS = (-10, -1, -0.5, 0, 0.5, 1, 10, 100, 1000, 10_000)
-"""Ticks of signal to noise."""
+"""Ticks of the signal-to-noise ratio."""
 Course = list[dict[str, Any]]
 """The metrics of a run."""
 
@@ -38,20 +38,20 @@ Course = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Picture):
-    """What `plot` is asked."""
+    """Options of `plot`."""
 
     task: Task | None = None
-    """The task of a shipped program; with a run, its own."""
+    """Task of the shipped program (with a run: the run's)."""
     mode: Mode | None = None
-    """The mode of a shipped program; with a run, its own."""
+    """Mode of the shipped program (with a run: the run's)."""
     length: Annotated[int, Range(1, 20)] = 6
-    """Letters of the problem that is plotted."""
+    """Letters of the problem that is shown."""
     seed: Seed = 0
     """Seed of the problem."""
 
 
 def plot(options: Options) -> None:
-    """Draw a program, and how it learned, into a folder; tell each file.
+    """Plot a program, and how it learned, into a folder; print each file's name.
 
     The folder of a study has only learning to show.
 
@@ -91,11 +91,11 @@ def measure(model: MemoryModel) -> dict[int, float]:
 
 def draw_length(shares: dict[int, float], config: Config) -> Figure:
     """The share of letters right against the length of the problem."""
-    with styled(7.2, 3.4, f"{config.task} by {config.mode}: how far it goes") as figure:
+    with styled(7.2, 3.4, f"{config.task} by {config.mode}: accuracy against length") as figure:
         axes = figure.subplots()
         axes.axvspan(0.9, config.last, color=BLUE, alpha=0.1, lw=0)
         middle, at = (0.9 * config.last) ** 0.5, axes.get_xaxis_transform()
-        axes.text(middle, 0.05, "lengths of training", color=BLUE, ha="center", transform=at)
+        axes.text(middle, 0.05, "training lengths", color=BLUE, ha="center", transform=at)
         axes.plot(list(shares), list(shares.values()), color=INK, marker="o", ms=4)
         axes.set(xscale="log", xlabel="letters of the problem", ylabel="letters right")
         axes.set(xlim=(0.9, max(*shares, config.last) * 1.1), ylim=(0, 1.04))
@@ -105,7 +105,7 @@ def draw_length(shares: dict[int, float], config: Config) -> Figure:
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y")
-        about = f"{PROBLEMS} problems a length, always doing what is likeliest"
+        about = f"{PROBLEMS} problems per length, with the likeliest action at each step"
         axes.set_title(about, color=GREY)
     return figure
 
@@ -140,8 +140,8 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
     panels = {
         "level": "level reached, letters",
         "error": f"letters wrong, of {config['last']}-letter problems",
-        "entropy": "entropy of the choices, nats a run",
-        "gradient_snr": "gradient: signal to noise",
+        "entropy": "entropy of the choices, nats per run",
+        "gradient_snr": "signal-to-noise ratio of the gradient",
     }
     minutes = median(column(course, "seconds")[-1] for course in courses) / 60
     whose = f"seed {config['seed']}, {minutes:.1f} minutes"

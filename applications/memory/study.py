@@ -19,7 +19,7 @@ from applications.memory.training import train
 FAR = (20, 100)
 """Lengths beyond those of training."""
 SOLVED = 0.99
-"""A seed is one that learned the task if so much is right at every length of training."""
+"""A seed has learned the task if this share is right at every training length."""
 
 
 class Result(NamedTuple):
@@ -36,12 +36,12 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds(Options):
-    """What `study` is asked beside a config."""
+    """Options of `study` beside a config."""
 
     seeds: range = range(10)
-    """Seeds, each of which is trained and judged at its end."""
+    """Seeds to train; each is judged at its end."""
     run_dir: Path | None = None
-    """Folder of its runs; by default in runs/memory."""
+    """Folder of its runs (default: in runs/memory)."""
 
 
 def judge(config: Config, folder: Path) -> Result:
@@ -63,7 +63,7 @@ def judge(config: Config, folder: Path) -> Result:
 
 
 def study(arguments: list[str], program: str) -> None:
-    """Train each seed in a folder of its own and print what it came to."""
+    """Train each seed in a folder of its own and print its result."""
     asked, _ = known(Seeds, arguments)
     config = parse(
         Config, arguments, program, "Train several seeds and judge each at its end.", Seeds
@@ -80,4 +80,4 @@ def study(arguments: list[str], program: str) -> None:
         beyond = "".join(f"{share:>13.2%}" for share in far)
         print(f"{seed:>5} {near:>14.2%}{beyond} {seconds:>8.0f}")
     solved = sum(result.near >= SOLVED for result in found)
-    print(f"{solved} of {len(found)} seeds are right in {SOLVED:.0%} of letters at every length")
+    print(f"{solved} of {len(found)} seeds have {SOLVED:.0%} of letters right at every length")

@@ -18,17 +18,17 @@ from applications.memory.evaluate import solve
 from applications.memory.model import MemoryModel
 from applications.memory.tasks import Problems, make_problems
 
-MEMORY = 0.8
-"""Decay of the average that the curriculum goes by."""
-PASSED = 0.9
-"""The level rises when the average share of letters right passes this."""
-ANY, UP_TO = 0.1, 0.25
-"""Share of problems of any length, and of those up to that of the others."""
-CALM = 0.8
-"""Share of the updates after which entropy earns nothing."""
-CLIP = 1.0
+CURRICULUM_DECAY = 0.8
+"""Decay of the average share of letters right, by which the curriculum advances."""
+PASS_THRESHOLD = 0.9
+"""Average share of letters right above which the level rises."""
+ANY_LENGTH_SHARE, SHORTER_SHARE = 0.1, 0.25
+"""Shares of problems of any length, and of those up to the length of the others."""
+ENTROPY_SHARE = 0.8
+"""Share of the updates by which the entropy bonus has fallen to 0."""
+MAX_GRADIENT_NORM = 1.0
 """Largest norm of the controller's gradient."""
-EVERY = 50
+METRICS_INTERVAL = 50
 """Updates between lines of metrics."""
 
 
@@ -77,16 +77,20 @@ class Trainer(kit.Trainer):
         while True:
             self.step()
             self.tick()
-            yield self.metrics() if self.tally.update % EVERY == 0 or self.reached() else None
+            yield (
+                self.metrics()
+                if self.tally.update % METRICS_INTERVAL == 0 or self.reached()
+                else None
+            )
 
     def draw_lengths(self, count: int) -> Tensor:
         """Letters of each of the next problems, int64 `[B]`."""
         last, level, generator = self.config.last, self.tally.level, self.generator
         kind, place = torch.rand(2, count, generator=generator)
         above = torch.empty(count).geometric_(0.5, generator=generator).long() - 1
-        most = torch.where(kind < ANY, last, (level + above).clamp(max=last))
+        most = torch.where(kind < ANY_LENGTH_SHARE, last, (level + above).clamp(max=last))
         drawn = (place * most).long() + 1
-        return torch.where(kind < ANY + UP_TO, drawn, most)
+        return torch.where(kind < ANY_LENGTH_SHARE + SHORTER_SHARE, drawn, most)
 
     def draw_problems(self) -> tuple[Problems, Tensor]:
         """Problems, and how many steps may be spent on each, int64 `[B]`."""
@@ -102,7 +106,7 @@ class Trainer(kit.Trainer):
         """
         loss, (entropy, right, steps) = self.objective(*problems, limit)
         self.tally.steps += int(steps.sum())
-        left = 1 - self.tally.update / (CALM * self.config.updates)
+        left = 1 - self.tally.update / (ENTROPY_SHARE * self.config.updates)
         return (
             loss - self.config.entropy_coefficient * max(0.0, left) * entropy.mean(),
             entropy,
@@ -116,7 +120,7 @@ class Trainer(kit.Trainer):
         loss, entropy, right = self.loss(problems, limit)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.controller.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(self.model.controller.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         share = right / problems.due.repeat(samples)
         self.latest = {"right": share.mean().item(), "entropy": entropy.mean().item()}
@@ -128,9 +132,9 @@ class Trainer(kit.Trainer):
         """Make problems longer once those of the present level are solved."""
         tally = self.tally
         if len(shares):
-            tally.average += (1 - MEMORY) * (shares.mean().item() - tally.average)
-        if tally.average > PASSED and tally.level < self.config.last:
-            tally.level, tally.average = tally.level + 1, PASSED / 2
+            tally.average += (1 - CURRICULUM_DECAY) * (shares.mean().item() - tally.average)
+        if tally.average > PASS_THRESHOLD and tally.level < self.config.last:
+            tally.level, tally.average = tally.level + 1, PASS_THRESHOLD / 2
 
     def metrics(self) -> dict[str, float]:
         """A line of metrics."""
@@ -169,12 +173,12 @@ class Trainer(kit.Trainer):
     def columns(self) -> dict[str, str]:
         """What the display shows."""
         tally, last, line = self.tally, self.config.last, self.line
-        shown = {"level": f"{tally.level} letters of {last}"}
+        shown = {"level": f"{tally.level} of {last} letters"}
         if line:
             shown[f"error, {last} letters"] = f"{line['error']:.1%} of letters"
-            shown["all right"] = f"{line['perfect']:.0%} of problems"
-            shown["entropy"] = f"{line['entropy']:.1f} nats a run"
-            shown["gradient, signal to noise"] = f"{line['gradient_snr']:.2f}"
+            shown["solved"] = f"{line['perfect']:.0%} of problems"
+            shown["entropy"] = f"{line['entropy']:.1f} nats per run"
+            shown["signal-to-noise ratio of the gradient"] = f"{line['gradient_snr']:.2f}"
             shown["letters right so far"] = sparkline(self.course)
         return shown
 

@@ -36,21 +36,21 @@ def choose(folder: Path | None, task: str | None, mode: str | None) -> tuple[Mem
     if folder is None:
         path = shipped(task or Config.task, mode or Config.mode)
         if not path.exists():
-            had = ", ".join(kit.names(SHIPPED))
+            shipped_names = ", ".join(kit.names(SHIPPED)) or "none"
             raise RunError(
-                f"no trained program for {path.stem} is shipped (there are: {had or 'none'}): "
+                f"no trained program for {path.stem} is shipped (there are: {shipped_names}): "
                 "train one, and name it by --run-dir"
             )
         state = load_state(path)
         commit = ((state["origin"] or {}).get("commit") or "unknown")[:7]
         where = f"shipped: seed {state['config']['seed']}, commit {commit}"
         return build(state["config"], state["weights"], path), where
-    had, state = read_config(folder), load_state(folder / CHECKPOINT)
-    for name, asked in (("task", task), ("mode", mode)):
-        if asked not in (None, had[name]):
-            raise RunError(f"the run in {folder} has {name} {had[name]}, not {asked}")
+    config, state = read_config(folder), load_state(folder / CHECKPOINT)
+    for name, wanted in (("task", task), ("mode", mode)):
+        if wanted not in (None, config[name]):
+            raise RunError(f"the run in {folder} has {name} {config[name]}, not {wanted}")
     path = folder / CHECKPOINT
-    return build(had, state["model"], path), f"{folder}, update {state['update']}"
+    return build(config, state["model"], path), f"{folder}, update {state['update']}"
 
 
 def build(config: dict[str, Any], weights: dict[str, Any], path: Path) -> MemoryModel:

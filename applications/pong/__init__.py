@@ -1,9 +1,9 @@
-"""Pong from pixels: a policy gradient on the real emulator, in minutes or as the text trains it.
+"""Pong from pixels: a policy gradient on the real emulator, in minutes or as in Karpathy's post.
 
-    python -m applications.pong train        # live; Ctrl-C stops, --resume goes on
+    python -m applications.pong train        # live; Ctrl-C stops, --resume continues
     python -m applications.pong evaluate     # mean return ± standard error
     python -m applications.pong watch        # a game as MP4 or GIF, or --live
-    python -m applications.pong plot         # the learning curve and what W1 looks like
+    python -m applications.pong plot         # the learning curve and W1
     python -m applications.pong curves DIR … # the learning curves of several runs
     python -m applications.pong study NAME   # trainings that differ in one option
 
@@ -23,35 +23,35 @@ has no sticky actions; a second one has them, as `ALE/Pong-v5` has.
 
 `blog`
 ------
-It keeps the text's numbers: 80×80 difference frames, two layers with 200 hidden units and no
-biases, UP or DOWN from one Bernoulli, discount .99 with the sum starting anew after each point,
-returns standardised per episode, RMSProp (1e-4, decay .99), the gradient summed over a batch of 10
-episodes. Frame skip is 4, and the emulator repeats the last action with probability .25
-(`--sticky`), as the text's Pong-v0 did: the settings of `ALE/Pong-v5`.
+It keeps the settings of Karpathy's post: 80×80 difference frames, two layers with 200 hidden units
+and no biases, UP or DOWN from one Bernoulli draw, discount 0.99 with the sum restarting after each
+point, returns standardised per episode, RMSProp (1e-4, decay 0.99), the gradient summed over a
+batch of 10 episodes. Frame skip is 4, and the emulator repeats the last action with probability
+0.25 (`--sticky`), as the post's Pong-v0 did: the settings of `ALE/Pong-v5`.
 
-What playing many games at once changes there: the text plays one game after the other and updates
-after every tenth. Here 16 games are in flight.
+What playing many games at once changes there: the post plays one game after the other and updates
+after every tenth. Here 16 games are played at the same time.
 
 * The first ten episodes to finish make a batch; whatever finishes after them starts the next one.
   Every finished episode is learned from exactly once, long ones too. Only at the very start does
   this favour short episodes.
-* Games in flight during an update go on under the new parameters. So an episode is played under two
-  to four successive policies, where the text has one, and a move was drawn under parameters that
-  are up to three updates old when it is learned from.
+* Games in progress during an update continue under the new parameters. So an episode is played
+  under two to four successive policies, where the post has one, and a move was drawn under
+  parameters that are up to three updates old when it is learned from.
 * All moves of a batch are scored again, at the present parameters, when the batch is complete
-  (`StochasticGraph(draws=...)`), without importance ratios. In the text the two coincide; here the
+  (`StochasticGraph(draws=...)`), without importance ratios. In the post the two coincide; here the
   estimate is off by as much as the policy changed in those few updates of 800.
 
-A resumed run starts new games: the episodes in flight when it stopped belong to the update in
-flight.
+A resumed run starts new games: the episodes in progress when it stopped belong to the
+unfinished update.
 
 Memory: a step is kept as the list of its changed pixels, some hundred bytes. The emulator ends an
-episode after 27,000 agent steps, so 16 games in flight and a batch hold at most 26 · 27,000 steps:
-100 MB in Pong. In a game where every pixel changed at every step, a step would take 26 kB.
+episode after 27,000 agent steps, so 16 games in progress and a batch hold at most 26 · 27,000
+steps: 100 MB in Pong. In a game where every pixel changed at every step, a step would take 26 kB.
 
 `cross-entropy`
 ---------------
-Guess and check, which the text would try first: no gradient, and a policy of 41 numbers.
+Guess and check, which the post would try first: no gradient, and a policy of 41 numbers.
 
 Other games (`--game`)
 ----------------------

@@ -17,10 +17,10 @@ from applications.pong.weights import RUNS
 
 @dataclass(frozen=True, kw_only=True)
 class PongStart(Start):
-    """What `train` is asked beside its config."""
+    """Options of `train` beside its config."""
 
     recipe: RecipeName | None = None
-    """What to train: `fast` by default, and with --resume the run's own."""
+    """Recipe to train (default: `fast`; with --resume, that of the run)."""
 
 
 def train(asked: Asked) -> bool | None:
@@ -47,7 +47,12 @@ def commands() -> Commands:
     line.add("plot", pictures.plot, pictures.Plot, "Plot the learning curve and the weights W1.")
     line.add("curves", curves.plot, curves.Options, "Plot the learning curves of several runs.")
     line.add("study", study.study, study.Options, "Compare trainings that differ in one option.")
-    line.add("export", weights.export, Export, "Write a run's weights, small, with their origin.")
+    line.add(
+        "export",
+        weights.export,
+        Export,
+        "Write a run's weights as a small file, with their origin.",
+    )
     return line
 
 

@@ -1,4 +1,4 @@
-"""`--recipe blog`: the text's experiment, number for number."""
+"""`--recipe blog`: the experiment of Karpathy's post, with its settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,38 +20,38 @@ from applications.pong.games import Settings, make_emulators, view_and_actions
 from applications.pong.policy import Policy
 from applications.pong.rollout import Episode, Rollout
 
-CHUNK = 2048
-"""Decisions scored at once: few enough for the processor's cache, many enough to be efficient."""
+CHUNK_STEPS = 2048
+"""Agent steps scored at once: few enough for the processor's cache, many enough to be efficient."""
 DISCOUNTED = Needs(lambda config: config.credit == "discounted", "--credit discounted")
 
 
 @dataclass(frozen=True)
 class Config(GameTraining):
-    """The text's numbers, and what it left open."""
+    """The settings of Karpathy's post, and what it left open."""
 
     RESUMABLE: ClassVar = (*GameTraining.RESUMABLE, "episodes")
 
     recipe: Literal["blog"] = "blog"
     """The recipe that this configures."""
     sticky: Share = 0.25
-    """Probability that the emulator repeats the last action instead of the one sent: Pong-v0's."""
+    """Probability per frame that the emulator repeats the last action, as in Pong-v0."""
     environments: Count = 16
-    """Games in flight."""
+    """Games that are played at the same time."""
     batch_episodes: Count = 10
     """Episodes per update."""
     credit: Literal["discounted", "game", "episode"] = "discounted"
-    """What a move is credited with: `discounted` later points, whether the `game` that it was made
-    in was won, as the text counts games, up to the next point, or whether the `episode` was."""
+    """What a move is credited with: `discounted` later points; ±1 for the `game`, which as in
+    Karpathy's post ends at the next point; or ±1 for the `episode`."""
     discount: Annotated[Share, DISCOUNTED] = 0.99
-    """γ, per agent step."""
+    """Discount γ per agent step."""
     learning_rate: Amount = 1e-4
     """RMSProp's step size."""
     decay: Share = 0.99
-    """RMSProp's memory of squared gradients, per update."""
+    """RMSProp's decay of squared gradients, per update."""
     hidden: Count = 200
-    """Hidden units."""
+    """Number of hidden units."""
     episodes: Count = 8000
-    """Stop after so many, in all."""
+    """Stop after this many episodes in total."""
 
     def limits(self) -> list[Limit]:
         """The episodes, and the time."""
@@ -64,10 +64,10 @@ class Config(GameTraining):
 def advantages(episode: Episode, config: Config) -> Tensor:
     """What each move is credited with, `[T]`.
 
-    Discounted returns, in Pong summed anew after each point, and standardised. Or, as the text
-    first explains it, 1 for every move of a game that was won and −1 for every move of one that was
-    lost: the text's games end at the next point, some dozens of them to an episode. A whole episode
-    is credited likewise where it is asked for, and where a game has no such points.
+    Discounted returns, standardised; in Pong the sum restarts after each point. Or, as Karpathy's
+    post first explains it, 1 for every move of a game that was won and −1 for every move of one
+    that was lost: the post's games end at the next point, some dozens of them to an episode. A
+    whole episode is credited likewise on request, and where a game has no such points.
     """
     rewards = torch.from_numpy(episode.rewards)
     point = rewards != 0 if config.game == "pong" else None
@@ -80,7 +80,7 @@ def advantages(episode: Episode, config: Config) -> Tensor:
 
 
 def add_gradient(policy: Policy, episode: Episode, view: View, config: Config) -> float:
-    """Add the episode's gradient, *summed* over its decisions as in the text, to the parameters'.
+    """Add the episode's gradient, *summed* over its agent steps as in the post, to the parameters'.
 
     The moves are replayed: scored under the present parameters instead of drawn.
 
@@ -89,8 +89,8 @@ def add_gradient(policy: Policy, episode: Episode, view: View, config: Config) -
     """
     moves, advantage = torch.from_numpy(episode.moves), advantages(episode, config)
     entropy = 0.0
-    for start in range(0, len(moves), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(moves)))
+    for start in range(0, len(moves), CHUNK_STEPS):
+        rows = slice(start, min(start + CHUNK_STEPS, len(moves)))
         with sf.StochasticGraph(draws={"move": moves[rows]}) as graph:
             dist = policy(episode.frames(view, rows.start, rows.stop))
             sf.sample(dist, name="move")

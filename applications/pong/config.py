@@ -1,4 +1,4 @@
-"""What a training of the fast recipe is asked to do, and what all recipes are."""
+"""The options of the fast recipe, and those that all recipes share."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -32,24 +32,24 @@ STICKY = Needs(lambda config: config.sticky_steps > 0, "--sticky-steps")
 
 @dataclass(frozen=True, kw_only=True)
 class GameTraining(Training):
-    """What the trainings of all recipes are asked.
+    """Options of all recipes.
 
     Raises:
         RunError: there is no such game.
     """
 
     game: str = "pong"
-    """Game of the emulator."""
+    """The game: any of the emulator's."""
 
     def __post_init__(self) -> None:
-        """Find the game's own name."""
+        """Replace the game by its own name."""
         super().__post_init__()
         object.__setattr__(self, "game", find_game(self.game))  # as dataclasses do
 
 
 @dataclass(frozen=True)
 class Config(GameTraining):
-    """What is trained, on what, and how."""
+    """Options of a training by the fast recipe."""
 
     RESUMABLE: ClassVar = (*Training.RESUMABLE, "film_minutes")
     RENAMED: ClassVar = {
@@ -66,76 +66,75 @@ class Config(GameTraining):
     recipe: Literal["fast"] = "fast"
     """The recipe that this configures."""
     environments: Count = 32
-    """Games played side by side."""
+    """Games that are played at the same time."""
     horizon: Several = 64
-    """Steps of each game in a roll-out, in the first stage."""
+    """Agent steps of each game in a roll-out, in the first stage."""
     frames: Sight = "pair"
-    """What the policy sees: a `pair` of frames or their `difference`."""
+    """Input of the policy: a `pair` of frames or their `difference`."""
     shuffle: bool = False
-    """Whether it sees the pixels in another order, drawn once and for all."""
+    """Permute the pixels, in an order drawn once and for all."""
     rest: Rest = True
-    """Whether Pong's paddle may also be left where it is."""
+    """Allow a third move in Pong, which leaves the paddle where it is."""
     network: Literal[tuple(NETWORKS)] | None = None
-    """`dense`, `conv`, or `apart`: dense, with hidden units of its own for the expected return; by
-    default `dense`, and `apart` where a trust region bounds the divergence."""
+    """`dense`, `conv`, or `apart`: dense, with separate hidden units for the expected return
+    (default: `dense`; `apart` where a trust region bounds the divergence)."""
     hidden: Count = 128
-    """Hidden units."""
+    """Number of hidden units."""
     discount: Share = 0.99
-    """γ, per agent step."""
+    """Discount γ per agent step."""
     gae_lambda: Share = 0.95
-    """λ of the advantages."""
+    """λ of the generalised advantages."""
     cut: bool | None = None
-    """Whether a move is credited up to the next point only, not to the end of the game; by default
-    in Pong."""
+    """Credit a move up to the next point only, not to the end of the episode (default: in Pong)."""
     baseline: bool = True
-    """Whether the expected return is subtracted from the return."""
+    """Subtract the expected return from the return."""
     standardize: bool = True
-    """Whether advantages are standardised in each roll-out."""
+    """Standardise the advantages of each roll-out."""
     trust: Literal["clip", "line", "natural"] = "clip"
-    """What bounds the change that a roll-out makes: `clip` the ratio of probabilities to those of
-    the policy that played it; `line` and `natural` the divergence from the policy before the step,
-    which goes along either gradient."""
+    """What bounds the change of the policy by a roll-out. `clip` bounds the ratio of probabilities
+    to those of the policy that played it. `line` and `natural` bound the divergence from the policy
+    before the step, which goes along the plain or the natural gradient."""
     clip_range: Annotated[float, Range(1e-3), CLIPPED] = 0.2
-    """A move counts only while the ratio of its probability to what it was is within this of 1."""
+    """A move counts while its probability has changed by at most this fraction."""
     max_kl: Annotated[Positive, BOUNDED] = 0.01
-    """Largest divergence of a roll-out's step from the policy before it, nats."""
+    """Largest divergence of the policy after a roll-out's step from that before it, in nats."""
     epochs: Count = 10
-    """How many times each step is learned from."""
+    """How often each agent step is learned from."""
     minibatch: Several = 512
-    """Steps per update of the weights, in the first stage."""
+    """Agent steps per update of the weights, in the first stage."""
     learning_rate: Amount | None = None
-    """AdamW's step size when a stage begins; it falls to 0 with the stage's last step. Its
-    default is smaller after imitation: a policy that can play is soon spoilt by large steps."""
+    """AdamW's step size at the beginning of a stage; it falls to 0 by the stage's end (default:
+    2.5e-3; 3e-4 after imitation, because large steps spoil a policy that can already play)."""
     entropy_coefficient: Amount = 0.01
-    """Reward of the policy's entropy, standard deviations of the advantage (or points, if that is
-    not standardised) per nat; it falls as the step size does."""
+    """Weight of the entropy bonus, in standard deviations of the advantage per nat (in points per
+    nat if advantages are not standardised); it falls as the step size does."""
     value_coefficient: Annotated[Amount, VALUED] = 0.5
-    """Weight of the squared error of the expected return."""
+    """Weight of the squared error of the expected return in the loss."""
     weight_decay: Amount = 0.01
-    """AdamW's decay of weights (L2)."""
+    """AdamW's weight decay (L2)."""
     start: str | None = None
-    """Run folder of the policy to begin with, or `shipped`."""
+    """Policy to begin with: the folder of a run, or `shipped` (default: an untrained one)."""
     imitation_steps: Steps = 0
-    """Agent steps for which a teacher plays and is imitated, before the first stage."""
+    """Agent steps before the first stage in which a teacher plays and is imitated."""
     imitation_rate: Annotated[Amount, IMITATED] = 2.5e-3
-    """AdamW's step size at the start of imitation."""
+    """AdamW's step size at the beginning of imitation."""
     teacher: Annotated[str, IMITATED] | None = None
-    """Run folder of the teacher; by default the policy that is `shipped`."""
+    """Run folder of the teacher (default: the shipped policy)."""
     steps: Steps = 700_000
-    """Agent steps of the first stage, in which every action is done as sent."""
+    """Agent steps of the first stage, in which the emulator executes every action as sent."""
     sticky: Annotated[Share, STICKY] = 0.25
-    """In the second stage, the probability per frame that the emulator repeats the last action."""
+    """Probability per frame that the emulator repeats the last action, in the second stage."""
     sticky_steps: Steps = 3_000_000
     """Agent steps of the second stage."""
     sticky_scale: Annotated[Count, STICKY] = 4
-    """Roll-outs and minibatches of the second stage are this many times as long."""
+    """Factor by which the second stage lengthens roll-outs and minibatches."""
     sticky_rate: Annotated[Amount, STICKY] = 0.6
-    """Step size of the second stage, as a share of the first's."""
+    """Factor by which the second stage multiplies the step size."""
     film_minutes: Amount | None = None
-    """Minutes of training from one film of the policy to the next; by default no films."""
+    """Minutes of training between films of the policy (default: no films)."""
 
     def __post_init__(self) -> None:
-        """Fill in what depends on other options."""
+        """Fill in the defaults that depend on other options."""
         super().__post_init__()
         self.fill(
             network="dense" if self.trust == "clip" else "apart",
@@ -155,36 +154,36 @@ class Config(GameTraining):
 
 
 def agent_steps(target: int) -> Limit:
-    """A limit on them."""
+    """The limit at so many agent steps."""
     return Limit("agent steps", lambda state: state["agent_steps"], target)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training, under one probability of repeated actions."""
+    """A part of the training with one probability of repeated actions."""
 
     sticky: float
-    """That probability, per frame."""
+    """Probability per frame that the last action is repeated."""
     begin: int
-    """Agent steps before it."""
+    """Agent steps made when it begins."""
     end: int
-    """And up to its end."""
+    """Agent steps made when it ends."""
     horizon: int
-    """Steps of each game in a roll-out."""
+    """Agent steps of each game in a roll-out."""
     minibatch: int
-    """Steps per update of the weights."""
+    """Agent steps per update of the weights."""
     learning_rate: float
-    """AdamW's step size when it begins."""
+    """AdamW's step size at its beginning."""
     imitation: bool = False
-    """Whether a teacher plays."""
+    """Whether a teacher plays in it."""
 
     def left(self, agent_steps: int) -> float:
-        """The share of it that is still to come."""
+        """The share of its steps that is still to come."""
         return max(0.0, (self.end - agent_steps) / max(self.end - self.begin, 1))
 
 
 def stages(config: Config) -> list[Stage]:
-    """Imitation; then as the text's emulator is without chance; then as `ALE/Pong-v5` is."""
+    """Imitation, a stage without sticky actions, and one with those of `ALE/Pong-v5`."""
     begin = config.imitation_steps
     middle = begin + config.steps
     end = middle + config.sticky_steps

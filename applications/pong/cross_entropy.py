@@ -1,15 +1,16 @@
 """`--recipe cross-entropy`: guess policies, keep the best, guess around those.
 
-The text has it that this should always be tried first. Nothing is differentiated. A generation is a
-population of policies, which play side by side; what counts is a policy's points in so many steps.
-Their games go on from one generation to the next. If they began anew, all of them would begin
-alike, and the search would find what goes well in just these first steps.
+Karpathy's post says that this should always be tried first. Nothing is differentiated. A generation
+is a population of policies, which play side by side; what counts is the points that a policy makes
+in a fixed number of agent steps. Their games continue from one generation to the next. If they
+began anew, all of them would begin alike, and the search would find what goes well in just these
+first steps.
 
 Where it stops: the points say how good a policy was as a whole, not which of its numbers made it
 so, and chance has a part in them. So the numbers must be few: 41, of one linear layer on coarse
 pixels, where `fast` learns 1.6 million. And the spread must be kept up by noise: left alone it
 shrinks on lucky draws, and the search ends where it began. Even then it learns to lose slowly, by
-long rallies, which is what few points in so many steps ask for (docs/pong-studies.md).
+long rallies, which is what points in so few steps ask for (docs/pong-studies.md).
 """
 
 from collections.abc import Iterator
@@ -33,43 +34,43 @@ from applications.pong.policy import Blocks
 from applications.pong.rollout import Games, Seen
 from sfgrad.optim import CrossEntropyMethod
 
-TRIALS = 8
-"""Games that the mean of the search plays meanwhile: the returns that are told."""
+TRIAL_GAMES = 8
+"""Games that the mean of the search plays meanwhile, for the returns in the metrics."""
 Side = Annotated[int, Range(1, 80)]
 
 
 @dataclass(frozen=True)
 class Config(GameTraining):
-    """What is searched for, and how."""
+    """Options of the search."""
 
     RESUMABLE: ClassVar = (*GameTraining.RESUMABLE, "generations")
 
     recipe: Literal["cross-entropy"] = "cross-entropy"
     """The recipe that this configures."""
     sticky: Share = 0.0
-    """Probability per frame that the emulator repeats the last action instead of the one sent."""
+    """Probability per frame that the emulator repeats the last action."""
     frames: Sight = "pair"
-    """What the policy sees: a `pair` of frames or their `difference`."""
+    """Input of the policy: a `pair` of frames or their `difference`."""
     rest: Rest = False
-    """Whether Pong's paddle may also be left where it is."""
+    """Allow a third move in Pong, which leaves the paddle where it is."""
     block_height: Side = 16
-    """Height of a block, of which the policy sees how many pixels are lit; pixels."""
+    """Height in pixels of a block, of which the policy sees how many pixels are lit."""
     block_width: Side = 20
-    """Width of a block, pixels."""
+    """Width of a block in pixels."""
     population: Several = 64
-    """Policies of a generation."""
+    """Policies in a generation."""
     elite: Several = 16
-    """How many of them are kept."""
+    """Policies of a generation that are kept."""
     horizon: Count = 400
-    """Agent steps by whose points a policy is judged."""
+    """Agent steps that a policy plays to be judged."""
     spread: Amount = 0.25
-    """Standard deviation of the weights at first, logits per pixel."""
+    """Initial standard deviation of the weights, in logits per pixel."""
     noise: Amount = 0.00625
-    """Variance added to that of the elite at first, in the unit of the weights squared."""
+    """Variance initially added to that of the elite, in the squared unit of the weights."""
     fade: Count = 100
-    """Generations until none is."""
+    """Generations until no variance is added."""
     generations: Count = 100
-    """Stop after so many, in all."""
+    """Stop after this many generations in total."""
 
     def __post_init__(self) -> None:
         """Refuse an elite that nothing selects."""
@@ -113,12 +114,12 @@ class Trainer(progress.Trainer):
 
     def __iter__(self) -> Iterator[kit.Line | None]:
         """A step of all games, and a line at the end of each generation."""
-        count = self.config.population + TRIALS
+        count = self.config.population + TRIAL_GAMES
         settings = Settings(self.config.game, self.config.sticky)
         emulators = make_emulators(settings, count, self.view)
         seed = int(torch.randint(2**30, ()))  # a resumed run starts new games
         self.games = Games(emulators, self.sight(self.view, count), self.actions, seed)
-        self.scores = np.zeros(TRIALS, np.float32)
+        self.scores = np.zeros(TRIAL_GAMES, np.float32)
         """Points of the trials in flight."""
         while True:
             yield from self.generation()
@@ -127,17 +128,17 @@ class Trainer(progress.Trainer):
     def generation(self) -> Iterator[kit.Line | None]:
         """Guess, judge, and guess better from now on."""
         guesses = self.method.ask().unflatten(1, self.policy.weight.shape)
-        own = torch.cat([guesses, self.policy.weight.expand(TRIALS, -1, -1)])
+        own = torch.cat([guesses, self.policy.weight.expand(TRIAL_GAMES, -1, -1)])
         points, returns = torch.zeros(len(own)), []
         for _ in range(self.config.horizon):
             seen = self.play(own)
             points += torch.from_numpy(seen.rewards)
-            self.scores += seen.rewards[-TRIALS:]
-            over = seen.first[-TRIALS:]
+            self.scores += seen.rewards[-TRIAL_GAMES:]
+            over = seen.first[-TRIAL_GAMES:]
             returns += self.scores[over].tolist()
             self.scores[over] = 0
             yield None
-        points = points[:-TRIALS]
+        points = points[:-TRIAL_GAMES]
         self.method.tell(points)
         self.policy.weight.copy_(self.method.mean.view_as(self.policy.weight))
         self.tick()

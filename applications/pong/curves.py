@@ -18,27 +18,27 @@ Runs = list[list[dict[str, Any]]]
 """The metrics of several runs."""
 POINTS = 200
 """Points of a curve."""
-FEW = 6
+MAX_CURVES = 6
 """Curves that can be told apart in one panel; more get one each."""
 COLUMNS = 4
 """Panels in a row."""
 TITLE = "Mean return of the last 50 episodes"
-ALIKE = ("seed", "origin", "seconds", "film_minutes", "episodes", "generations")
-"""In what runs of one curve may differ."""
+IGNORED_OPTIONS = ("seed", "origin", "seconds", "film_minutes", "episodes", "generations")
+"""Options in which the runs of one curve may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(kit.Options):
-    """What `curves` is asked."""
+    """Options of `curves`."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders."""
+    """Run folders to compare."""
     output: Path = Path("curves.png")
     """File of the picture."""
 
 
 def plot(options: Options) -> None:
-    """Draw the mean return of the last 50 episodes of runs, against agent steps and minutes.
+    """Plot the mean return of the last 50 episodes of runs, against agent steps and minutes.
 
     Runs that differ in their seed alone are one curve: their median, and a band from the lowest to
     the highest.
@@ -61,7 +61,11 @@ def plot(options: Options) -> None:
 
 def names(configs: list[dict[str, Any]]) -> list[str]:
     """What tells each config from the others, its seed apart."""
-    keys = [key for key in {key: 0 for config in configs for key in config} if key not in ALIKE]
+    keys = [
+        key
+        for key in {key: 0 for config in configs for key in config}
+        if key not in IGNORED_OPTIONS
+    ]
     differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
     return [
         ", ".join(f"{key} {config[key]}" for key in differing if key in config) or config["recipe"]
@@ -71,7 +75,7 @@ def names(configs: list[dict[str, Any]]) -> list[str]:
 
 def draw(groups: dict[str, Runs]) -> Figure:
     """A line with a band for each group of runs: in one panel, or in one each if they are many."""
-    return draw_many(groups) if len(groups) > FEW else draw_few(groups)
+    return draw_many(groups) if len(groups) > MAX_CURVES else draw_few(groups)
 
 
 def draw_few(groups: dict[str, Runs]) -> Figure:

@@ -19,7 +19,7 @@ from applications.pong.games import Settings, environment_of, environment_settin
 from applications.pong.player import Player
 
 GAMES = 16
-"""At most so many are played at once."""
+"""Largest number of games played at the same time."""
 
 
 def play(player: Player, settings: Settings, episodes: int, seed: int) -> Iterator[float]:
@@ -54,30 +54,31 @@ class Score:
     standard_error: float
     """Of the mean; points."""
     episodes: int
-    """How many were played."""
+    """Number of episodes played."""
     environment: str
-    """What was played, as asked for."""
+    """The environment, as it was named."""
     sticky: float
-    """Its probability of a repeated action."""
+    """Its probability of a repeated action, per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Measurement):
-    """What `evaluate` is asked."""
+    """Options of `evaluate`."""
 
     recipe: RecipeName = "fast"
     """Recipe of the shipped policy."""
     environment: str | None = None
-    """`training` for the settings trained with, or an id such as ALE/Pong-v5; by default both, and
-    with --json the game's own id."""
+    """`training` for the settings of the training, or an id such as ALE/Pong-v5 (default: both;
+    with --json, the game's own id)."""
     episodes: Count = 100
-    """Episodes to play."""
+    """Number of episodes to play."""
     greedy: bool = False
-    """Take the likeliest move, not a draw: without sticky actions all games are then the same."""
+    """Play the likeliest move instead of a draw; without sticky actions all episodes are then the
+    same."""
 
 
 def evaluate(options: Options) -> None:
-    """Play the environment asked for, or both, and print what came out."""
+    """Play the chosen environment, or both, and print the mean returns."""
     torch.set_num_threads(1)
     trained, config = weights.load(run_of(options, weights.RUNS), options.recipe)
     player = Player(trained, config, options.greedy)

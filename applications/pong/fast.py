@@ -23,7 +23,7 @@ from applications.pong import progress, weights
 from applications.pong.config import Config, Stage, stages
 from applications.pong.frames import SIGHTS
 from applications.pong.games import Settings, make_emulators, view_and_actions
-from applications.pong.learner import RANK_SEEDS, Learner
+from applications.pong.learner import RANK_SEED_OFFSET, Learner
 from applications.pong.pictures import film
 from applications.pong.player import Game, Player
 from applications.pong.policy import ActorCritic
@@ -33,12 +33,12 @@ from applications.pong.trust import TrustLearner
 
 __all__ = ["Config", "train"]
 
-SAVE = 5.0
+SAVE_SECONDS = 5.0
 """Seconds between checkpoints."""
 SHIPPED = "shipped"
-"""Names the policy that is shipped where a run folder is asked for."""
+"""Stands for the shipped policy where a run folder is expected."""
 FILM_STEPS = 500
-"""Of a film during training, at most; half a minute of play."""
+"""Largest number of agent steps in a film during training: half a minute of play."""
 
 
 class Emulation:
@@ -94,7 +94,7 @@ class Trainer(progress.Trainer):
 
     def __init__(self, config: Config, ranks: Ranks):
         super().__init__(config)
-        self.ranks, self.save_seconds = ranks, SAVE
+        self.ranks, self.save_seconds = ranks, SAVE_SECONDS
         self.view, self.actions = view_and_actions(config.game, config.shuffle, config.rest)
         kind = Learner if config.trust == "clip" else TrustLearner
         self.learner = kind(config, len(self.actions), self.view.scale, ranks)
@@ -121,7 +121,9 @@ class Trainer(progress.Trainer):
         super().load_state_dict(state)
         self.sticky = state["sticky"]
         if self.ranks.rank:  # the state is the first one's
-            torch.manual_seed(self.config.seed + RANK_SEEDS * self.ranks.rank + self.tally.update)
+            torch.manual_seed(
+                self.config.seed + RANK_SEED_OFFSET * self.ranks.rank + self.tally.update
+            )
 
     def tick(self) -> None:
         """Nothing: ranks agree on the time when they `count`."""
@@ -201,13 +203,14 @@ class Trainer(progress.Trainer):
             "lost": (steps.rewards < 0).sum().item(),
             "returns": returns,
         }
-        told, tally = self.ranks.gather(mine), self.tally
-        tally.agent_steps += sum(one["steps"] for one in told)
-        tally.seconds = max(one["seconds"] for one in told)
-        self.stopped = any(one["stop"] for one in told)
-        returns = [points for one in told for points in one["returns"]]
+        tally = self.tally
+        parts = self.ranks.gather(mine)  # one of each rank
+        tally.agent_steps += sum(part["steps"] for part in parts)
+        tally.seconds = max(part["seconds"] for part in parts)
+        self.stopped = any(part["stop"] for part in parts)
+        returns = [points for part in parts for points in part["returns"]]
         tally.add(returns)
-        points = {name: sum(one[name] for one in told) for name in ("won", "lost")}
+        points = {name: sum(part[name] for part in parts) for name in ("won", "lost")}
         return self.line(returns, {**figures, **points})
 
     def columns(self) -> dict[str, str]:
@@ -252,11 +255,11 @@ def trained(config: Config, role: str) -> ActorCritic:
         RunError: there is none, or it does not see or do what the config's policy does.
     """
     name = getattr(config, role) or SHIPPED
-    model, had = weights.load(None if name == SHIPPED else Path(name), "fast", config.game)
+    model, trained = weights.load(None if name == SHIPPED else Path(name), "fast", config.game)
     for field in ("recipe", "game", "frames", "shuffle", "rest"):
-        if had.get(field) != getattr(config, field):
+        if trained.get(field) != getattr(config, field):
             raise RunError(
-                f"the {role} was trained with {field} {had.get(field)}, and this policy has "
+                f"the {role} was trained with {field} {trained.get(field)}, and this policy has "
                 f"{getattr(config, field)}: name another by --{role}"
             )
     return model

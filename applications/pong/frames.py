@@ -58,19 +58,21 @@ class View:
 
 
 def pong_view() -> View:
-    """The text's rule: crop to the field, every second pixel, background erased, all else 1.
+    """The rule of Karpathy's post: the field, every second pixel, background erased, all else 1.
 
-    The text looks at the red channel and erases 144 (the field) and 109 (the field before the first
+    The post looks at the red channel and erases 144 (the field) and 109 (the field before the first
     step). The emulator's grey screen is a third of the data; there the same two colours are 87
     and 107. A test compares the two rules on real screens.
     """
     background, levels = (0, 87, 107), np.ones(256, np.int16)
     levels[list(background)] = 0
     rows, columns = slice(35, 195, 2), slice(0, 160, 2)
-    return View(210, 160, rows, columns, background, levels, 1.0, maxpool=False, limit=MOST)
+    return View(
+        210, 160, rows, columns, background, levels, 1.0, maxpool=False, limit=MAX_LIT_PIXELS
+    )
 
 
-MOST = 1000
+MAX_LIT_PIXELS = 1000
 """More pixels than this off the background are no game of Pong.
 
 Paddles and ball are at most 34, in 21,600 screens of all modes and difficulties, with the paddle
@@ -78,7 +80,7 @@ moved by the policy, at random and not at all; of screens in BGR or in grey all 
 
 
 def coloured(view: View) -> View:
-    """Pong's view for the red channel of a coloured screen: the text's own rule."""
+    """Pong's view for the red channel of a coloured screen: the post's own rule."""
     background, levels = (0, 144, 109), np.ones(256, np.int16)
     levels[list(background)] = 0
     return replace(view, background=background, levels=levels)

@@ -41,7 +41,7 @@ def find_game(name: str) -> str:
     letters = re.sub(r"[^a-z0-9]", "", plain)
     if letters in known:
         return known[letters]
-    close = [known[one] for one in difflib.get_close_matches(letters, known, n=3, cutoff=0.5)]
+    close = [known[match] for match in difflib.get_close_matches(letters, known, n=3, cutoff=0.5)]
     hint = f"did you mean {', '.join(close)}?" if close else f"it has {', '.join(known.values())}"
     raise RunError(f"the emulator has no game {name!r}: {hint}")
 
@@ -74,8 +74,8 @@ def environment_settings(environment: str) -> Settings:
     )
 
 
-EMULATOR = 2_000_000
-"""Memory that a game takes, bytes."""
+EMULATOR_BYTES = 2_000_000
+"""Memory of a game, in bytes."""
 
 
 def check_memory(games: int) -> None:
@@ -86,7 +86,7 @@ def check_memory(games: int) -> None:
     """
     if not hasattr(os, "sysconf"):  # on Windows
         return
-    needs, has = games * EMULATOR, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needs, has = games * EMULATOR_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needs > has:
         raise RunError(
             f"{games:,} games need {needs / 1e9:,.1f} GB of memory, and this machine has "

@@ -17,8 +17,8 @@ from applications.pong.ranks import Ranks
 from applications.pong.rollout import Steps
 from sfgrad.optim import clipped_surrogate
 
-RANK_SEEDS = 1_000_003
-"""What a rank's seed is further than the one's before it."""
+RANK_SEED_OFFSET = 1_000_003
+"""Seed offset between consecutive ranks."""
 
 
 class Learner(Stateful):
@@ -47,7 +47,7 @@ class Learner(Stateful):
             fused=True,
         )
         self.network = ranks.share(self.model)
-        own = config.seed + RANK_SEEDS * ranks.rank
+        own = config.seed + RANK_SEED_OFFSET * ranks.rank
         torch.manual_seed(own)
         self.generator = torch.Generator().manual_seed(own)  # torch's own is the player's
         self.parts = {
@@ -157,7 +157,7 @@ class Learner(Stateful):
             self.model.load_state_dict(policy.state_dict())
         except RuntimeError as error:
             raise RunError(
-                f"the policy in {self.config.start} is another network: {error}"
+                f"the policy in {self.config.start} has another network: {error}"
             ) from error
 
 

@@ -27,16 +27,16 @@ from applications.pong.policy import ActorCritic, Policy
 from applications.pong.window import FRAMES_PER_SECOND, Window
 
 UNITS = 40
-"""Hidden units shown, as in the text."""
+"""Hidden units shown, as in Karpathy's post."""
 FILM = Path("pong.mp4")
-"""Where a game is recorded unless told."""
+"""Default file of a recorded game."""
 ENLARGED = 2
 """Screen pixels per pixel of the emulator's, in a film."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot(Picture):
-    """What `plot` is asked."""
+    """Options of `plot`."""
 
     recipe: RecipeName = "fast"
     """Recipe of the shipped policy."""
@@ -44,20 +44,20 @@ class Plot(Picture):
 
 @dataclass(frozen=True, kw_only=True)
 class Watch(Source):
-    """What `watch` is asked."""
+    """Options of `watch`."""
 
     recipe: RecipeName = "fast"
     """Recipe of the shipped policy."""
     live: bool = False
-    """Show the game in a window, and write no film."""
+    """Show the game in a window and write no film."""
     output: Path | None = None
-    """The film, an MP4 or GIF; by default pong.mp4."""
+    """File of the film, MP4 or GIF (default: pong.mp4)."""
     seed: Seed = 0
     """Seed of the game."""
     greedy: bool = False
-    """Take the likeliest move, not a draw."""
+    """Play the likeliest move instead of a draw."""
     steps: Count | None = None
-    """Agent steps at most; by default one game."""
+    """Stop after this many agent steps (default: at the end of the game)."""
 
 
 def plot(options: Plot) -> None:
@@ -144,7 +144,7 @@ def watch(options: Watch) -> None:
         else:
             with writing(path):
                 film(game, moves, path)
-    print(f"{config['game']}: {game.steps} steps, score {game.score:+g}")
+    print(f"{config['game']}: {game.steps} agent steps, return {game.score:+g}")
 
 
 def show(game: Game, moves: Iterable[int]) -> None:

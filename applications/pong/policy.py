@@ -1,4 +1,4 @@
-"""The networks: the text's two layers, and those of the fast recipe, which also judge the state."""
+"""The networks: that of Karpathy's post, and those of the fast recipe, which have a critic."""
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from torch.distributions import Bernoulli, Categorical, Distribution
 
 from applications.pong.frames import PIXELS, SIDE, Frames
 
-LISTED = 100
-"""About so many pixels are listed in a pair of frames: the fan-in of its first layer."""
+LISTED_PIXELS = 100
+"""Typical number of pixels listed in a pair of frames: the fan-in of the first layer."""
 
 
 def look_up(frames: Frames, w1: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def choice(logits: Tensor, moves: int) -> Distribution:
 
 
 class Policy(nn.Module):
-    """The text's: `logits = W2 · relu(W1 · frame)`, 6400 pixels, no biases.
+    """That of Karpathy's post: `logits = W2 · relu(W1 · frame)`, 6400 pixels, no biases.
 
     Args:
         moves: to choose from.
@@ -182,7 +182,7 @@ class ActorCritic(nn.Module):
     def __init__(self, moves: int = 2, hidden: int = 128, size: int = 2 * PIXELS):
         super().__init__()
         self.moves, self.size = moves, size
-        self.w1 = nn.Parameter(torch.randn(size, hidden) / LISTED**0.5)
+        self.w1 = nn.Parameter(torch.randn(size, hidden) / LISTED_PIXELS**0.5)
         self.b1 = nn.Parameter(torch.zeros(hidden))
         self.heads = heads(hidden, moves)
 

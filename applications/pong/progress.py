@@ -8,7 +8,7 @@ from typing import Any
 from applications.kit import trainer as kit
 from applications.kit.display import sparkline
 
-LOST = -20.5
+LOST_RETURN = -20.5
 """Mean return of a policy that loses nearly every point."""
 NO_ENTROPY = 1e-3
 """Nats below which a policy no longer tries anything else."""
@@ -86,7 +86,7 @@ class Trainer(kit.Trainer):
     def warning(self) -> str | None:
         """That the policy has given up: it loses, and tries nothing else."""
         tally, entropy = self.tally, self.latest.get("entropy")
-        if entropy is None or entropy > NO_ENTROPY or tally.course[-1:] > [LOST]:
+        if entropy is None or entropy > NO_ENTROPY or tally.course[-1:] > [LOST_RETURN]:
             return None
         return (
             f"the policy loses ({tally.course[-1]:+.1f}) and has no entropy left "

@@ -25,9 +25,9 @@ from applications.pong.weights import RUNS
 
 Lines = list[dict[str, Any]]
 MARKS = {"> 0": lambda mean: mean > 0, "≥ +18": lambda mean: mean >= 18}
-"""What may be true of the mean return of 50 episodes."""
-JUDGED = 30
-"""Episodes that a policy is judged by, where it is."""
+"""Marks that the mean return of 50 episodes may reach."""
+JUDGE_EPISODES = 30
+"""Episodes by which a policy is judged."""
 UNKNOWN = "–"
 
 
@@ -106,16 +106,16 @@ STUDIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(kit.Options):
-    """What `study` is asked."""
+    """Options of `study`."""
 
     name: tyro.conf.Positional[Literal[tuple(STUDIES)]]
-    """The study to run."""
+    """The study."""
     seeds: range = range(1)
     """Seeds of every variant."""
     variants: tuple[str, ...] = ()
-    """Variants to train; by default all."""
+    """Variants to train (default: all)."""
     run_dir: Path | None = None
-    """Folder of its runs and curves.png; by default in runs/pong."""
+    """Folder of its runs and pictures (default: in runs/pong)."""
 
 
 def study(options: Options) -> None:
@@ -136,7 +136,7 @@ def study(options: Options) -> None:
     names = [f"{unit} to {mark}" for mark in marks for unit in ("k steps", "seconds")]
     table = Table("variant", *names, "return at the end")
     if asked.judged:
-        table.add_column(f"{JUDGED} episodes")
+        table.add_column(f"{JUDGE_EPISODES} episodes")
     groups = {}
     try:
         for name in options.variants or asked.variants:
@@ -208,10 +208,10 @@ def call(command: str, folder: Path, *options: str, output: int | None = None) -
 
 def judge(folders: list[Path]) -> str:
     """Mean returns of the runs' policies."""
-    options = ("--json", f"--episodes={JUDGED}")  # of ALE/<Game>-v5, all of them
+    options = ("--json", f"--episodes={JUDGE_EPISODES}")  # of ALE/<Game>-v5, all of them
     pipe = subprocess.PIPE
-    told = [json.loads(call("evaluate", folder, *options, output=pipe)) for folder in folders]
-    return spread([score["mean_return"] for score in told], ",.1f")
+    results = [json.loads(call("evaluate", folder, *options, output=pipe)) for folder in folders]
+    return spread([result["mean_return"] for result in results], ",.1f")
 
 
 def time_to(passed: Callable[[float], bool], runs: list[Lines]) -> tuple[str, str]:

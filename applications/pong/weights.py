@@ -18,9 +18,9 @@ from applications.pong.games import view_and_actions
 from applications.pong.policy import NETWORKS, ActorCritic, Blocks, Policy
 
 RUNS = Path("runs/pong")
-"""Where a run's folder is, unless told."""
+"""Parent of the run folders, unless `--run-dir` names one."""
 PACKAGE = SHIPPED = Path(__file__).parent / "shipped"
-"""Where the policies are that `evaluate`, `watch` and `plot` take unless told a run folder."""
+"""Folder of the policies that `evaluate`, `watch` and `plot` use by default."""
 
 LOGS = Path(__file__).parents[2] / "docs" / "results"
 """Where the metrics of those trainings are."""

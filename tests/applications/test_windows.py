@@ -54,7 +54,7 @@ def test_every_application_is_imported(process):
 
 def test_the_shipped_policy_is_played_filmed_and_evaluated(process, folder):
     assert "\nplayed\n" in process.stdout
-    assert "pong: 5 steps, score +0\nwatch 0\n" in process.stdout
+    assert "pong: 5 agent steps, return +0\nwatch 0\n" in process.stdout
     assert (folder / "game.gif").stat().st_size > 1000
     assert '"episodes": 1' in process.stdout
     assert "\nevaluate 0\n" in process.stdout

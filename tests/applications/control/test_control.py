@@ -249,7 +249,7 @@ def test_memory_forgets_the_oldest():
 
 
 def test_goals_of_the_critics_by_hand(monkeypatch):
-    monkeypatch.setattr(deterministic, "SMOOTH", 0.0)
+    monkeypatch.setattr(deterministic, "MIN_EPISODES", 0.0)
     learner = Deterministic(Config("deterministic", "Pendulum-v1", units=8))
     with torch.no_grad():
         for parameter in learner.policy.parameters():
@@ -382,7 +382,7 @@ def test_refusals(tmp_path, capsys, monkeypatch):
 
 
 def test_a_point_of_the_picture_is_the_mean_of_enough_episodes(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "SMOOTH", 40)
+    monkeypatch.setattr(pictures, "MIN_EPISODES", 40)
     config = {"method": "deterministic", "environment": "Pendulum-v1"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     lines = [

@@ -475,7 +475,7 @@ def test_nothing_reachable_names_every_source_and_what_to_do(tmp_path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     wrong = dict.fromkeys(RAW, "0" * 64)  # even where the Debian package is installed
     monkeypatch.setitem(ORIGINS, name, dataclasses.replace(ORIGINS[name], sha256=wrong))
-    with pytest.raises(RunError, match=f"^{name} could not be had") as caught:
+    with pytest.raises(RunError, match=f"^{name} could not be fetched") as caught:
         fetch(name, tmp_path)
     told = str(caught.value)
     assert len(ORIGINS[name].sources) == 3
@@ -516,7 +516,7 @@ def test_subcommand_tells_what_it_found_where(tmp_path, known, capsys):
 def test_subcommand_gets_what_it_can(tmp_path, known, capsys):
     known()
     known(str(write(tmp_path / "stick", RAW)), name="fashion-mnist")
-    with pytest.raises(RunError, match=r"^mnist could not be had"):
+    with pytest.raises(RunError, match=r"^mnist could not be fetched"):
         data.data(options("all", tmp_path))
     assert capsys.readouterr().out.startswith("fashion-mnist: 40 training")
 

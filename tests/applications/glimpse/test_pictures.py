@@ -70,9 +70,9 @@ def test_maps_are_around_the_digit_where_it_moves():
         shown = axes.images[0].get_array()
         row, column = np.unravel_index(shown.argmax(), shown.shape)
         left, right, _, high = axes.images[0].get_extent()
-        width = (right - left) / pictures.MAPPED
+        width = (right - left) / pictures.MAP_FIELDS
         peaks.append((left + (column + 0.5) * width, high + (row + 0.5) * width))
-    half = 30 / pictures.MAPPED  # a field's half side
+    half = 30 / pictures.MAP_FIELDS  # a field's half side
     for peak, wanted in zip(peaks, [(30, 30), (60, 0), (-15, 15), (15, -15)], strict=True):
         assert peak == pytest.approx(wanted, abs=half + 1e-6)
     assert len(pictures.draw_where(looks, centres, digits, DIGIT).axes) == 2

@@ -215,7 +215,7 @@ def test_how_to_go_on_is_what_can_be_typed(python, path, typed, tmp_path, monkey
     monkeypatch.setattr(sys, "executable", python.replace("HERE", str(tmp_path)))
     monkeypatch.setattr(commands.shutil, "which", lambda _: path)
     tell_end("python -m applications.x train", Path("runs/a b"), complete=False)
-    wanted = f"stopped at a checkpoint; go on with: {typed} --run-dir 'runs/a b'\n"
+    wanted = f"stopped at a checkpoint; continue with: {typed} --run-dir 'runs/a b'\n"
     assert capsys.readouterr().out == wanted
     tell_end("python -m applications.x train", Path("runs/a"), complete=True)
     assert capsys.readouterr().out == "the run is in runs/a\n"

@@ -156,7 +156,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "CASES", {n: CASES[n] for n in ("none", "leave-one-out 2")})
     monkeypatch.setattr(comparison, "TRAINED", "leave-one-out 2")
     monkeypatch.setattr(comparison, "Config", partial(Config, batch=16, updates=4, units=4, last=3))
-    monkeypatch.setattr(training, "EVERY", 2)
+    monkeypatch.setattr(training, "METRICS_INTERVAL", 2)
     monkeypatch.setattr(study, "FAR", ())
     return comparison.Options(seeds=range(2), batches=3, run_dir=tmp_path / "runs", output=tmp_path)
 
@@ -164,7 +164,7 @@ def asked(tmp_path, monkeypatch):
 def test_the_command_trains_tells_and_draws(asked, capsys):
     comparison.compare(asked)
     output = capsys.readouterr().out
-    assert "reverse by moves: 16 runs an update" in output
+    assert "reverse by moves: 16 runs per update" in output
     for name, sizes in (("none", "16 × 1"), ("leave-one-out 2", "8 × 2")):
         (row,) = (row for row in output.splitlines() if row.startswith(name))
         assert sizes in row

@@ -20,7 +20,7 @@ from applications.memory import controllers, machine, model
 from applications.memory.config import BASELINES, Config
 from applications.memory.controllers import CONTROLLERS, Controller
 from applications.memory.machine import LETTER, MODES, SHIFTS
-from applications.memory.model import LOST, MemoryModel, choose_estimator
+from applications.memory.model import LOST_PROBABILITY, MemoryModel, choose_estimator
 from applications.memory.tasks import FIRST, SYMBOLS, Problems, make_problems
 
 RTOL = 1e-9
@@ -202,9 +202,9 @@ def test_who_was_wrong_is_out():
     for strict, wanted in ((True, 1), (False, 3)):
         made.config = replace(made.config, strict=strict)
         steps, _ = follow(made, problem(), 9, torch.full((1, 9), give))
-        assert steps[0].right < LOST
+        assert steps[0].right < LOST_PROBABILITY
         assert sum(step.alive.item() for step in steps) == wanted
-    assert len(steps) <= model.CHECK  # and no one waits for the limit
+    assert len(steps) <= model.CHECK_INTERVAL  # and no one waits for the limit
 
 
 def test_the_baseline_sees_what_is_due_and_the_time_left():

@@ -22,7 +22,15 @@ from applications.memory.__main__ import main
 from applications.memory.config import Config
 from applications.memory.evaluate import PATIENCE, SPARE, solve
 from applications.memory.model import MemoryModel, Step
-from applications.memory.training import ANY, CALM, MEMORY, PASSED, UP_TO, Trainer, train
+from applications.memory.training import (
+    ANY_LENGTH_SHARE,
+    CURRICULUM_DECAY,
+    ENTROPY_SHARE,
+    PASS_THRESHOLD,
+    SHORTER_SHARE,
+    Trainer,
+    train,
+)
 
 FAMILY = 1e-6
 TINY = Config(updates=8, batch=16, samples=4, units=8, last=4)
@@ -126,8 +134,8 @@ def timeless(folder):
 )
 @pytest.mark.training
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, monkeypatch, change):
-    monkeypatch.setattr(training, "EVERY", 4)
-    monkeypatch.setattr(training, "PASSED", -1)  # a level an update
+    monkeypatch.setattr(training, "METRICS_INTERVAL", 4)
+    monkeypatch.setattr(training, "PASS_THRESHOLD", -1)  # a level an update
     config = replace(TINY, first=1, last=6, **change)
     assert run(tmp_path / "whole", config)
     step = Trainer.step
@@ -165,9 +173,9 @@ def test_lengths_are_drawn_as_stated():
     chance = torch.zeros(7, dtype=torch.float64)
     most = {3: 1 / 2, 4: 1 / 4, 5: 1 / 8, 6: 1 / 8}  # as often one more, or else no more
     for longest, share in most.items():
-        chance[longest] += (1 - ANY - UP_TO) * share
-        chance[1 : longest + 1] += UP_TO * share / longest
-    chance[1:] += ANY / 6
+        chance[longest] += (1 - ANY_LENGTH_SHARE - SHORTER_SHARE) * share
+        chance[1 : longest + 1] += SHORTER_SHARE * share / longest
+    chance[1:] += ANY_LENGTH_SHARE / 6
     counts = trainer.draw_lengths(count).bincount(minlength=7)
     assert chance.sum().item() == pytest.approx(1)
     assert counts[0] == 0
@@ -182,10 +190,10 @@ def test_a_level_is_passed_by_an_average_share():
     while tally.level == 2:
         assert tally.average == pytest.approx(average)
         trainer.pass_level(torch.tensor([0.9, 1.0]))
-        average, updates = MEMORY * average + (1 - MEMORY) * 0.95, updates + 1
-    assert average > PASSED > (average - (1 - MEMORY) * 0.95) / MEMORY
+        average, updates = CURRICULUM_DECAY * average + (1 - CURRICULUM_DECAY) * 0.95, updates + 1
+    assert average > PASS_THRESHOLD > (average - (1 - CURRICULUM_DECAY) * 0.95) / CURRICULUM_DECAY
     assert tally.level == 3
-    assert tally.average < PASSED
+    assert tally.average < PASS_THRESHOLD
     before = tally.average
     trainer.pass_level(torch.tensor([]))  # no problem was of that level
     assert tally.average == before
@@ -208,7 +216,7 @@ def test_the_steps_that_may_be_spent(mode):
 
 @pytest.mark.parametrize(("update", "left"), [(0, 1), (40, 0.5), (80, 0), (90, 0)])
 def test_entropy_earns_less_and_less(update, left):
-    assert CALM == 0.8
+    assert ENTROPY_SHARE == 0.8
     losses = []
     for entropy in (0.0, 0.3):
         trainer = Trainer(replace(TINY, updates=100, entropy_coefficient=entropy))
@@ -462,7 +470,7 @@ def test_a_study_trains_each_seed_once(tmp_path, monkeypatch, capsys):
         found = min(solve(model, n, Generator().manual_seed(0))[0] for n in (1, 2, 3, 4))
         far = [solve(model, n, Generator().manual_seed(0))[0] for n in (6, 12)]
         assert row.split()[:4] == [str(seed), *(f"{share:.2%}" for share in (found, *far))]
-    assert verdict == "0 of 2 seeds are right in 99% of letters at every length"
+    assert verdict == "0 of 2 seeds have 99% of letters right at every length"
     before = [end(tmp_path / seed)["seconds"] for seed in "34"]
     assert main(asked) == 0  # there is nothing left to train
     assert capsys.readouterr().out.splitlines()[-5:] == printed

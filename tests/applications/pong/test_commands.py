@@ -157,14 +157,17 @@ def test_help_tells_what_an_option_is_by_default(capsys):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for line in (
-        "Games played side by side. (default: 32)",
-        "λ of the advantages. (default: 0.95)",
-        "in which every action is done as sent. (default: 700000)",
-        "What to train: `fast` by default, and with --resume the run's own.",
-        "Go on with the run in the folder, with its own options. (default: False)",
+        "Games that are played at the same time. (default: 32)",
+        "λ of the generalised advantages. (default: 0.95)",
+        "in which the emulator executes every action as sent. (default: 700000)",
+        "Recipe to train (default: `fast`; with --resume, that of the run).",
+        "Continue the run in the folder, with its own options. (default: False)",
         "A resumed run may differ in --seconds and --film-minutes only.",
+        "in total (default: no limit).",
+        "to those of the policy that played it. `line` and `natural` bound",
     ):
         assert line in text
+    assert "None)" not in text
 
 
 def test_another_application_leaves_a_run_alone(run, capsys):
@@ -232,7 +235,7 @@ def test_watch_writes_a_film(run, tmp_path, ending, capsys):
     film = tmp_path / f"game.{ending}"
     arguments = ["watch", "--run-dir", str(folder), "--output", str(film), "--steps", "30"]
     assert main(arguments) == 0
-    assert "30 steps" in capsys.readouterr().out
+    assert "30 agent steps" in capsys.readouterr().out
     frames = read_film(film)
     assert 25 < len(frames) <= 30  # a GIF joins equal frames
     assert frames[0].shape == (420, 320, 3)

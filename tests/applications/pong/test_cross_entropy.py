@@ -90,7 +90,7 @@ def train(folder, config, resume=False):
 def test_the_recipe_learns_where_the_light_is(tmp_path):
     lines = train(tmp_path / "run", QUICK)
     assert [line["update"] for line in lines] == list(range(1, 13))
-    steps = 24 * (24 + cross_entropy.TRIALS)
+    steps = 24 * (24 + cross_entropy.TRIAL_GAMES)
     assert [line["agent_steps"] for line in lines] == [steps * (1 + k) for k in range(12)]
     assert abs(lines[0]["points"]) < 12  # of 24 moves
     assert all(line["points_elite"] > line["points"] for line in lines[:4])
@@ -152,7 +152,7 @@ SMALL = ["--recipe", "cross-entropy", "--population", "4", "--elite", "2", "--ho
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cross_entropy, "TRIALS", 1)
+    monkeypatch.setattr(cross_entropy, "TRIAL_GAMES", 1)
     folder = tmp_path / "run"
     assert main(["train", *SMALL, "--generations", "2", "--run-dir", str(folder)]) == 0
     before, lines = load_state(folder / CHECKPOINT), read_metrics(folder / METRICS)

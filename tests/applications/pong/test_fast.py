@@ -82,7 +82,7 @@ def test_a_seed_fixes_the_training(tmp_path):
 def test_a_run_can_begin_with_the_policy_of_another(learned, tmp_path):
     begun = train(tmp_path / "begun", replace(QUICK, steps=256, start=str(learned), seed=7))
     assert begun[0]["won"] > 120
-    with pytest.raises(RunError, match=f"(?s)the policy in {learned} is another network: .*w1"):
+    with pytest.raises(RunError, match=f"(?s)the policy in {learned} has another network: .*w1"):
         train(tmp_path / "other", replace(QUICK, start=str(learned), hidden=16))
     nowhere = tmp_path / "nowhere"
     with pytest.raises(RunError, match=f"{nowhere} holds no run"):
@@ -110,7 +110,7 @@ def test_the_second_stage_is_sticky_calmer_and_goes_on_where_it_was_killed(tmp_p
 
     learn, log = Learner.learn, Run.log
     monkeypatch.setattr(fast, "make_emulators", make)
-    monkeypatch.setattr(fast, "SAVE", 0.0)
+    monkeypatch.setattr(fast, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(Learner, "learn", noting)
     monkeypatch.setattr(Run, "log", dying)
     config = replace(QUICK, steps=256, sticky_steps=1536)
@@ -154,7 +154,7 @@ from applications.pong import fast
 from applications.pong.__main__ import main
 from applications.kit.run import Run
 
-log, fast.SAVE = Run.log, 0.0
+log, fast.SAVE_SECONDS = Run.log, 0.0
 
 def log_and_die(run, metrics):
     log(run, metrics)
@@ -217,7 +217,8 @@ def test_an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(
 
     monkeypatch.setattr(Run, "log", log_and_interrupt)
     assert main(["train", "--resume", "--run-dir", str(folder)]) == 0
-    said = r"stopped at a checkpoint; go on with: \S*python\S* -m applications.pong train --resume"
+    command = r"\S*python\S* -m applications.pong train --resume"
+    said = f"stopped at a checkpoint; continue with: {command}"
     assert re.search(rf"{said} --run-dir {folder}\n", capsys.readouterr().out)
     assert load_state(folder / CHECKPOINT)["update"] == 7  # the update in flight is finished
     assert [line["update"] for line in read_metrics(folder / METRICS)] == list(range(1, 8))

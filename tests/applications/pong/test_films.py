@@ -178,7 +178,7 @@ def test_ctrl_c_ends_a_film(run, tmp_path, monkeypatch, capsys):
     moves, path = Game.moves, tmp_path / "game.mp4"
     monkeypatch.setattr(Game, "moves", interrupted)
     assert main(["watch", "--run-dir", str(run), "--output", str(path)]) == 0
-    assert f"{path}\npong: {FRAMES} steps, score " in capsys.readouterr().out
+    assert f"{path}\npong: {FRAMES} agent steps, return " in capsys.readouterr().out
     assert_shows_pong(path, FRAMES)
 
 
@@ -222,13 +222,13 @@ def test_a_live_game_ends(run, monkeypatch, capsys, options, shown, steps):
     assert main(["watch", "--live", "--run-dir", str(run), "--steps", "5"]) == 0
     assert (pane.shown, pane.closed) == (shown, True)
     assert pane.settings == Settings("pong", sticky=0.0)  # the run's
-    assert capsys.readouterr().out == f"pong: {steps} steps, score +0\n"
+    assert capsys.readouterr().out == f"pong: {steps} agent steps, return +0\n"
 
 
 def test_a_live_game_ends_by_itself(run, monkeypatch, capsys):
     monkeypatch.setattr(pictures, "Window", Pane)
     assert main(["watch", "--live", "--greedy", "--run-dir", str(run)]) == 0
-    told = re.fullmatch(r"pong: (\d+) steps, score ([+-]\d+)\n", capsys.readouterr().out)
+    told = re.fullmatch(r"pong: (\d+) agent steps, return ([+-]\d+)\n", capsys.readouterr().out)
     steps, score = map(int, told.groups())
     assert 700 < steps < 5000
     assert -21 <= score < -10  # of a policy that has learned nothing
@@ -271,7 +271,7 @@ def test_a_policy_plays_live(run, monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setattr(pictures, "Window", Tried)
     assert main(["watch", "--live", "--run-dir", str(run), "--steps", "10"]) == 0
-    assert capsys.readouterr().out == "pong: 10 steps, score +0\n"
+    assert capsys.readouterr().out == "pong: 10 agent steps, return +0\n"
     assert took[0] > (10 * 4 - 1) / FRAMES_PER_SECOND
     assert open_still == [False]
 

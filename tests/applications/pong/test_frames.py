@@ -20,7 +20,7 @@ from applications.pong.frames import (
     shuffled,
 )
 from applications.pong.games import (
-    EMULATOR,
+    EMULATOR_BYTES,
     Settings,
     environment_settings,
     find_game,
@@ -246,7 +246,7 @@ def test_games_are_found_by_any_of_their_names():
 
 def test_more_games_than_memory_are_refused():
     has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    fit = has // EMULATOR  # in one half, not in both
+    fit = has // EMULATOR_BYTES  # in one half, not in both
     with pytest.raises(RunError, match=f"{2 * fit:,} games need"):
         groups(Lights, 2 * fit, partial(Pairs, pong_view()), np.arange(2), 0)
     with pytest.raises(RunError, match=r"9,000,000 games need 18,000.0 GB of memory, and this m"):

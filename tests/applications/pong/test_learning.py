@@ -71,7 +71,7 @@ def test_gradient_is_hand_written_backpropagation(recorded):
 
 def test_gradient_does_not_depend_on_the_chunks(recorded, monkeypatch):
     whole = gradient(*recorded)
-    monkeypatch.setattr(blog, "CHUNK", 97)
+    monkeypatch.setattr(blog, "CHUNK_STEPS", 97)
     assert_same(gradient(*recorded), whole, 1e-12)
 
 

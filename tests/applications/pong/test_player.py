@@ -234,7 +234,7 @@ def test_a_curve_begins_before_an_episode_ends(run):
 def test_watch_films_the_shipped_policy(tmp_path, capsys):
     film = tmp_path / "game.gif"
     assert main(["watch", "--greedy", "--output", str(film), "--steps", "20"]) == 0
-    assert f"{film}\npong: 20 steps, score " in capsys.readouterr().out
+    assert f"{film}\npong: 20 agent steps, return " in capsys.readouterr().out
     frames = imageio.mimread(film)
     assert 10 < len(frames) <= 20  # a GIF joins equal frames
     assert frames[0].shape == (420, 320, 3)
