@@ -48,8 +48,9 @@ class Config(Training):
     """Standard deviation of a location at the beginning of training (default: the task's)."""
     noise_end: Annotated[float, Range(1e-6)] = 0.05
     """Standard deviation of a location at the end of training and in use; it falls linearly."""
-    estimator: Literal["score-function", "pathwise"] = "score-function"
-    """Estimator of the locations' gradient; `pathwise`, the control, uses a smooth retina."""
+    estimator: Literal["score-function", "antithetic", "pathwise"] = "score-function"
+    """Estimator of the locations' gradient: `antithetic` draws the paths of an image in mirrored
+    pairs; `pathwise`, the control, uses a smooth retina."""
     baseline: Literal["none", "average", "learned", "leave-one-out", "both"] = "learned"
     """Baseline of the score function; `both` adds leave-one-out to the residual of `learned`."""
     steering: Share = 0.2
