@@ -51,12 +51,12 @@ CASES: dict[str, dict[str, Any]] = {
 MAX_PATHS = 8
 """Largest number of paths per image; it divides the number of evaluations."""
 ABOUT_GRADIENTS = (
-    "Variance: of the locator's gradient, summed over its parameters; draws: what is left of it "
-    "when the images stay the same. Pathwise is unbiased for the smooth retina, but not for that "
+    "Variance of the locator's gradient, summed over its parameters; draws: the part that is "
+    "left when the images stay the same. Pathwise is unbiased for the smooth retina, not for that "
     "of whole pixels, by which the others train."
 )
 ABOUT_ERRORS = (
-    "B images, K paths each; ± for the images it was measured on, other seeds train to other errors"
+    "B images, K paths each; ± is that of the images measured on; other seeds reach other errors"
 )
 
 

@@ -208,11 +208,16 @@ def draw_learning(metrics: list[dict[str, Any]], config: Config) -> Figure:
         ("error", "validation error", minutes, "minutes"),
         ("error", "validation error", thousands, "thousand images"),
         ("baseline_fit", "baseline: share of variance explained", thousands, "thousand images"),
-        ("locator_snr", "locator's gradient: signal to noise", thousands, "thousand images"),
+        (
+            "locator_snr",
+            "signal-to-noise ratio of the locator's gradient",
+            thousands,
+            "thousand images",
+        ),
     ]
     panels = [panel for panel in panels if panel[0] in {"error", *metrics[0]}]
     rows = math.ceil(len(panels) / 2)
-    heading = f"How it learned: {config.task}, {config.policy} locations"
+    heading = f"Training on {config.task}, {config.policy} locations"
     with styled(8.4, 2.6 * rows + 0.5, heading) as figure:
         grid = figure.subplots(rows, 2, squeeze=False).flat
         for (name, meaning, x, unit), axes in zip(panels, grid, strict=False):

@@ -36,9 +36,9 @@ LOCATOR_PREFIXES = ("locate.", "plan")
 """Beginnings of the names of the locator's weights."""
 
 FIGURES = {
-    "mean_glimpses": "glimpses an image",
+    "mean_glimpses": "glimpses per image",
     "baseline_fit": "variance that the baseline explains",
-    "locator_snr": "locator's gradient, signal to noise",
+    "locator_snr": "signal-to-noise ratio of the locator's gradient",
 }
 """Metrics of an epoch, and what the display calls them."""
 
@@ -244,7 +244,7 @@ class Trainer(kit.Trainer):
         """What the display shows."""
         shown = {"matrix products": f"in {self.config.precision}"}
         if last := self.latest:
-            shown["validation error"] = f"{last['error']:.2%}, at best {self.tally.best:.2%}"
+            shown["validation error"] = f"{last['error']:.2%}, best {self.tally.best:.2%}"
             for name, words in FIGURES.items():
                 if name in last:
                     shown[words] = f"{last[name]:.2f}"

@@ -59,7 +59,7 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink()
         raise RunError(
             f"{path} could not be written ({error}): what it held is kept; make room and try again "
-            "(a training goes on by --resume)"
+            "(--resume continues a training)"
         ) from error
 
 

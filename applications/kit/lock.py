@@ -47,7 +47,7 @@ def _lock(held: int, folder: Path) -> None:
         ) from error
     except OSError as error:
         print(
-            f"note: {folder} cannot be locked here ({error.strerror}): the training goes on; start "
-            "no other one in this folder until it has ended",
+            f"note: {folder} cannot be locked here ({error.strerror}): the training continues; "
+            "start no other in this folder until it has ended",
             file=sys.stderr,
         )

@@ -85,7 +85,7 @@ class Screen(Output):
             self._stream = Nowhere()
             if not error.gone:
                 with suppress(OSError):
-                    print(f"note: {error}: the training goes on", file=sys.stderr)
+                    print(f"note: {error}: the training continues", file=sys.stderr)
 
 
 class Nowhere(TextIOBase):

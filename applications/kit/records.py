@@ -110,7 +110,7 @@ def read_metrics(path: Path) -> list[Record]:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror})") from error
     if not missing:
-        raise RunError(f"{path} is not a file: move it away, and --resume goes on without it")
+        raise RunError(f"{path} is not a file: move it away, and --resume continues without it")
 
     metrics: list[Record] = []
     kinds: dict[str, str] = {}

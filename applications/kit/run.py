@@ -60,7 +60,7 @@ class Run:
                 origin = _same_config(folder, config).get("origin")
             elif (folder / CHECKPOINT).exists():
                 raise RunError(
-                    f"{folder} holds a run already: go on with it by --resume, or name another "
+                    f"{folder} holds a run already: continue it by --resume, or name another "
                     "folder by --run-dir"
                 )
             from torch.utils.tensorboard import SummaryWriter  # takes a second to import
@@ -102,7 +102,7 @@ class Run:
         if path.exists() and logged is not None and (last is None or last < logged):
             raise RunError(
                 f"{path} ends before update {logged}, which was in it when the checkpoint was "
-                "saved: put a copy of it back, or move it away, and --resume goes on without it"
+                "saved: put a copy of it back, or move it away, and --resume continues without it"
             )
         with replacing(path) as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
@@ -120,7 +120,7 @@ class Run:
         except OSError as error:
             raise RunError(
                 f"{self.folder / METRICS} could not be written ({error.strerror}): make room "
-                "and go on with --resume"
+                "and continue with --resume"
             ) from error
 
     def save(self, state: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def _same_config(folder: Path, config: Options) -> dict[str, Any]:
         RunError: it differs in something else, or there is nothing to go on from.
     """
     if not (folder / CHECKPOINT).exists():
-        raise RunError(f"{folder} holds no checkpoint to go on from: leave out --resume")
+        raise RunError(f"{folder} holds no checkpoint to continue from: leave out --resume")
     written = read_config(folder)
     if not isinstance(written.get("origin"), dict):  # as in every run; {} is no config of defaults
         raise RunError(
@@ -241,7 +241,7 @@ def latest_folder(parent: Path, **config: Any) -> Path:
         if not config or config.items() <= read_config(path.parent).items():
             return path.parent
     of = "".join(f" of the {name} {value}" for name, value in config.items())
-    raise RunError(f"there is no run{of} in {parent} to go on with: leave out --resume")
+    raise RunError(f"there is no run{of} in {parent} to continue: leave out --resume")
 
 
 def _number(folder: Path) -> int:

@@ -50,7 +50,7 @@ def judge(config: Config, folder: Path) -> Result:
     if not begun or not is_complete(folder, config):
         with Run(folder, config, begun) as run:
             if not train(config, run):
-                raise RunError(f"stopped; the same command goes on from {folder}")
+                raise RunError(f"stopped; the same command continues from {folder}")
     state = load_state(folder / CHECKPOINT)
     model = weights.build(read_config(folder), state["model"], folder / CHECKPOINT)
 

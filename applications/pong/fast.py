@@ -219,7 +219,9 @@ class Trainer(progress.Trainer):
         if not latest:
             return shown
         if speed := self.speed():
-            shown["share of the emulator's own speed"] = f"{speed / latest['emulator_limit']:.0%}"
+            shown["speed relative to the emulators alone"] = (
+                f"{speed / latest['emulator_limit']:.0%}"
+            )
         shown["sticky actions"] = f"{latest['sticky']:g}"
         shown["entropy"] = f"{latest['entropy']:.2f} nats"
         shown["change of the policy"] = f"{latest['kl']:.3f} nats"
@@ -227,7 +229,7 @@ class Trainer(progress.Trainer):
         if latest.get("halvings") is not None:
             shown["steps halved"] = f"{latest['halvings']} times"
         if latest["gradient_snr"] is not None:
-            shown["gradient, signal to noise"] = f"{latest['gradient_snr']:.2f}"
+            shown["signal-to-noise ratio of the gradient"] = f"{latest['gradient_snr']:.2f}"
         return shown
 
 

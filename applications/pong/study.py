@@ -180,7 +180,7 @@ def complete(folder: Path, options: list[str]) -> None:
     with StopSignals() as stop:  # the training hears Ctrl-C too, and saves what it has
         call("train", folder, *options, *going_on)  # another run than asked for is refused
     if stop.requested:
-        raise RunError(f"stopped in {folder}: the same command goes on from there")
+        raise RunError(f"stopped in {folder}: the same command continues from there")
 
 
 def call(command: str, folder: Path, *options: str, output: int | None = None) -> str:

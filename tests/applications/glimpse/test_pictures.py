@@ -141,7 +141,9 @@ def test_the_course_shows_what_was_recorded():
 
     always = ["seconds", "images", "error"]
     assert titles(always) == ["validation error"] * 2
-    assert titles([*always, "locator_snr"])[2:] == ["locator's gradient: signal to noise"]
+    assert titles([*always, "locator_snr"])[2:] == [
+        "signal-to-noise ratio of the locator's gradient"
+    ]
     assert len(titles([*always, "baseline_fit", "locator_snr"])) == 4
     minutes, thousands = pictures.draw_learning(EPOCHS, SMALL).axes[:2]
     assert minutes.lines[0].get_xydata().tolist() == [[0.5, 0.4], [1, 0.02]]

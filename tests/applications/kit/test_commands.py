@@ -168,7 +168,7 @@ def test_a_resumed_run_keeps_what_it_is_not_told(tmp_path):
     assert ask(tmp_path, "--resume", "--rate", "0.1", "--seconds", "5").config == wanted
     with pytest.raises(RunError, match="has recipe = plain, not other: resume it with its own"):
         ask(tmp_path, "--resume", "--run-dir", str(folder), "--recipe", "other")
-    with pytest.raises(RunError, match="there is no run in .* to go on with"):
+    with pytest.raises(RunError, match="there is no run in .* to continue"):
         ask(tmp_path / "none", "--resume")
 
 

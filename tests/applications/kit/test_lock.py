@@ -38,6 +38,6 @@ def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with alone(tmp_path):
         assert capsys.readouterr().err == (
-            f"note: {tmp_path} cannot be locked here (No locks available): the training goes on; "
-            "start no other one in this folder until it has ended\n"
+            f"note: {tmp_path} cannot be locked here (No locks available): the training continues; "
+            "start no other in this folder until it has ended\n"
         )

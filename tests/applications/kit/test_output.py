@@ -46,7 +46,8 @@ BROKEN = {
     "a closed terminal": (closed_terminal, ""),
     "a full disk": (
         full_disk,
-        "note: standard output cannot be written (No space left on device): the training goes on\n",
+        "note: standard output cannot be written (No space left on device): "
+        "the training continues\n",
     ),
 }
 

@@ -160,7 +160,7 @@ def test_resume_drops_what_the_checkpoint_does_not_know(tmp_path):
 
 def test_refusals(tmp_path):
     folder = finish(tmp_path / "run")
-    with pytest.raises(RunError, match="holds a run already: go on with it by --resume, or"):
+    with pytest.raises(RunError, match="holds a run already: continue it by --resume, or"):
         Run(folder, Config(), resume=False)
     with pytest.raises(RunError, match="has game = pong, not breakout: resume it with its own"):
         Run(folder, Config(game="breakout"), resume=True)
@@ -170,7 +170,7 @@ def test_refusals(tmp_path):
     assert (folder / CONFIG).read_text() == written
     with pytest.raises(RunError, match="has episodes = 10, not 11"):
         Run(folder, FixedConfig(episodes=11), resume=True)
-    with pytest.raises(RunError, match="holds no checkpoint to go on from: leave out --resume"):
+    with pytest.raises(RunError, match="holds no checkpoint to continue from: leave out --resume"):
         Run(tmp_path, Config(), resume=True)
     with pytest.raises(RunError, match=f"holds no run: there is no .*{CONFIG}"):
         read_config(tmp_path)
@@ -191,7 +191,7 @@ def test_refusals(tmp_path):
 
 def test_folders_are_numbered(tmp_path):
     assert new_folder(tmp_path, "blog").name == "blog-1"
-    with pytest.raises(RunError, match=r"there is no run in .* to go on with"):
+    with pytest.raises(RunError, match=r"there is no run in .* to continue"):
         latest_folder(tmp_path)
     finish(tmp_path / "blog-1")
     finish(tmp_path / "blog-9")

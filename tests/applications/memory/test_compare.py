@@ -186,7 +186,7 @@ def test_a_comparison_that_was_stopped_goes_on(asked, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Trainer, "step", interrupted)
-    with pytest.raises(RunError, match="stopped; the same command goes on from .*none/1"):
+    with pytest.raises(RunError, match="stopped; the same command continues from .*none/1"):
         comparison.compare(asked)
     assert steps == [0] * 4 + [1] * 2
     monkeypatch.setattr(comparison, "CASES", {"none": CASES["none"]})

@@ -335,7 +335,7 @@ def test_a_stop_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     )
     assert end(folder)["update"] == 1
     assert main(["study", "--run-dir", str(tmp_path / "s"), "--seeds", "2", *TINY_OPTIONS]) == 2
-    assert f"stopped; the same command goes on from {tmp_path / 's' / '2'}" in (
+    assert f"stopped; the same command continues from {tmp_path / 's' / '2'}" in (
         capsys.readouterr().err
     )
 

@@ -147,7 +147,7 @@ def interrupted():
 
 @pytest.mark.parametrize(
     ("training", "message"),
-    [(failed, "train of {} failed"), (interrupted, "stopped in {}: the same command goes on")],
+    [(failed, "train of {} failed"), (interrupted, "stopped in {}: the same command continues")],
 )
 def test_a_training_that_does_not_end_ends_the_study(
     training, message, tmp_path, capsys, monkeypatch
