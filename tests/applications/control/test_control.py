@@ -148,7 +148,7 @@ def test_advantages_know_failure_from_time_that_is_up():
     fourth = 2 * 4 + task.discount * 13 - 4
     third = 2 * 3 + task.discount * 12 - 3  # time was up: 12 was still to come
     second = 2 * 2 - 2  # failed: nothing was
-    first = 2 * 1 + task.discount * 2 - 1 + task.discount * rollout.TRACE * second
+    first = 2 * 1 + task.discount * 2 - 1 + task.discount * rollout.GAE_LAMBDA * second
     assert found == pytest.approx([first, second, third, fourth])
 
 
@@ -204,8 +204,8 @@ def test_without_selection_it_does_not(monkeypatch):
 @pytest.fixture
 def few(monkeypatch):
     """Fewer environments, shorter rollouts."""
-    monkeypatch.setattr(rollout, "COUNT", 4)
-    monkeypatch.setattr(deterministic, "FIRST", 350)
+    monkeypatch.setattr(rollout, "ENVIRONMENTS", 4)
+    monkeypatch.setattr(deterministic, "RANDOM_STEPS", 350)
     monkeypatch.setitem(TASKS, "CartPole-v1", replace(CARTPOLE, horizon=200))
 
 
@@ -249,7 +249,7 @@ def test_memory_forgets_the_oldest():
 
 
 def test_goals_of_the_critics_by_hand(monkeypatch):
-    monkeypatch.setattr(deterministic, "MIN_EPISODES", 0.0)
+    monkeypatch.setattr(deterministic, "TARGET_NOISE", 0.0)
     learner = Deterministic(Config("deterministic", "Pendulum-v1", units=8))
     with torch.no_grad():
         for parameter in learner.policy.parameters():
@@ -266,7 +266,7 @@ def test_goals_of_the_critics_by_hand(monkeypatch):
 def test_deterministic_gradient_finds_the_best_action_of_a_bandit(monkeypatch):
     """Reward −(action − what is seen)², and every episode is one step."""
     monkeypatch.setattr(deterministic, "CAPACITY", 2000)
-    monkeypatch.setattr(deterministic, "RATE", 5e-3)
+    monkeypatch.setattr(deterministic, "LEARNING_RATE", 5e-3)
     learner = Deterministic(Config("deterministic", "Pendulum-v1", units=32))
     seen, action = torch.rand(2000, 3) * 2 - 1, torch.rand(2000, 1) * 4 - 2
     reward, none = -(action - seen[:, :1]).square(), torch.zeros(2000, 1)
@@ -289,7 +289,7 @@ def test_targets_follow_slowly():
         learner.policy.net[0].weight.add_(1)
     learner.follow()
     moved = learner.targets[0].net[0].weight - old
-    torch.testing.assert_close(moved, torch.full_like(moved, deterministic.FOLLOW))
+    torch.testing.assert_close(moved, torch.full_like(moved, deterministic.TARGET_RATE))
 
 
 # ---------------------------------------------------------------- runs and commands
