@@ -32,13 +32,13 @@ class Common(Source):
     """What `evaluate` and `plot` are asked; where nothing is, each picture has its own default."""
 
     seed: Seed | None = None
-    """Seed of all draws."""
+    """Seed of all draws; by default each picture's own."""
     reward: str | None = None
     """The reward: `module:function` or an image; by default the built-in regions."""
     samples: Count | None = None
-    """Draws per gradient."""
+    """Draws per gradient; by default each picture's own."""
     replications: Several | None = None
-    """Estimates of the gradient for each baseline."""
+    """Estimates of the gradient for each baseline; by default the picture's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +56,11 @@ class Plot(Common):
     RENAMED = Config.RENAMED
 
     learning_rate: Amount | None = None
-    """Standard deviations per half the range of the reward."""
+    """Standard deviations per half the range of the reward; by default as in `train`."""
     baseline: Baseline | None = None
-    """What rewards are compared with."""
+    """What rewards are compared with; by default as in `train`."""
     updates: Steps | None = None
-    """Updates to learn for."""
+    """Updates to learn for; by default as in `train`."""
     frames: Count = 60
     """Frames of the animation."""
     covariance: bool = False

@@ -77,7 +77,7 @@ class Options(kit.Options):
     run_dir: Path | None = None
     """Folder of its runs (default: in runs/memory)."""
     output: Path | None = None
-    """Folder of the picture."""
+    """Folder of the picture; by default one below `pictures`."""
 
 
 def compare(options: Options) -> None:
