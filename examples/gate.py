@@ -14,7 +14,7 @@ takes 5 seconds on two cores and prints
     update  400   cost 0.13
     update  600   cost 0.11
     update  800   cost 0.11
-    after learning   cost 0.10, of which 0.1 pay for the one reading
+    after learning   cost 0.10, of which 0.1 is the price of a reading
     question 0 opens [1, 0, 0, 0]
     question 1 opens [0, 1, 0, 0]
     question 2 opens [0, 0, 1, 0]
@@ -81,7 +81,7 @@ def main(updates: int) -> None:
     with torch.no_grad(), sf.greedy():  # every gate takes its likelier value
         cost = model(*batch(10_000)).mean()
         gates = model.gate.mode(Bernoulli(logits=model.choose(torch.eye(SENSORS))))
-    print(f"after learning   cost {cost.item():.2f}, of which {PRICE} pay for the one reading")
+    print(f"after learning   cost {cost.item():.2f}, of which {PRICE} is the price of a reading")
     for question, row in enumerate(gates.int().tolist()):
         print(f"question {question} opens {row}")
 
