@@ -6,7 +6,7 @@ from torch.distributions import Bernoulli, Categorical, Distribution, OneHotCate
 
 from sfgrad.estimators.base import Draw, Estimator
 from sfgrad.estimators.log_prob import summed_log_prob
-from sfgrad.estimators.surrogate import Surrogate
+from sfgrad.estimators.surrogate import Surrogate, refuse_transforms
 from sfgrad.masks import base_distribution
 
 
@@ -53,6 +53,7 @@ class Relax(Estimator):
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw one value for every row, and keep what its cost is compared with."""
+        refuse_transforms()
         base = base_distribution(distribution)
         if isinstance(base, Bernoulli | Categorical | OneHotCategorical):
             value = distribution.sample().detach()

@@ -4,7 +4,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, MultivariateNormal
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+)
 from torch.nn.functional import one_hot
 
 from sfgrad.baselines import Baseline
@@ -71,7 +76,8 @@ class Surrogate(Control):
     def predict(self, value: Tensor, batch_ndims: int) -> Tensor:
         """What the module says to the values `[*rows, ...]`: `[R]`."""
         rows = value.shape[:batch_ndims].numel()
-        flat = value.reshape(rows, -1)
+        weights = [part for part in self.module.parameters() if part.is_floating_point()]
+        flat = value.reshape(rows, -1).to(weights[0].dtype if weights else value.dtype)
         try:
             result = self.module(flat)
         except Exception as error:
@@ -89,7 +95,7 @@ class Surrogate(Control):
                 f"the {type(self.module).__name__} of Relax returned {returned} for {rows} rows: "
                 "return one number per row, a tensor [R] or [R, 1]"
             )
-        return result.reshape(-1)
+        return result.reshape(-1).to(value.dtype)
 
     def discrete(self, base: Any, value: Tensor, batch_ndims: int) -> Knowledge:
         """Of bits and categories: RELAX."""
@@ -101,8 +107,8 @@ class Surrogate(Control):
         predictions = [self.predict(squash(base, y, 1.0), batch_ndims) for y in (free, given)]
         twin = type(base)(logits=leaf, validate_args=False)
         log_prob = single(twin.log_prob(value))
-        control = predictions[0] - predictions[1]
-        return _knowledge(predictions[1], control, log_prob, [logits], [leaf], batch_ndims)
+        slopes = _slopes(predictions[0] - predictions[1], [leaf])
+        return _knowledge(predictions[1], slopes, log_prob, [logits], [leaf], batch_ndims)
 
     def continuous(self, base: Distribution, batch_ndims: int) -> tuple[Tensor, Knowledge]:
         """A reparametrised draw, and what is known of it: LAX."""
@@ -114,31 +120,73 @@ class Surrogate(Control):
             leaves = [parameter.detach().requires_grad_() for parameter in given]
             twin = type(base)(**dict(zip(names, leaves, strict=True)), validate_args=False)
             path = twin.rsample()
-        except (TypeError, NotImplementedError, AttributeError) as error:
+        except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
             raise MisfitError(
                 f"Relax does not draw from {type(base).__name__}: it takes bits, categories, and "
                 "distributions of torch.distributions that have an rsample and are made of their "
                 "parameters; use ScoreFunction()"
             ) from error
         value = path.detach()
-        control = self.predict(path, batch_ndims)
         log_prob = single(twin.log_prob(value))
-        return value, _knowledge(control, control, log_prob, given, leaves, batch_ndims)
+        if isinstance(base, MultivariateNormal | LowRankMultivariateNormal):  # linear in the noise
+            control = self.predict(path, batch_ndims)
+            slopes = _slopes(control, leaves)
+        else:
+            control, slopes = self._along(path, leaves, batch_ndims, len(base.event_shape))
+        return value, _knowledge(control, slopes, log_prob, given, leaves, batch_ndims)
+
+    def _along(
+        self, path: Tensor, leaves: list[Tensor], batch_ndims: int, event_ndims: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The prediction at the end of a path, and its derivatives by what the path begins with.
+
+        The derivatives of the path are numbers: those of a Gamma cannot be differentiated again,
+        and the module is trained by the others.
+        """
+        end = path.detach().requires_grad_()
+        control = self.predict(end, batch_ndims)
+        (slope,) = _slopes(control, [end])
+
+        # Elements depend on their own parameters alone, but those of an event on all of it.
+        slopes = [torch.zeros_like(leaf) for leaf in leaves]
+        places = range(path.shape[-1]) if event_ndims else [...]
+        for place in places:
+            parts = torch.autograd.grad(path[..., place].sum(), leaves, retain_graph=True, **UNUSED)
+            factor = slope[..., place].unsqueeze(-1) if event_ndims else slope
+            slopes = [total + factor * part for total, part in zip(slopes, parts, strict=True)]
+        return control, slopes
+
+
+def refuse_transforms() -> None:
+    """Refuse torch.func, under which there is no backward pass of one's own."""
+    try:
+        torch.zeros(()).requires_grad_()
+    except RuntimeError as error:
+        raise MisfitError(
+            "Relax takes the slope of its module by a backward pass of its own, which torch.func "
+            "does not allow: use loss.backward() or torch.autograd.grad(), or ScoreFunction() here"
+        ) from error
+
+
+UNUSED: Any = {"allow_unused": True, "materialize_grads": True}
+
+
+def _slopes(control: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """The derivatives of a control variate, which train the module."""
+    total = control.sum() + sum((0 * leaf).sum() for leaf in leaves)  # also if none is used
+    return list(torch.autograd.grad(total, leaves, create_graph=True, **UNUSED))
 
 
 def _knowledge(
     prediction: Tensor,
-    control: Tensor,
+    slopes: list[Tensor],
     log_prob: Tensor,
     parameters: list[Tensor],
     leaves: list[Tensor],
     batch_ndims: int,
 ) -> Knowledge:
     """Derivatives by the parameters, through leaves in their place: training ends there."""
-    options: Any = {"allow_unused": True, "materialize_grads": True}
-    total = control.sum() + sum((0 * leaf).sum() for leaf in leaves)  # also if none is used
-    slopes = torch.autograd.grad(total, leaves, create_graph=True, **options)
-    scores = torch.autograd.grad(log_prob.sum(), leaves, **options)
+    scores = torch.autograd.grad(log_prob.sum(), leaves, **UNUSED)
     rows = len(prediction)
     slope, score = (
         torch.cat([part.reshape(rows, -1) for part in parts], 1) for parts in (slopes, scores)
