@@ -75,6 +75,10 @@ class PlackettLuce(Distribution):
     def __init__(self, logits: Tensor, k: int | None = None, validate_args: bool | None = None):
         if not torch.is_tensor(logits):
             raise TypeError(f"the logits of PlackettLuce are {describe(logits)}: give a tensor")
+        if not logits.is_floating_point():
+            raise TypeError(
+                f"the logits of PlackettLuce are of {logits.dtype}: give logits.float()"
+            )
         if not logits.dim() or not logits.shape[-1]:
             raise ValueError(
                 f"the logits of PlackettLuce have shape {list(logits.shape)}: give one number for "

@@ -290,3 +290,8 @@ def test_too_many_orders_are_refused_by_name():
         pytest.raises(ValueError, match="node 'z': PlackettLuce has no rsample: use ScoreFunction"),
     ):
         sf.sample(sf.PlackettLuce(torch.zeros(1, 3)), sf.Pathwise(), name="z")
+
+
+def test_whole_numbers_as_logits_are_refused():
+    with pytest.raises(TypeError, match=r"logits of PlackettLuce are of torch\.int64: give"):
+        sf.PlackettLuce(torch.arange(3))
