@@ -96,7 +96,8 @@ class Rebar(Estimator):
         copies = own or S
         drawn = distribution.sample((copies // 3,) if own else ()).detach()
         elements = distribution.batch_shape[batch_ndims:] + distribution.event_shape
-        hard = drawn.reshape(E, -1, R, *elements)[:, : copies // 3]
+        count = copies // 3 if own else S
+        hard = drawn.reshape(E, count, R, *elements)[:, : copies // 3]
 
         # The same variable twice: it moves with the logits, or within what gives the hard value.
         logits = bounded_logits(base).reshape(E, S, R, *elements)

@@ -181,3 +181,12 @@ def test_a_second_node_on_relaxed_values_is_scored_through_them():
         (gradient,) = torch.autograd.grad(graph.loss(), eta)
     assert gradient.isfinite().all()
     assert graph.nodes["next"].draw.log_prob.requires_grad
+
+
+def test_rows_without_elements_have_nothing_to_draw():
+    with sf.StochasticGraph() as graph:
+        logits = torch.zeros(2, 0, requires_grad=True)
+        bits = sf.sample(Independent(Bernoulli(logits=logits), 1), sf.Rebar(samples=3))
+        sf.add_cost(bits.sum(1) + 1)
+    assert bits.shape == (6, 0)
+    assert graph.loss() == 1
