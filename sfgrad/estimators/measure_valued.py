@@ -107,14 +107,14 @@ def _draw(
 def _replaced(drawn: Tensor, twins: Twins, layout: Layout, event: torch.Size) -> Tensor:
     """The draw of the first copy, and that with one element replaced: `[E, 1 + D·M, R, D, …]`."""
     E, S, R = layout
-    value = drawn.reshape(E, S, R, -1, *event)[:, :1]
-    D, M = value.shape[3], twins.weights.shape[-1]
-    values = twins.values.reshape(E, S, R, D, M, *event)[:, 0]
+    D, M = drawn.reshape(E, S, R, -1, *event).shape[3], twins.weights.shape[-1]
+    value = drawn.reshape(E, S, R, D, *event)[:, :1]
+    values = twins.values.reshape(E, S, R, D, M, *event)[:, 0].to(value.dtype)
 
-    number = torch.arange(D * M, device=drawn.device)
-    value = value.repeat(1, 1 + D * M, 1, 1, *[1] * len(event))
-    value[:, 1 + number, :, number // M] = values.flatten(2, 3).movedim(2, 0).to(value.dtype)
-    return value
+    # Every twin is the draw but for its own element: `[E, D, M, R, D, …]`.
+    own = torch.eye(D, dtype=torch.bool, device=drawn.device).view(D, 1, 1, D, *[1] * len(event))
+    others = torch.where(own, values.movedim(1, 3).unsqueeze(4), value.unsqueeze(1))
+    return torch.cat([value, others.flatten(1, 2)], 1)
 
 
 def _weights(twins: Twins, layout: Layout, copies: int) -> Tensor:
@@ -125,6 +125,5 @@ def _weights(twins: Twins, layout: Layout, copies: int) -> Tensor:
 
     # Every twin has the parameters of its own copy.
     weights = twins.weights.reshape(E, S, R, -1, M).expand(E, copies, R, -1, M)
-    number = torch.arange(copies - 1, device=own.device)
-    others = weights[:, 1 + number, :, number // M, number % M].movedim(0, 1)
+    others = weights[:, 1:].flatten(3).diagonal(dim1=1, dim2=3).movedim(-1, 1)
     return torch.cat([own, others], 1).reshape(-1)

@@ -296,3 +296,18 @@ def test_twins_do_not_teach_later_baselines():
         sf.add_cost(z)
         graph.loss()
     assert average.read(torch.zeros(1, 1, 1), None).item() == pytest.approx(1)
+
+
+def test_twins_are_made_under_vmap():
+    """For one bit nothing is random but the rounding."""
+
+    def loss(logits, cost):
+        bits = Bernoulli(logits=logits.unsqueeze(0), validate_args=False)
+        with sf.StochasticGraph() as graph:
+            sf.add_cost(cost * sf.sample(bits, sf.MeasureValued(samples=3)))
+        return graph.loss()
+
+    logits, costs = torch.tensor(0.4), torch.tensor([1.0, 2.0, -3.0])
+    gradient = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness="different")
+    probability = logits.sigmoid()
+    torch.testing.assert_close(gradient(logits, costs), costs * probability * (1 - probability))
