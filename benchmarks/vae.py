@@ -249,9 +249,9 @@ def plot(results: dict[str, Any], picture: Path) -> None:
     """The bound against evaluations and against seconds, and the variance."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), dpi=100, layout="constrained")
     for name, run in results["runs"].items():
-        evaluations, seconds, bounds = zip(*run["curve"][1:], strict=True)
-        axes[0].plot(evaluations, bounds, color=METHODS[name].color, label=name)
-        axes[1].plot(seconds, bounds, color=METHODS[name].color)
+        curve, color = np.asarray(run["curve"])[1:], METHODS[name].color  # but for the untrained
+        axes[0].plot(curve[:, 0], curve[:, 2], color=color, label=name)
+        axes[1].plot(curve[:, 1], curve[:, 2], color=color)
     usual = results["variances"].get("leave-one-out", {})
     for name, row in results["variances"].items():
         keys = [key for key in row if key in usual]
@@ -283,10 +283,10 @@ def main() -> None:
         train(name, images, 60 * options.minutes, options.folder)
     measured = options.folder / "variance.json"
     for name in options.methods if options.draws else []:
+        row = variances(name, images, options.folder, options.draws)
         rows = json.loads(measured.read_text()) if measured.exists() else {}
-        rows[name] = variances(name, images, options.folder, options.draws)
-        measured.write_text(json.dumps(rows))
-        print(f"{name:14} variance", *(f"{value:.4g}" for value in rows[name].values()), flush=True)
+        measured.write_text(json.dumps({**rows, name: row}))
+        print(f"{name:14} variance", *(f"{value:.4g}" for value in row.values()), flush=True)
 
     results = collect(options.folder)
     show(results)
