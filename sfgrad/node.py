@@ -1,5 +1,6 @@
 """The words used inside a model: sample, add_cost, branch, align, StochasticNode."""
 
+import copy
 from typing import Any
 
 import torch
@@ -223,7 +224,7 @@ class StochasticNode(nn.Module):
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         """Set an attribute; with an estimator comes its baseline, whose state the node owns."""
-        if attribute == "baseline":
+        if attribute == "baseline" and not getattr(self, "_is_replica", False):
             raise AttributeError(
                 "a node's baseline is that of its estimator: assign the estimator, "
                 "node.estimator = ScoreFunction(baseline)"
@@ -247,14 +248,17 @@ class StochasticNode(nn.Module):
         parents: Parents = None,
     ) -> Tensor:
         """Draw; arguments and result as in `sample`. May be called many times in one forward."""
-        if self.estimator.baseline is not self.baseline:
+        estimator = self.estimator
+        if getattr(self, "_is_replica", False):  # by DataParallel, with a baseline of its own
+            estimator = _with_baseline(estimator, self.baseline)
+        if estimator.baseline is not self.baseline:
             raise ValueError(
                 f"node {self.name!r}: the baseline of its estimator was replaced after the node "
                 "took it over, so it would not be saved or trained: assign node.estimator again"
             )
         return sample(
             distribution,
-            self.estimator,
+            estimator,
             mask=mask,
             index=index,
             context=context,
@@ -285,3 +289,12 @@ class StochasticNode(nn.Module):
         """The estimator, the name and the estimator's settings; its baseline follows by itself."""
         settings = shown_settings(self.estimator)
         return ", ".join([type(self.estimator).__name__, f"name={self.name!r}", *settings])
+
+
+def _with_baseline(estimator: Estimator, baseline: Any) -> Estimator:
+    """The same estimator with another baseline, wherever it keeps that."""
+    result = copy.copy(estimator)
+    for name, value in vars(estimator).items():
+        if value is not None and value is estimator.baseline:
+            vars(result)[name] = baseline
+    return result

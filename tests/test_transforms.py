@@ -192,3 +192,31 @@ def test_processes_average_over_the_rows_of_all():
         found = [(a, m) for rank, a, m in told if rank == number]
         for pair, want in zip(found, wanted, strict=True):
             assert pair == pytest.approx(want)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        sf.ScoreFunction(sf.MovingAverage()),
+        sf.Antithetic(sf.Learned(nn.Linear(1, 1)), samples=2),
+        sf.Relax(nn.Linear(1, 1)),
+        sf.UnorderedSet(samples=2),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_replicas_of_data_parallel_draw_with_their_own_baseline(estimator):
+    """What `torch.nn.parallel.replicate` does to a module and its children, without a device."""
+    node = sf.StochasticNode(estimator)
+    replica = node._replicate_for_data_parallel()
+    replica.baseline = node.baseline._replicate_for_data_parallel()
+    for name, child in node.baseline.named_children():
+        setattr(replica.baseline, name, child)
+    logits = torch.zeros(3, requires_grad=True)
+    with sf.StochasticGraph() as graph:
+        z = replica(Bernoulli(logits=logits), context=torch.zeros(3, 1))
+        sf.add_cost(z)
+    assert next(iter(graph.nodes.values())).baseline is replica.baseline
+    graph.loss().backward()
+    assert logits.grad.isfinite().all()
+    with pytest.raises(AttributeError, match="a node's baseline is that of its estimator"):
+        node.baseline = sf.MovingAverage()
