@@ -98,10 +98,15 @@ def make_site(
     single = index is not None or not torch.is_tensor(mask) or mask.shape != shape[:n]
     mask = element_mask(name, mask, distribution, tuple(shape[:n]))
     if single and not estimator.takes_masks:
+        advice = ""
+        if not type(estimator).__module__.startswith("sfgrad."):
+            advice = (
+                ", or set its takes_masks where all its logarithms are of the distribution that "
+                "draw() gets"
+            )
         raise ValueError(
             f"{what}: {type(estimator).__name__} does not take a mask of single elements: give one "
-            "boolean per row, or set its takes_masks where all its logarithms are of the "
-            "distribution that draw() gets"
+            f"boolean per row{advice}"
         )
     counted = _counted_rows(mask, index, rows.count)
     return Site(name, Masked(distribution, mask), n, index, rows.count, counted)
