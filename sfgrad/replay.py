@@ -57,7 +57,9 @@ class Replay(Live):
         # They are made of tensors of inference mode, too, which autograd would refuse.
         wanted = site.distribution.batch_shape + site.distribution.event_shape
         scored = _scorable(site, value.reshape(copies, *wanted))
-        log_density = None if recorded is None else _log_density(site, recorded, copies)
+        log_density = None
+        if recorded is not None and not _lacks_log_prob(site, scored, recorded):
+            log_density = _log_density(site, recorded, copies)
         log_prob = site.fold(_log_prob(site, scored), copies)
         if log_density is None:
             log_density = log_prob.detach()
@@ -121,6 +123,19 @@ def _log_prob(site: Site, value: Tensor) -> Tensor:
             f"node {site.name!r}: the distribution refuses the replayed value{advice}: "
             f"{str(error) or 'it has no log_prob'}"
         ) from error
+
+
+def _lacks_log_prob(site: Site, value: Tensor, recorded: Tensor) -> bool:
+    """Whether NaN was recorded because the distribution has no log-probability."""
+    if not is_readable(recorded) or not recorded.isnan().any():
+        return False
+    try:
+        site.distribution.log_prob(value)
+    except NotImplementedError:
+        return True
+    except Exception:  # the value does not fit, which is said elsewhere
+        return False
+    return False
 
 
 def squashed(site: Site) -> bool:

@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli
 import sfgrad as sf
 from sfgrad.ancestry import Ancestry, Members, Path
 from sfgrad.credit import Credit
-from sfgrad.objective import row_loss
+from sfgrad.objective import Pairs, Weights, row_loss
 
 
 def random_graph(seed, nodes=7, costs=5):
@@ -79,10 +79,11 @@ def test_products_and_costs_to_go_equal_those_of_all_pairs(seed):
     # The formula, written once more with what is above.
     baselines = torch.randn(len(places), 3, generator=generator, dtype=torch.float64)
     by_hand = sum(product(s) * c for s, c in zip(cost_sets, costs, strict=True))
-    torch.testing.assert_close(row_loss(costs, log_weights, credit), by_hand)
+    torch.testing.assert_close(row_loss(costs, Weights(log_weights), credit), by_hand)
     for i, baseline in zip(places, baselines, strict=True):
         by_hand = by_hand + product(sets[i]) * (1 - weight[i]) * baseline
-    torch.testing.assert_close(row_loss(costs, log_weights, credit, baselines), by_hand)
+    pairs = Pairs(baselines, baselines)
+    torch.testing.assert_close(row_loss(costs, Weights(log_weights), credit, pairs), by_hand)
 
 
 def test_a_weight_of_zero_in_one_path_leaves_the_others_alone():
