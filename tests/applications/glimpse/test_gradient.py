@@ -457,7 +457,8 @@ def test_the_tests_with_the_normal_find_what_is_broken(name):
     from_truth, _ = z_scores(make_once(kind, estimator, earlier_weight=1.0), samples)
     assert from_truth.max() > 2 * THRESHOLD
     model = make_once(kind, estimator, earlier_weight=1.0)
-    rows = 4000 if name == "an average with the own draw" else 100  # the least of the biases
+    # With so many rows a hundred runs are certain, and no alarm has to be repeated.
+    rows = 1500 if name == "an average with the own draw" else 1000  # the least of the biases
     report = check_with_the_normal(model, samples, sf.ScoreFunction(sf.Constant(7.0)), rows)
     assert not report
     assert set(report.nodes) == {"place"}
