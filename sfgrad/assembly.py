@@ -90,13 +90,14 @@ def _terms(scored: list[Node], credit: Credit, weights: Weights, costs: Tensor) 
     values = weights.values()
     alive = None
     if weights.factors is not None and not (values != 0).all():
-        alive = credit.products(torch.zeros_like(values), (values != 0).to(values.dtype))[1] != 0
+        alive = credit.factor_products((values != 0).to(values.dtype))[1] != 0
 
+    has_slopes = any(node.leaf is not None for node in scored)
+    to_go = credit.costs_to_go(values, costs if has_slopes else costs.detach())
     slopes = None
-    if any(node.leaf is not None for node in scored):
-        live = credit.costs_to_go(values, costs)
-        slopes = [_slope(node, live[place]) for place, node in enumerate(scored)]
-    return Terms(credit.costs_to_go(values, costs.detach()), values, slopes, alive=alive)
+    if has_slopes:
+        slopes = [_slope(node, to_go[place]) for place, node in enumerate(scored)]
+    return Terms(to_go.detach(), values, slopes, alive=alive)
 
 
 def _slope(node: Node, cost_to_go: Tensor) -> Tensor | None:

@@ -44,7 +44,7 @@ class Credit:
         at_costs, at_nodes = self._log_products(log_weights)
         if factors is None:
             return at_costs, at_nodes
-        factors_at_costs, factors_at_nodes = self._factor_products(factors)
+        factors_at_costs, factors_at_nodes = self.factor_products(factors)
         return at_costs * factors_at_costs, at_nodes * factors_at_nodes
 
     def _log_products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,8 +91,15 @@ class Credit:
         weighted = [at for at, has in zip(at_nodes, self.weighted, strict=True) if has]
         return at_costs.exp(), torch.stack(weighted).exp()
 
-    def _factor_products(self, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """As `products`, of factors that may be 0 or negative, one by one: there are few."""
+    def factor_products(self, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """As `products`, of factors alone, which may be 0 or negative; one by one: there are few.
+
+        Args:
+            factors: `[W, R]`, of the weighted nodes in the order of recording.
+
+        Returns:
+            `[C, R]` and `[W, R]`.
+        """
         rows, one = factors.unbind(), torch.ones_like(factors[0])
         prefixes = list(accumulate(rows, torch.mul, initial=one))
         at_nodes: list[Tensor] = []

@@ -168,15 +168,14 @@ class Learning:
         Raises:
             ValueError: one would learn from two losses.
         """
-        learning = [baseline for baseline, *_ in (*self.updates, *self.lessons)]
-        for baseline in learning:
+        for baseline in self._learners():
             if baseline.has_state and id(baseline) in served:
                 raise ValueError(
                     f"a {type(baseline).__name__} baseline would learn from two losses of one "
                     "graph: give the nodes of each loss a baseline of their own, or one without a "
                     "state to those that share (Constant, LeaveOneOut)"
                 )
-        served.update(map(id, learning))
+        served.update(map(id, self._learners()))
         self._warn_of_new_baselines()
 
         for baseline, cost_to_go, prediction, counted in self._in_step():
@@ -189,12 +188,15 @@ class Learning:
             if error is not None:
                 yield error
 
+    def _learners(self) -> list[Baseline]:
+        """The baselines that are to learn, control variates among them."""
+        return [baseline for baseline, *_ in (*self.updates, *self.lessons)]
+
     def _warn_of_new_baselines(self) -> None:
         """Warn, once, where a baseline that learns was made for this graph alone."""
         if torch.compiler.is_compiling():
             return
-        learning = [baseline for baseline, *_ in (*self.updates, *self.lessons)]
-        new = [baseline for baseline in learning if baseline.made_inside]
+        new = [baseline for baseline in self._learners() if baseline.made_inside]
         lost = [baseline for baseline in new if baseline.has_state and not is_kept(baseline)]
         for baseline in new:
             baseline.made_inside = False

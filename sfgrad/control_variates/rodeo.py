@@ -31,11 +31,10 @@ class Rodeo(Control):
 
     The network, the linear term and β minimise the variance of the gradient with respect to the
     logits, by the same `loss.backward()`; they start as leave-one-out. Units are those of past
-    costs and slopes,
-    never of the present ones. For a cost without a derivative, and for `Categorical`, it is
-    leave-one-out. For S copies of D elements η is evaluated `S·(S − 1)·(D + 2)` times a row to
-    read, and again to learn; the slope is one more backward pass. Processes take their units from
-    their own rows.
+    costs and slopes, never of the present ones. For a cost without a derivative, and for
+    `Categorical`, it is leave-one-out. For S copies of D elements η is evaluated
+    `S·(S − 1)·(D + 2)` times a row to read, and again to learn; the slope is one more backward
+    pass. Processes take their units from their own rows.
 
     Args:
         width: hidden units of the network, at least 1.

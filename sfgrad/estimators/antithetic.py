@@ -8,8 +8,8 @@ from torch.distributions import Distribution
 
 from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.coupling import Coupling, antithetic_uniforms, stratified_uniforms
-from sfgrad.estimators.log_prob import summed_log_prob
-from sfgrad.estimators.quantiles import noise_shape, quantile
+from sfgrad.estimators.log_prob import log_prob_of_copies
+from sfgrad.estimators.quantiles import noise_shape, prototype, quantile
 from sfgrad.estimators.score_function import PLAIN
 from sfgrad.estimators.siblings import Copies
 from sfgrad.masks import base_distribution
@@ -99,22 +99,10 @@ def draw_at_quantiles(
 ) -> Draw:
     """Values at coupled quantiles, each weighted by its own probability."""
     base = base_distribution(distribution)
-    device = parameter(base).device
-    noise = uniforms(copies.shape(noise_shape(base)), device)
+    noise = uniforms(copies.shape(noise_shape(base)), prototype(base).device)
     value = quantile(base, copies.merge(noise))
 
-    own = copies.outer is None
-    shape = (copies.number,) if own else ()
-    log_prob = summed_log_prob(distribution, value, batch_ndims + own, shape)
+    own = copies.number if copies.outer is None else None
+    log_prob = log_prob_of_copies(distribution, value, batch_ndims, own)
     record = copies.rows_first(value, batch_ndims)
     return Draw(record.clone(), log_prob, log_prob, record=record)
-
-
-def parameter(base: Distribution) -> Tensor:
-    """A tensor of a distribution, for its device and type."""
-    for part in vars(base).values():
-        if torch.is_tensor(part):
-            return part
-        if isinstance(part, Distribution):
-            return parameter(part)
-    return torch.zeros(())

@@ -42,14 +42,14 @@ class Coupling(Estimator):
         self._baseline = baseline
         self.samples = None if samples is None else whole_number("samples", samples)
         if self.samples is not None and (self.samples < 2 or (self.even and self.samples % 2)):
-            raise ValueError(f"samples is {samples}: {kind} {self._wanted()}")
+            raise ValueError(f"samples is {samples}: {kind} {self._advice()}")
 
     @property
     def baseline(self) -> Baseline | None:  # type: ignore[override]
         """What the cost to go is compared with."""
         return self._baseline
 
-    def _wanted(self) -> str:
+    def _advice(self) -> str:
         return "draws pairs: give an even number" if self.even else "couples copies: give 2 or more"
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:

@@ -63,6 +63,23 @@ def summed_log_prob(
     return log_prob if len(shape) == ndims == 1 else trailing_sum(log_prob, ndims)
 
 
+def log_prob_of_copies(
+    distribution: Distribution, value: Tensor, ndims: int, own: int | None
+) -> Tensor:
+    """As `summed_log_prob`, of values one for each copy, `[copies · R]`, nats.
+
+    Args:
+        distribution: over R rows; over `copies · R` rows where the copies are not the node's own.
+        value: with the copies first where they are the node's own, else in the place of the rows.
+        ndims: leading dimensions of the distribution that are rows.
+        own: how many copies the node makes itself; None where it takes those there are.
+    """
+    shape = distribution.batch_shape + distribution.event_shape
+    if own is None:
+        return summed_log_prob(distribution, value.reshape(shape), ndims)
+    return summed_log_prob(distribution, value.reshape(own, *shape), ndims + 1, (own,))
+
+
 def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
     """As the distribution's, but in single precision at least before an `Independent` sums it."""
     if type(distribution) is not Independent:

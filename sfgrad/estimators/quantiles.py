@@ -9,10 +9,10 @@ from torch.distributions import (
     MultivariateNormal,
     Normal,
     OneHotCategorical,
-    TransformedDistribution,
 )
 
 from sfgrad.estimators.log_prob import MisfitError
+from sfgrad.estimators.siblings import parameters
 
 LEAST = 2.0**-54
 """Uniform numbers are kept this far from 0 and twice this far from 1, whose quantiles may be
@@ -52,7 +52,7 @@ def quantile(base: Distribution, uniform: Tensor) -> Tensor:
     if isinstance(base, Normal | MultivariateNormal):
         return _gaussian(base, torch.special.ndtri(uniform))
     try:
-        return base.icdf(uniform).to(_dtype(base))
+        return base.icdf(uniform).to(prototype(base).dtype)
     except NotImplementedError as error:
         raise MisfitError(
             f"{type(base).__name__} has no quantile function (icdf), by which copies are coupled: "
@@ -74,9 +74,6 @@ def _gaussian(base: Normal | MultivariateNormal, noise: Tensor) -> Tensor:
     return base.loc + (base.scale_tril @ noise.to(base.loc.dtype).unsqueeze(-1)).squeeze(-1)
 
 
-def _dtype(base: Distribution) -> torch.dtype:
-    """In which type a distribution draws."""
-    while isinstance(base, TransformedDistribution):
-        base = base.base_dist
-    types = [part.dtype for part in vars(base).values() if torch.is_tensor(part)]
-    return types[0] if types else torch.get_default_dtype()
+def prototype(base: Distribution) -> Tensor:
+    """A parameter of a distribution, for the device and the type in which it draws."""
+    return next(iter(parameters(base).values()), torch.zeros(()))

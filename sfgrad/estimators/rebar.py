@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from sfgrad.estimators.base import Draw, Estimator, Layout
 from sfgrad.estimators.conditional import bounded_logits, given_value, squash
-from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.estimators.log_prob import MisfitError, log_prob_of_copies
 from sfgrad.estimators.relaxation import with_gradient_of
 from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
 from sfgrad.masks import base_distribution
@@ -108,21 +107,11 @@ class Rebar(Estimator):
 
         shape = copied_shape(distribution.batch_shape, own or 1) + distribution.event_shape
         value = torch.cat([hard, *relaxed], 1).reshape(shape)
-        log_prob = _log_prob(distribution, hard, batch_ndims, own).view(E, 3, -1)
+        thirds = hard.repeat(1, 3, *[1] * (hard.dim() - 2))
+        log_prob = log_prob_of_copies(distribution, thirds, batch_ndims, own).view(E, 3, -1)
         log_prob = log_prob * log_prob.new_tensor([1, 0, 1]).view(1, 3, 1)  # free: its path alone
         log_prob = log_prob.reshape(-1)
         signs = log_prob.new_tensor([3, 3 * self.scale, -3 * self.scale]).view(1, 3, 1)
         factor = signs.expand(E, 3, log_prob.numel() // (3 * E)).reshape(-1)
         unknown = torch.full_like(factor, torch.nan)
         return Draw(value, log_prob, log_prob, own or 1, factor=factor, recorded=unknown)
-
-
-def _log_prob(
-    distribution: Distribution, hard: Tensor, batch_ndims: int, own: int | None
-) -> Tensor:
-    """Log-probability of hard values `[E, S / 3, R, ...]`, for each third of the copies."""
-    values = hard.repeat(1, 3, *[1] * (hard.dim() - 2))
-    shape = distribution.batch_shape + distribution.event_shape
-    if not own:
-        return summed_log_prob(distribution, values.reshape(shape), batch_ndims)
-    return summed_log_prob(distribution, values.reshape(own, *shape), batch_ndims + 1, (own,))

@@ -11,7 +11,7 @@ from sfgrad.boundary import interior
 from sfgrad.controls import Control, Evidence
 from sfgrad.estimators.base import Draw, Estimator, Layout
 from sfgrad.estimators.enumerate import product_support
-from sfgrad.estimators.log_prob import MisfitError, summed_log_prob
+from sfgrad.estimators.log_prob import MisfitError, log_prob_of_copies, summed_log_prob
 from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
 from sfgrad.masks import base_distribution
 from sfgrad.settings import whole_number
@@ -100,7 +100,7 @@ class SubsetEstimator(Estimator):
 
         # Every copy has its own probabilities, which are equal but for rounding.
         value = values[subset.chosen.movedim(0, 1).reshape(-1)]
-        log_prob = _log_prob(interior(distribution), value, batch_ndims, own)
+        log_prob = log_prob_of_copies(interior(distribution), value, batch_ndims, own)
         log_density = subset.log_density.movedim(0, 1).reshape(-1).to(log_prob.dtype)
 
         shape = copied_shape(distribution.batch_shape[:batch_ndims], own or 1)
@@ -138,16 +138,6 @@ class SubsetEstimator(Estimator):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(samples={self.samples})"
-
-
-def _log_prob(
-    distribution: Distribution, value: Tensor, batch_ndims: int, own: int | None
-) -> Tensor:
-    """Log-probability of the chosen values, `[copies · rows]`, nats, each by its own row."""
-    shape = distribution.batch_shape + distribution.event_shape
-    if not own:
-        return summed_log_prob(distribution, value.reshape(shape), batch_ndims)
-    return summed_log_prob(distribution, value.reshape(own, *shape), batch_ndims + 1, (own,))
 
 
 def _finite(log_mass: Tensor) -> Tensor:
