@@ -4,15 +4,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.decompositions import Twins, decomposition
 from sfgrad.estimators.log_prob import MisfitError
-from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
+from sfgrad.estimators.siblings import copied_shape
+from sfgrad.estimators.weighted import Weighted
 from sfgrad.masks import base_distribution
 from sfgrad.settings import whole_number
 
 
-class MeasureValued(Estimator):
+class MeasureValued(Weighted):
     """Differences of costs at values that are drawn for each parameter of each element.
 
     `∇ E[f(z)] = Σ_d c_d·(E[f(z⁺_d)] − E[f(z⁻_d)])`, where z⁺_d and z⁻_d are z but for element d.
@@ -42,8 +43,6 @@ class MeasureValued(Estimator):
         7
     """
 
-    coupled = True
-    together = True
     order = 1
 
     def __init__(self, samples: int | None = None):
@@ -67,41 +66,30 @@ class MeasureValued(Estimator):
         count, _ = decomposition(base)
         return 1 + count * base.batch_shape[batch_ndims:].numel()
 
-    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
-        """Draw every row, and replace its elements in the copies made here."""
-        layout = own_layout(distribution, batch_ndims)
-        return _draw(distribution, batch_ndims, layout, self.samples or 1, made=True)
+    def weigh(
+        self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
+    ) -> Draw:
+        """The draw and its twins, of weight 0 with a derivative."""
+        copies = layout[1] if own is None else own
+        base = base_distribution(distribution)
+        needed = MeasureValued.copies(distribution, batch_ndims)
+        if copies != needed:
+            elements = base.batch_shape[batch_ndims:].numel()
+            raise MisfitError(
+                f"MeasureValued has {copies} copies of every row, but {type(base).__name__} of "
+                f"{elements} elements needs {needed}: set samples={needed}, which is "
+                "MeasureValued.copies(distribution)"
+            )
+        _, formula = decomposition(base)
+        drawn = distribution.sample().detach()
+        twins: Twins = formula(base, drawn)
+        value = _replaced(drawn, twins, layout, base.event_shape)
+        factor = copies * _weights(twins, layout, copies)
 
-    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
-        """Draw every row once, and replace its elements in the other copies."""
-        check_siblings(self, distribution, layout)
-        return _draw(distribution, batch_ndims, layout, layout[1], made=False)
-
-
-def _draw(
-    distribution: Distribution, batch_ndims: int, layout: Layout, copies: int, made: bool
-) -> Draw:
-    """The draw and its twins, in copies that are made now or were there."""
-    base = base_distribution(distribution)
-    needed = MeasureValued.copies(distribution, batch_ndims)
-    if copies != needed:
-        elements = base.batch_shape[batch_ndims:].numel()
-        raise MisfitError(
-            f"MeasureValued has {copies} copies of every row, but {type(base).__name__} of "
-            f"{elements} elements needs {needed}: set samples={needed}, which is "
-            "MeasureValued.copies(distribution)"
-        )
-    _, formula = decomposition(base)
-    drawn = distribution.sample().detach()
-    twins: Twins = formula(base, drawn)
-    value = _replaced(drawn, twins, layout, base.event_shape)
-    factor = copies * _weights(twins, layout, copies)
-
-    shape = copied_shape(drawn.shape, copies) if made else drawn.shape
-    zero = torch.zeros_like(factor.detach())
-    unknown = torch.full_like(zero, torch.nan)
-    own = copies if made else 1
-    return Draw(value.reshape(shape), zero, zero, own, factor=factor, recorded=unknown)
+        shape = copied_shape(drawn.shape, own or 1)
+        zero = torch.zeros_like(factor.detach())
+        unknown = torch.full_like(zero, torch.nan)
+        return Draw(value.reshape(shape), zero, zero, own or 1, factor=factor, recorded=unknown)
 
 
 def _replaced(drawn: Tensor, twins: Twins, layout: Layout, event: torch.Size) -> Tensor:

@@ -5,16 +5,17 @@ from typing import Any
 import torch
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
-from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.conditional import bounded_logits, given_value, squash
 from sfgrad.estimators.log_prob import MisfitError, log_prob_of_copies
 from sfgrad.estimators.relaxation import with_gradient_of
-from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
+from sfgrad.estimators.siblings import copied_shape
+from sfgrad.estimators.weighted import Weighted
 from sfgrad.masks import base_distribution
 from sfgrad.settings import describe, is_number, positive_number, whole_number
 
 
-class Rebar(Estimator):
+class Rebar(Weighted):
     """Draw a value, its relaxation, and its relaxation given the value, in three copies.
 
     `∇ E[f(z)] = E[(f(z) − η·f(ζ̃))·∇log p(z) + η·∇f(ζ) − η·∇f(ζ̃)]`
@@ -44,9 +45,6 @@ class Rebar(Estimator):
     latent variable models, eq. 4 and appendix B; coupled noise: section 3.1.
     """
 
-    coupled = True
-    together = True
-
     def __init__(self, temperature: float = 0.5, scale: float = 1.0, samples: int | None = None):
         self.temperature, self.scale, self.samples = temperature, scale, samples
 
@@ -65,25 +63,15 @@ class Rebar(Estimator):
                 )
         super().__setattr__(attribute, value)
 
-    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
-        """Draw every row hard and relaxed, in copies that are made here."""
-        layout = own_layout(distribution, batch_ndims)
-        return self._draw(distribution, batch_ndims, layout, self.samples)
-
-    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
-        """Draw every row hard and relaxed, in the copies of the row."""
-        check_siblings(self, distribution, layout)
-        if layout[1] % 3:
+    def weigh(
+        self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
+    ) -> Draw:
+        """One third of the copies hard, two thirds relaxed, and their weights."""
+        if own is None and layout[1] % 3:
             raise MisfitError(
                 f"Rebar needs three copies for each draw, one hard and two relaxed, but there are "
                 f"{layout[1]} copies of every row: set samples= to a multiple of 3"
             )
-        return self._draw(distribution, batch_ndims, layout, None)
-
-    def _draw(
-        self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
-    ) -> Draw:
-        """Draw in so many copies of one's own, or in those of the layout."""
         base = base_distribution(distribution)
         if not isinstance(base, Bernoulli | OneHotCategorical):
             raise MisfitError(

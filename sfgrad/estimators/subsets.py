@@ -9,10 +9,11 @@ from torch.distributions import Distribution
 
 from sfgrad.boundary import interior
 from sfgrad.controls import Control, Evidence
-from sfgrad.estimators.base import Draw, Estimator, Layout
+from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.enumerate import product_support
 from sfgrad.estimators.log_prob import MisfitError, log_prob_of_copies, summed_log_prob
-from sfgrad.estimators.siblings import check_siblings, copied_shape, own_layout
+from sfgrad.estimators.siblings import copied_shape
+from sfgrad.estimators.weighted import Weighted
 from sfgrad.masks import base_distribution
 from sfgrad.settings import whole_number
 
@@ -51,15 +52,12 @@ class Comparison(Control):
         return evidence.weight * baseline, baseline
 
 
-class SubsetEstimator(Estimator):
+class SubsetEstimator(Weighted):
     """What the estimators have in common.
 
     Args:
         samples: how many values, 2 at least; None for one in each copy of the nearest branch.
     """
-
-    coupled = True
-    together = True
 
     def __init__(self, samples: int | None = None):
         self.samples = None if samples is None else whole_number("samples", samples)
@@ -79,20 +77,10 @@ class SubsetEstimator(Estimator):
             copies: how many, from 2 to M.
         """
 
-    def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
-        """Draw different values of every row, in copies that are made here."""
-        layout = own_layout(distribution, batch_ndims)
-        return self._draw(distribution, batch_ndims, layout, self.samples)
-
-    def draw_among(self, distribution: Distribution, batch_ndims: int, layout: Layout) -> Draw:
-        """Draw different values for the copies of every row."""
-        check_siblings(self, distribution, layout)
-        return self._draw(distribution, batch_ndims, layout, None)
-
-    def _draw(
+    def weigh(
         self, distribution: Distribution, batch_ndims: int, layout: Layout, own: int | None
     ) -> Draw:
-        """Draw in so many copies of one's own, or in those of the layout."""
+        """Different values for all copies, and their weights."""
         E, S, R = layout
         copies = own or S
         values, log_mass = self._support(distribution, batch_ndims, copies)
