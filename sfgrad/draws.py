@@ -37,25 +37,14 @@ class Live:
 
     def draw(self, site: Site, estimator: Estimator) -> Draw:
         """The draw at a site, logarithms by rows."""
-        # Where there is no gradient, one plain value is all that is needed.
-        distribution = site.distribution
-        draw: Any
-        if not torch.is_grad_enabled():
-            value = estimator.plain(distribution)
-            # The same tensor where it can be: a transform that caches knows it by identity.
-            draw = Draw(value.detach() if value.requires_grad else value)
-        else:
-            if isinstance(distribution, Masked) and not estimator.takes_masks:
-                distribution = distribution.distribution
-            if site.layout is None or estimator.samples is not None:
-                draw = estimator.draw(distribution, site.batch_ndims)
-            else:
-                draw = estimator.draw_among(distribution, site.batch_ndims, site.layout)
+        draw = _estimated(site, estimator)
         if not isinstance(draw, Draw):
             raise TypeError(
                 f"node {site.name!r}: {type(estimator).__name__}.draw returned {describe(draw)}: "
                 "return a Draw(value, log_prob, log_density)"
             )
+
+        # The usual draw, one log-probability a row, needs no second look.
         log_prob = draw.log_prob
         if (
             not isinstance(log_prob, Tensor)
@@ -67,6 +56,7 @@ class Live:
             draw.check(site.name, type(estimator).__name__, site.row_shape)
         if log_prob is not None and not log_prob.requires_grad and draw.factor is None:
             refuse_detached(site, log_prob, estimator)
+
         if estimator.order < math.inf:
             draw = limit_order(draw, site.name, estimator)
         if site.index is None and site.counted is None:
@@ -76,6 +66,22 @@ class Live:
     def advice(self, name: str) -> str:
         """What to do where the log-probability of a node is not finite, to end a message with."""
         return ""
+
+
+def _estimated(site: Site, estimator: Estimator) -> Any:
+    """What the estimator makes of the site: a `Draw`, if its class is written as it should be."""
+    # Where there is no gradient, one plain value is all that is needed.
+    distribution = site.distribution
+    if not torch.is_grad_enabled():
+        value = estimator.plain(distribution)
+        # The same tensor where it can be: a transform that caches knows it by identity.
+        return Draw(value.detach() if value.requires_grad else value)
+
+    if isinstance(distribution, Masked) and not estimator.takes_masks:
+        distribution = distribution.distribution
+    if site.layout is None or estimator.samples is not None:
+        return estimator.draw(distribution, site.batch_ndims)
+    return estimator.draw_among(distribution, site.batch_ndims, site.layout)
 
 
 def _by_rows(site: Site, draw: Draw, estimator: Estimator) -> Draw:
