@@ -7,7 +7,7 @@ from tests.examples.programs import check_form, number, run
 
 @pytest.mark.training
 def test_the_gate_opens_what_is_asked_for_and_its_gradient_is_unbiased(tmp_path):
-    output = run("gate.py", folder=tmp_path)
+    output = run("gate.py", "--updates", "400", folder=tmp_path)
     check_form("gate.py", output)
 
     # Without any reading the answer is off by 1 on average, and all four cost 0.4.

@@ -7,7 +7,7 @@ from tests.examples.programs import check_form, run
 
 @pytest.mark.training
 def test_the_fitted_rates_come_near_the_true_ones(tmp_path):
-    output = run("simulator.py", folder=tmp_path)
+    output = run("simulator.py", "--updates", "100", folder=tmp_path)
     check_form("simulator.py", output)
 
     # Each figure of a simulation is off by a few per cent; the first guess of a rate by 60 %.
