@@ -24,6 +24,14 @@ KEEP_BLOB = """
 """
 
 
+DRAWN = """new Promise(done => {
+    const look = () => document.getElementById('figure-value').textContent
+        ? requestAnimationFrame(() => requestAnimationFrame(done))
+        : requestAnimationFrame(look)
+    look()
+})"""
+
+
 class OpenPage:
     """A page in a tab of its own; it asks nobody for anything and writes nothing to the console.
 
@@ -34,6 +42,7 @@ class OpenPage:
 
     def __init__(self, context, address):
         self.tab, self.address = context.new_page(), address
+        self.loads = 0
         self.messages, self.requests = [], []
         self.tab.add_init_script(KEEP_BLOB)
         self.tab.on("console", lambda message: self.messages.append(message.text))
@@ -41,12 +50,23 @@ class OpenPage:
         self.tab.on("request", lambda request: self.requests.append(request.url))
 
     def open(self, state=""):
-        """Go to a state, and wait until it is drawn."""
-        self.tab.goto("about:blank")  # a new hash alone would not load anything
-        self.tab.goto(f"{self.address}#{state}" if state else self.address)
-        self.tab.wait_for_function("document.getElementById('figure-value').textContent")
-        self.settle()
+        """Load the page at a state, and wait until it is drawn."""
+        self.loads += 1  # a new hash alone would not load anything
+        address = f"{self.address}?{self.loads}"
+        self.tab.goto(f"{address}#{state}" if state else address)
+        self.tab.evaluate(DRAWN)
         return self
+
+    def paste(self, state):
+        """Put another state into the address of the open page."""
+        self.tab.evaluate("state => void (location.hash = state)", state)
+        self.settle()
+
+    def press(self, action, times):
+        """Press a button again and again, faster than frames are drawn."""
+        button = self.tab.locator(f"[data-action={action}]")
+        button.evaluate("(b, n) => { for (let k = 0; k < n; k++) b.click() }", times)
+        self.settle()
 
     def settle(self):
         """Wait for two frames: what was asked for is drawn."""

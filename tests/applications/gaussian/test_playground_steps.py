@@ -13,8 +13,7 @@ TILTED = "mean=-0.7,0.4&factor=0.8,0.5,0.6"
 def test_a_moving_average_is_worth_what_it_has_reached(open_page):
     """Thirty steps on, it lags far behind the expected reward, and the page does not boast."""
     page = open_page("samples=80&baseline=moving-average&covariance=1&rate=0.3&seed=1")
-    for _ in range(30):
-        page.tab.locator("[data-action=step]").dispatch_event("click")
+    page.press("step", 30)
     numbers = page.numbers()
     total, mass = numbers["state"]["average"]
     assert numbers["expected_reward"] > total / mass + 0.2
@@ -30,7 +29,7 @@ def test_the_range_of_the_worth_covers_the_truth(open_page):
     page = open_page()
     worths, misses = [], 0
     for seed in range(40):
-        page.open(f"samples=80&baseline=leave-one-out&seed={seed}")
+        page.paste(f"samples=80&baseline=leave-one-out&seed={seed}")
         numbers = page.numbers()
         cloud = numbers["cloud"]
         worths.append(cloud["worth"])
@@ -47,7 +46,7 @@ def test_the_best_constant_is_the_best(open_page):
     best = numbers["best_constant"]
     variances = []
     for shift in (-0.4, 0, 0.4):
-        page.open(f"{TILTED}&samples=500&reward=hills&baseline=constant&constant={best + shift}")
+        page.paste(f"{TILTED}&samples=500&reward=hills&baseline=constant&constant={best + shift}")
         variances.append(page.numbers()["cloud"]["total_variance"])
     assert min(variances) == variances[1]
 
