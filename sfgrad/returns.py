@@ -71,7 +71,7 @@ def generalized_advantage(
     value: Tensor,
     last_value: Tensor,
     discount: Discount,
-    trace: float,
+    gae_lambda: float,
     done: Tensor | None = None,
     dim: int = 0,
     final_value: Tensor | None = None,
@@ -79,14 +79,14 @@ def generalized_advantage(
     """Advantage by an exponentially weighted mean of n-step estimates (GAE).
 
     `δ[t] = reward[t] + discount[t]·((1 − done[t])·value[t+1] + final_value[t]) − value[t]`,
-    `advantage[t] = δ[t] + discount[t]·trace·(1 − done[t])·advantage[t+1]`
+    `advantage[t] = δ[t] + discount[t]·λ·(1 − done[t])·advantage[t+1]`
 
     Args:
         reward: `[..., T, ...]`, time along `dim`, in any unit.
         value: same shape and unit: the predicted return from each state before its step.
         last_value: the same without `dim`: the predicted return from the state after the last step.
         discount: γ in [0, 1], per step: a number, or of the shape of `reward`.
-        trace: λ in [0, 1]: 0 trusts the prediction after one step, 1 uses the whole return.
+        gae_lambda: λ in [0, 1]: 0 trusts the prediction after one step, 1 uses the whole return.
         done: same shape as `reward`, boolean or 0/1: nothing after step t counts for steps up to t,
             not even NaN or infinity.
         dim: the time axis.
@@ -100,10 +100,10 @@ def generalized_advantage(
 
     Raises:
         TypeError: an argument is not a tensor.
-        ValueError: discount or trace is outside [0, 1], a shape differs from that of `reward`,
+        ValueError: discount or gae_lambda is outside [0, 1], a shape differs from that of `reward`,
             `done` is neither 0 nor 1 somewhere, or `final_value` is not 0 where no episode is done.
 
-    Unbiased: as an advantage only for trace = 1 (then for any `value`, up to the bootstrap from
+    Unbiased: as an advantage only for λ = 1 (then for any `value`, up to the bootstrap from
     `last_value` and `final_value`); below that as far as `value` is right.
 
     Source: Schulman et al. (2016), High-Dimensional Continuous Control Using Generalized Advantage
@@ -112,10 +112,10 @@ def generalized_advantage(
 
     Examples:
         >>> r, v = torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
-        >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, trace=0.5)
+        >>> generalized_advantage(r, v, torch.tensor(2.0), discount=0.5, gae_lambda=0.5)
         tensor([0.1250, 1.5000])
     """
-    _check_fraction("trace", trace)
+    _check_fraction("gae_lambda", gae_lambda)
     reward, dtype = _time_first(reward, dim)
     value = _same_shape("value", value, reward, dim).to(reward.dtype)
     is_done = _ends(done, reward, dim)
@@ -128,7 +128,7 @@ def generalized_advantage(
         _check_final(final_value, is_done)
         following = following + _carried(final_value, *_carry(reward, discount, None, dim))
     error = reward + following - value
-    advantage = _solved(error, trace * carry, ends) if trace else error
+    advantage = _solved(error, gae_lambda * carry, ends) if gae_lambda else error
     return advantage.movedim(0, dim).to(dtype)
 
 

@@ -121,7 +121,7 @@ def test_generalized_advantage_by_loop():
         torch.testing.assert_close(found[t], running)
 
 
-def test_generalized_advantage_with_full_trace_is_return_minus_value():
+def test_generalized_advantage_with_lambda_one_is_return_minus_value():
     reward, value = torch.randn(2, 9, 2, dtype=torch.float64)
     found = sf.generalized_advantage(reward, value, torch.zeros(2), 0.9, 1.0, dim=0)
     torch.testing.assert_close(found, sf.discounted_return(reward, 0.9) - value)
@@ -249,7 +249,7 @@ def test_a_mask_is_of_booleans_and_of_the_same_shape(call, mask):
             lambda r: sf.discounted_return(r, 0.5, done=r[:2]),
             r"done has shape \[2, 2\] but reward has",
         ),
-        (lambda r: sf.generalized_advantage(r, r, r[0], 0.5, -1), "trace is -1"),
+        (lambda r: sf.generalized_advantage(r, r, r[0], 0.5, -1), "gae_lambda is -1"),
         (
             lambda r: sf.generalized_advantage(r, r[:, :1], r[0], 0.5, 1),
             r"value has shape \[3, 1\]",

@@ -179,7 +179,7 @@ def test_what_is_no_number_is_named(given):
     if given is not ONES:
         with pytest.raises(TypeError, match=f"discount is of type {kind}: give a number in"):
             sf.discounted_return(ONES, given)
-    with pytest.raises(TypeError, match=f"trace is of type {kind}: give a number in"):
+    with pytest.raises(TypeError, match=f"gae_lambda is of type {kind}: give a number in"):
         sf.generalized_advantage(ONES, ONES, ONES[0], 0.9, given)
 
 

@@ -55,8 +55,8 @@ def an_end_that_counts():
     sf.discounted_return(ones, 0.9, done=torch.full((3,), 2))
 
 
-@slip("trace is 2.0: it must be in .0, 1.")
-def a_trace_above_one():
+@slip("gae_lambda is 2.0: it must be in .0, 1.")
+def a_lambda_above_one():
     sf.generalized_advantage(ones, ones, zero, 0.9, 2.0)
 
 
