@@ -29,16 +29,20 @@ FORMATS = ("png", "svg", "pdf")
 
 @dataclass(frozen=True, kw_only=True)
 class Common(Source):
-    """What `evaluate` and `plot` are asked; where nothing is, each picture has its own default."""
+    """What `evaluate` and `plot` are asked; the help names what None stands for."""
 
+    run_dir: Path | None = None
+    """Run folder to use (default: no run; everything begins at the start)."""
+    latest: bool = False
+    """Use the run that was written to last."""
     seed: Seed | None = None
-    """Seed of all draws; by default each picture's own."""
+    """Seed of all draws (default: 0, or that of the run)."""
     reward: str | None = None
-    """The reward: `module:function` or an image; by default the built-in regions."""
+    """The reward: `module:function` or an image (default: the built-in regions)."""
     samples: Count | None = None
-    """Draws per gradient; by default each picture's own."""
+    """Draws per gradient (default: 16 in the comparison, 80 in the panels, 100 in learning)."""
     replications: Several | None = None
-    """Estimates of the gradient for each baseline; by default the picture's own."""
+    """Estimates of the gradient for each baseline (default: 2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +60,12 @@ class Plot(Common):
     RENAMED = Config.RENAMED
 
     learning_rate: Amount | None = None
-    """Standard deviations per half the range of the reward; by default as in `train`."""
+    """Standard deviations per half the range of the reward (default: 3.0 in the panels, 0.1 in
+    learning)."""
     baseline: Baseline | None = None
-    """What rewards are compared with; by default as in `train`."""
+    """What rewards are compared with (default: none in the panels, leave-one-out in learning)."""
     updates: Steps | None = None
-    """Updates to learn for; by default as in `train`."""
+    """Updates to learn for (default: 120)."""
     frames: Count = 60
     """Frames of the animation."""
     covariance: bool = False

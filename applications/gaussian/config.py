@@ -17,7 +17,7 @@ class Config(Training):
     RENAMED: ClassVar = {"steps": "updates"}
 
     reward: str | None = None
-    """The reward: `module:function` or an image; by default the built-in regions."""
+    """The reward: `module:function` or an image (default: the built-in regions)."""
     samples: Count = 100
     """Draws per update."""
     learning_rate: Amount = 0.1

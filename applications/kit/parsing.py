@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -126,7 +126,12 @@ def unchecked(kind: type[K]) -> type[K]:
     """
     texts = help_texts(kind)
     annotations = {
-        name: Annotated[hint, tyro.conf.arg(help=texts.get(name), help_behavior_hint=default_text)]
+        name: Annotated[
+            hint,
+            tyro.conf.arg(
+                help=texts.get(name), help_behavior_hint=default_text, metavar=metavar(hint)
+            ),
+        ]
         for name, hint in hints(kind).items()
         if not marks(hint, type(tyro.conf.arg()))
     }
@@ -145,6 +150,20 @@ def help_texts(kind: type) -> dict[str, str]:
             if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
                 texts[field.target.id] = " ".join(ast.literal_eval(after.value).split())
     return texts
+
+
+def metavar(hint: Any) -> str | None:
+    """What help shows for the value of an option that may be left out; None for tyro's own word.
+
+    None is what leaving it out means, so nobody has to type it.
+    """
+    kinds = bare(hint)
+    if type(None) not in kinds or set(kinds) == {bool, type(None)}:
+        return None
+    (kind,) = set(kinds) - {type(None)}
+    if get_origin(kind) is Literal:
+        return f"{{{','.join(get_args(kind))}}}"
+    return kind.__name__.upper() if isinstance(kind, type) else None
 
 
 def default_text(value: str) -> str:

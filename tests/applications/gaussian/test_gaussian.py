@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import sfgrad as sf
-from applications.gaussian.__main__ import main
+from applications.gaussian.__main__ import COMPARED, PANELS, main
 from applications.gaussian.comparison import estimate, exact
 from applications.gaussian.config import Config
 from applications.gaussian.gaussian import (
@@ -271,6 +271,23 @@ def test_plot_writes_every_picture(tmp_path):
     assert numbers["samples"] == 10
     assert "expected reward" in done.stdout
     assert "animation" in done.stderr
+
+
+def test_help_names_the_defaults_of_every_picture(capsys):
+    with pytest.raises(SystemExit):
+        main(["plot", "--help"])
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    of = (COMPARED, PANELS, vars(Config()))
+    samples, learned = (
+        [pick[name] for pick in of if name in pick] for name in ("samples", "baseline")
+    )
+    rates = PANELS["learning_rate"], Config.learning_rate
+    assert "{} in the comparison, {} in the panels, {} in learning".format(*samples) in told
+    assert "default: {} in the panels, {} in learning".format(*learned) in told
+    assert "default: {} in the panels, {} in learning".format(*rates) in told
+    assert f"(default: {COMPARED['replications']})" in told
+    assert f"(default: {Config.updates})" in told
+    assert {pick["seed"] for pick in of} == {0}
 
 
 def test_evaluate_prints_one_json_object(own, capsys):
