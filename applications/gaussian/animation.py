@@ -16,7 +16,7 @@ COLOURS = 256
 """Of the animation."""
 
 
-def draw_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -> Figure:
+def plot_frame(history: list[Snapshot], last: int, reward: Reward, shown: int) -> Figure:
     """The Gaussian after some updates, and how the expected reward came there.
 
     Args:
@@ -86,7 +86,7 @@ def write_gif(
 
     def figures() -> Iterator[Figure]:
         for last in chosen:
-            yield draw_frame(history, last, reward, shown)
+            yield plot_frame(history, last, reward, shown)
             advance(1)
 
     save_film(figures(), [100] * (len(chosen) - 1) + [3000], path, COLOURS)

@@ -10,7 +10,7 @@ from applications.gaussian.style import name_of, styled, title
 from applications.kit.figures import BLUE, GREY, INK, RED
 
 
-def draw_baselines(
+def plot_baselines(
     found: dict[str, Estimates], truth: Exact, reward: Reward, samples: int
 ) -> Figure:
     """Clouds of gradient estimates around the exact gradient, one panel per baseline."""

@@ -33,7 +33,7 @@ SHOWN = 120
 """At most so many samples are drawn."""
 
 
-def draw_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh: int) -> Figure:
+def plot_estimator(step: Step, reward: Reward, baseline: str, rate: float, fresh: int) -> Figure:
     """Draw samples, judge them, move: one update in three panels.
 
     Args:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from applications.gaussian.animation import write_gif
-from applications.gaussian.clouds import draw_baselines
+from applications.gaussian.clouds import plot_baselines
 from applications.gaussian.comparison import Estimates, Exact, as_json, compare, exact
 from applications.gaussian.config import Config
 from applications.gaussian.gaussian import (
@@ -25,7 +25,7 @@ from applications.gaussian.gaussian import (
     make_rate,
     update,
 )
-from applications.gaussian.panels import draw_estimator
+from applications.gaussian.panels import plot_estimator
 from applications.gaussian.playground import CELLS, build, picture_text, state_text
 from applications.gaussian.rewards import LIMIT, Reward, regions
 from applications.gaussian.training import Snapshot, course
@@ -62,7 +62,7 @@ def estimator(
         objective = make_objective(reward, make_baseline(baseline, reward), samples)
         rate = make_rate(learning_rate, reward)
         step = update(START, objective, rate, covariance)
-        figure = draw_estimator(step, reward, baseline, rate, FRESH)
+        figure = plot_estimator(step, reward, baseline, rate, FRESH)
         advance(1)
     for ending in formats:
         save(figure, folder / f"estimator.{ending}")
@@ -120,7 +120,7 @@ def baselines(folder: Path, formats: list[str], reward: Reward, **settings: Any)
     """`baselines.*`: clouds of estimates, and `baselines.json`; returns what that holds."""
     numbers, found, truth = comparison(START, reward, **settings)
     shown = {name: found[name] for name in BASELINES}
-    figure = draw_baselines(shown, truth, reward, settings["samples"])
+    figure = plot_baselines(shown, truth, reward, settings["samples"])
     for ending in formats:
         save(figure, folder / f"baselines.{ending}")
     (folder / "baselines.json").write_text(json.dumps(numbers, indent=2) + "\n")

@@ -32,9 +32,11 @@ BELIEF = 0.36
 """Height of what is under that: the class believed in."""
 LINE = 0.19
 """Height of a line of the text above."""
+FOOTER = 0.22
+"""Height of the line below, which says whose paths these are."""
 
 
-def draw_paths(examples: list[Example]) -> Figure:
+def plot_paths(examples: list[Example]) -> Figure:
     """A row for each image: the path over it, and what each glimpse saw and led to believe."""
     _, scales, patch, _ = examples[0].looks.seen.shape
     glimpses = max(len(example.centres) for example in examples)
@@ -45,7 +47,7 @@ def draw_paths(examples: list[Example]) -> Figure:
     width = film + glimpses * (FINE + 3 * GAP)
     caption = caption_of(patch, scales, width)
     header = 0.65 + LINE * len(caption)
-    height = header + len(examples) * pitch
+    height = header + len(examples) * pitch + FOOTER
     with mpl.rc_context(RULES):
         figure = Figure(figsize=(width, height))
         sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -60,12 +62,12 @@ def draw_paths(examples: list[Example]) -> Figure:
             top = header + row * pitch
             write_verdict(sheet, example, MARGIN, top)
             place = left / width, 1 - (top + image) / height, image / width, image / height
-            draw_path(figure.add_axes(place), example, patch, glimpses)
+            plot_path(figure.add_axes(place), example, patch, glimpses)
             for number in range(len(example.centres)):
                 at = film + number * (FINE + 3 * GAP)
-                draw_seen(sheet, example.looks.seen[number], at, top, colour_of(number, glimpses))
+                plot_seen(sheet, example.looks.seen[number], at, top, colour_of(number, glimpses))
                 belief = example.looks.beliefs[number]
-                draw_belief(sheet, belief, example.label, at, top + FINE + coarse + GAP)
+                plot_belief(sheet, belief, example.label, at, top + FINE + coarse + GAP)
     return figure
 
 
@@ -78,15 +80,14 @@ def side_of_coarse(scales: int) -> float:
 def caption_of(patch: int, scales: int, width: float) -> list[str]:
     """What there is to see, in lines for a width in inches."""
     widths = [f"{2**scale}" for scale in range(1, scales)]
-    around = (
-        f" and, small, as many of squares {' and '.join(widths)} times as wide" if widths else ""
-    )
+    several = " and ".join(filter(None, [", ".join(widths[:-1]), *widths[-1:]]))
+    around = f" and, smaller, of squares {several} times as wide" if widths else ""
     text = (
-        "The network never gets the image, only small squares of it, one after the other, and "
-        "chooses by itself where to look next. Left: the image with the path from the first "
-        f"glimpse, 1, to the last. Right: all that it saw at each glimpse, {patch}\xa0×\xa0{patch} "
-        f"samples of the outlined square{around}; below, the class it then believed in, and how "
-        "firmly."
+        "The network never sees the whole image, only small squares of it, one after another, and "
+        "chooses where to look next. Left: the image, and the path from the first glimpse (1) to "
+        f"the last. Right: what it saw at each glimpse, {patch}\xa0×\xa0{patch} samples of the "
+        f"outlined square{around}; below them, the class that it then thought likeliest, and its "
+        "probability."
     )
     return textwrap.wrap(text, int(13.8 * (width - 2 * MARGIN)))
 
@@ -99,13 +100,13 @@ def write_verdict(sheet: Axes, example: Example, left: float, top: float) -> Non
     sheet.text(middle, top + 0.5, text, color=colour, **at)
 
 
-def draw_path(axes: Axes, example: Example, patch: int, glimpses: int) -> None:
+def plot_path(axes: Axes, example: Example, patch: int, glimpses: int) -> None:
     """The image, the finest square of each glimpse, and the path with its numbers.
 
     A point beyond the border is drawn on it.
     """
     canvas, centres = len(example.scene), example.centres
-    draw_image(axes, DARK(example.scene.numpy()))
+    plot_image(axes, DARK(example.scene.numpy()))
     colours = [colour_of(number, glimpses) for number in range(len(centres))]
     for centre, colour in zip(centres, colours, strict=True):
         axes.add_patch(square(centre, patch, ec=colour, lw=1.4))
@@ -118,7 +119,7 @@ def draw_path(axes: Axes, example: Example, patch: int, glimpses: int) -> None:
         axes.text(x, y, f"{number}", ha="center", va="center_baseline", **name, **over)
 
 
-def draw_image(axes: Axes, colours: np.ndarray) -> None:
+def plot_image(axes: Axes, colours: np.ndarray) -> None:
     """An image `[S, S, 3 or 4]` that fills the axes, whose unit is the pixel."""
     canvas = len(colours)
     axes.imshow(colours, extent=(0, canvas, canvas, 0), interpolation="nearest")
@@ -132,7 +133,7 @@ def square(centre: Tensor, side: float, **line: Any) -> Rectangle:
     return Rectangle((x - side / 2, y - side / 2), side, side, fill=False, **line)
 
 
-def draw_seen(
+def plot_seen(
     sheet: Axes, seen: Tensor, left: float, top: float, colour: tuple[float, ...]
 ) -> None:
     """What a glimpse saw, `[K, P, P]`: the finest scale large, the coarser ones under it."""
@@ -149,7 +150,7 @@ def draw_seen(
             sheet.add_patch(square(middle, side / 2, ec=colour, lw=0.7))
 
 
-def draw_belief(sheet: Axes, belief: Tensor, label: int, left: float, top: float) -> None:
+def plot_belief(sheet: Axes, belief: Tensor, label: int, left: float, top: float) -> None:
     """The most probable class and its probability, as a bar and in words."""
     probability, answer = belief.max().item(), int(belief.argmax())
     colour = BLUE if answer == label else RED
@@ -201,7 +202,7 @@ def moments(glimpses: int) -> list[tuple[int, float, int]]:
     return [*frames, (glimpses, 0.0, END)]
 
 
-def draw_moment(examples: list[Example], made: int, way: float) -> Figure:
+def plot_moment(examples: list[Example], made: int, way: float) -> Figure:
     """A frame of the film: the images with what has been seen so far, and the beliefs.
 
     Args:
@@ -222,11 +223,11 @@ def draw_moment(examples: list[Example], made: int, way: float) -> Figure:
             so_far, left = example.looks.until(made), BLANK + number * (side + BLANK)
             bottom, below = 1 - (HEAD + side) / height, 1.3 * BLANK / height
             above = figure.add_axes((left / width, bottom, side / width, side / height))
-            draw_image(above, spotlight(example.scene, so_far))
+            plot_image(above, spotlight(example.scene, so_far))
             if made:
-                draw_retina(above, between(example.centres, made, way), so_far.seen.shape[1:3])
+                plot_retina(above, between(example.centres, made, way), so_far.seen.shape[1:3])
             bars = figure.add_axes((left / width, below, side / width, BARS / height))
-            draw_bars(bars, so_far.beliefs, example.label)
+            plot_bars(bars, so_far.beliefs, example.label)
     return figure
 
 
@@ -242,14 +243,14 @@ def between(centres: Tensor, made: int, way: float) -> Tensor:
     return torch.lerp(here, there, way)
 
 
-def draw_retina(axes: Axes, centre: Tensor, scales_and_patch: torch.Size) -> None:
+def plot_retina(axes: Axes, centre: Tensor, scales_and_patch: torch.Size) -> None:
     """The squares that a glimpse sees from there."""
     scales, patch = scales_and_patch
     for scale in range(scales):
         axes.add_patch(square(centre, patch * 2**scale, ec=YELLOW, lw=1.8 / (1 + scale)))
 
 
-def draw_bars(axes: Axes, beliefs: Tensor, label: int) -> None:
+def plot_bars(axes: Axes, beliefs: Tensor, label: int) -> None:
     """The probabilities of the classes after the last of some glimpses `[T, 10]`.
 
     The true class is in bold; before the first glimpse none is likelier than another.
@@ -269,5 +270,5 @@ def draw_bars(axes: Axes, beliefs: Tensor, label: int) -> None:
 def write_film(examples: list[Example], path: Path) -> None:
     """Write the animation: all images side by side, glimpse by glimpse, for ever."""
     frames = moments(max(len(example.centres) for example in examples))
-    figures = (draw_moment(examples, made, way) for made, way, _ in frames)
+    figures = (plot_moment(examples, made, way) for made, way, _ in frames)
     save_film(figures, [time for *_, time in frames], path, COLOURS)

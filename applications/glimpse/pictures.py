@@ -23,7 +23,7 @@ from applications.glimpse.evaluate import OTHERS, companion
 from applications.glimpse.looks import Example, Looks, choose, density, digit_centres, look_at
 from applications.glimpse.model import GlimpseModel
 from applications.glimpse.outcomes import by_glimpses, held_out_scenes
-from applications.glimpse.paths import draw_paths, write_film
+from applications.glimpse.paths import plot_paths, write_film
 from applications.glimpse.style import PICTURES, percentages
 from applications.glimpse.tasks import DIGIT, TASKS
 from applications.glimpse.weights import Trained
@@ -74,7 +74,7 @@ def plot(options: Options) -> None:
         torch.manual_seed(options.seed)
         plot_glimpses(trained, options.task or config.task, images, folder, options.format)
     if metrics := read_metrics(run / METRICS) if run else []:
-        save(draw_learning(metrics, config), folder / f"learning.{options.format}", trained.whose)
+        save(plot_learning(metrics, config), folder / f"learning.{options.format}", trained.whose)
 
 
 def plot_glimpses(trained: Trained, task: str, images: Images, folder: Path, ending: str) -> None:
@@ -85,20 +85,20 @@ def plot_glimpses(trained: Trained, task: str, images: Images, folder: Path, end
     looks = look_at(model, scenes)
     chosen = choose(labels[:ERROR_IMAGES], looks.answers[:ERROR_IMAGES], PATH_IMAGES)
     shown = [Example(scenes[row], int(labels[row]), looks.of(row)) for row in chosen]
-    save(draw_paths(shown), folder / f"paths.{ending}", whose)
+    save(plot_paths(shown), folder / f"paths.{ending}", whose)
     write_film(shown[-FILM_IMAGES:], folder / "looking.gif")
     centres = digit_centres(setting, images, len(labels))
-    figure = draw_where(looks, centres, images.test_images[: len(labels)], setting.canvas)
+    figure = plot_where(looks, centres, images.test_images[: len(labels)], setting.canvas)
     save(figure, folder / f"where.{ending}", whose)
     everything = held_out_scenes(setting, images)
     found = curves(model, trained.config, task, *everything)
-    save(draw_error(found, len(everything[1]), task), folder / f"error.{ending}", whose)
+    save(plot_error(found, len(everything[1]), task), folder / f"error.{ending}", whose)
 
 
 # ---------------------------------------------------------------- maps and curves
 
 
-def draw_where(looks: Looks, centres: Tensor, digits: Tensor, canvas: int) -> Figure:
+def plot_where(looks: Looks, centres: Tensor, digits: Tensor, canvas: int) -> Figure:
     """Maps of where each glimpse goes: on the canvas and, where that differs, around the digit.
 
     Args:
@@ -110,25 +110,25 @@ def draw_where(looks: Looks, centres: Tensor, digits: Tensor, canvas: int) -> Fi
     at, glimpses = (looks.locations + 1) / 2 * canvas, looks.locations.shape[1]
     moves = canvas > DIGIT
     width, height = max(1.6 * glimpses, 4.8) + 0.3, 2.25 + 1.75 * moves
-    heading = f"Where it looks: {len(at):,} test images; in outline the mean digit"
+    heading = f"Where it looks: {len(at):,} test images; the outline is the mean digit"
     with styled(width, height, heading) as figure:
         grid = figure.subplots(1 + moves, glimpses, squeeze=False)
         for number in range(glimpses):
             made = looks.made > number
             grid[0, number].set_title(f"glimpse {number + 1}")
-            draw_map(grid[0, number], at[made, number], 0, canvas)
+            plot_map(grid[0, number], at[made, number], 0, canvas)
             if moves:
-                draw_map(grid[1, number], at[made, number] - centres[made], -canvas / 2, canvas / 2)
+                plot_map(grid[1, number], at[made, number] - centres[made], -canvas / 2, canvas / 2)
         grid[0, 0].set_ylabel("on the image")
         if moves:
             grid[1, 0].set_ylabel("around the digit")
         mean = digits.float().mean(0)
         for axes in grid[-1]:
-            draw_digit(axes, mean, 0 if moves else canvas / 2)
+            plot_digit(axes, mean, 0 if moves else canvas / 2)
     return figure
 
 
-def draw_map(axes: Axes, points: Tensor, low: float, high: float) -> None:
+def plot_map(axes: Axes, points: Tensor, low: float, high: float) -> None:
     """How often points `[N, 2]`, pixels, fall where in a square."""
     shown = density(points, low, high, MAP_FIELDS).numpy()
     axes.imshow(shown, cmap=HEAT, extent=(low, high, high, low), interpolation="bilinear")
@@ -136,7 +136,7 @@ def draw_map(axes: Axes, points: Tensor, low: float, high: float) -> None:
     axes.spines[:].set_visible(True)
 
 
-def draw_digit(axes: Axes, mean: Tensor, centre: float) -> None:
+def plot_digit(axes: Axes, mean: Tensor, centre: float) -> None:
     """The mean digit `[28, 28]`, in outlines at a third and two thirds of its brightness."""
     steps = np.arange(DIGIT) + 0.5 - DIGIT / 2 + centre
     levels = [mean.max().item() * third / 3 for third in (1, 2)]
@@ -162,7 +162,7 @@ def curves(
     return found
 
 
-def draw_error(curves: dict[str, Tensor], images: int, task: str) -> Figure:
+def plot_error(curves: dict[str, Tensor], images: int, task: str) -> Figure:
     """Error against the number of glimpses, with a band of ± one standard error.
 
     Args:
@@ -200,7 +200,7 @@ def standard_errors(error: Tensor, images: int) -> tuple[Tensor, Tensor, Tensor]
     return low, middle, high
 
 
-def draw_learning(metrics: list[dict[str, Any]], config: Config) -> Figure:
+def plot_learning(metrics: list[dict[str, Any]], config: Config) -> Figure:
     """The course of a run: validation error, and how good the locator's gradient was."""
     thousands = [images / 1000 for images in column(metrics, "images")]
     minutes = [seconds / 60 for seconds in column(metrics, "seconds")]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from applications.kit.figures import BLUE, GREY, INK, RED, RULES, save_film
-from applications.memory.program import READ, SIGNS, WRITE, draw_cell, tint
+from applications.memory.program import READ, SIGNS, WRITE, plot_cell, tint
 from applications.memory.trace import FAINT, NOTHING, Trace, input_cells, memory_cells
 
 SIDE, DENSITY = 0.44, 100
@@ -21,7 +21,7 @@ COLOURS = 128
 """Of the film."""
 
 
-def draw_state(trace: Trace, made: int) -> Figure:
+def plot_state(trace: Trace, made: int) -> Figure:
     """The tapes after so many steps, and what the last of these did."""
     states = len(trace.input)
     places, cells = input_cells(trace, states), memory_cells(trace, states)
@@ -40,22 +40,22 @@ def draw_state(trace: Trace, made: int) -> Figure:
         write_name(sheet, inputs, "Input", ("▴ head", INK))
         for x, cell in enumerate(places):
             symbol = int(trace.tape[cell])
-            draw_cell(sheet, x + 0.5, inputs, SIGNS[symbol], colours[symbol])
-            draw_pointer(sheet, x, inputs, 1, INK, float(trace.input[made] == cell))
+            plot_cell(sheet, x + 0.5, inputs, SIGNS[symbol], colours[symbol])
+            plot_pointer(sheet, x, inputs, 1, INK, float(trace.input[made] == cell))
 
         write_name(sheet, memory, "Memory", ("▾ written", WRITE), ("▴ to be read", READ))
         for x, cell in enumerate(cells):
             share, symbol = trace.contents[made, cell].max(0)
-            draw_cell(sheet, x + 0.5, memory, SIGNS[symbol], (*colours[symbol], share.item()))
-            draw_pointer(sheet, x, memory, 1, READ, trace.reading[made, cell].item())
+            plot_cell(sheet, x + 0.5, memory, SIGNS[symbol], (*colours[symbol], share.item()))
+            plot_pointer(sheet, x, memory, 1, READ, trace.reading[made, cell].item())
             if made:
-                draw_pointer(sheet, x, memory, -1, WRITE, trace.writing[made - 1, cell].item())
+                plot_pointer(sheet, x, memory, -1, WRITE, trace.writing[made - 1, cell].item())
 
         write_name(sheet, output, "Output")
         steps = [step for step in range(made) if trace.given[step] != NOTHING]
         for x, step in enumerate(steps):
             colour = BLUE if trace.right[step] else RED
-            draw_cell(sheet, x + 0.5, output, SIGNS[trace.given[step]], colour, "white", colour)
+            plot_cell(sheet, x + 0.5, output, SIGNS[trace.given[step]], colour, "white", colour)
     return figure
 
 
@@ -67,7 +67,7 @@ def write_name(sheet: Axes, y: float, name: str, *heads: tuple[str, str]) -> Non
         sheet.text(s=text, fontsize="x-small", color=colour, va="center", **place)
 
 
-def draw_pointer(sheet: Axes, x: int, y: float, side: int, colour: str, weight: float) -> None:
+def plot_pointer(sheet: Axes, x: int, y: float, side: int, colour: str, weight: float) -> None:
     """A head above (side −1) or below (1) a cell, as plain as its weight."""
     if weight > FAINT:
         mark = {"marker": "^" if side > 0 else "v", "ms": 7, "color": colour, "alpha": weight}
@@ -76,6 +76,6 @@ def draw_pointer(sheet: Axes, x: int, y: float, side: int, colour: str, weight: 
 
 def write_film(trace: Trace, path: Path) -> None:
     """Write the animation, for ever."""
-    figures = (draw_state(trace, made) for made in range(len(trace.input)))
+    figures = (plot_state(trace, made) for made in range(len(trace.input)))
     times = [STEP] * (len(trace.input) - 1) + [LAST]
     save_film(figures, times, path, COLOURS)

@@ -20,7 +20,7 @@ from applications.memory.config import PICTURES, RUNS, Config, Mode, Task
 from applications.memory.evaluate import solve
 from applications.memory.film import write_film
 from applications.memory.model import MemoryModel
-from applications.memory.program import draw_program
+from applications.memory.program import program_figure
 from applications.memory.trace import record
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 70, 100)
@@ -65,7 +65,7 @@ def plot(options: Options) -> None:
         plot_program(model, options.length, options.seed, folder, ending, whose)
     if run is not None:
         folder = options.output or run
-        save(draw_learning(*courses_of(run)), folder / f"learning.{ending}", f"{run}")
+        save(plot_learning(*courses_of(run)), folder / f"learning.{ending}", f"{run}")
 
 
 def plot_program(
@@ -73,9 +73,9 @@ def plot_program(
 ) -> None:
     """Draw what it does to a problem of so many letters, and how far it goes."""
     trace = record(model, length, Generator().manual_seed(seed))
-    save(draw_program(trace), folder / f"program.{ending}", whose)
+    save(program_figure(trace), folder / f"program.{ending}", whose)
     write_film(trace, folder / "program.gif")
-    save(draw_length(measure(model), model.config), folder / f"length.{ending}", whose)
+    save(plot_length(measure(model), model.config), folder / f"length.{ending}", whose)
 
 
 # ---------------------------------------------------------------- how far it goes
@@ -89,7 +89,7 @@ def measure(model: MemoryModel) -> dict[int, float]:
     return {n: solve(model, n, Generator().manual_seed(0), PROBLEMS)[0] for n in asked}
 
 
-def draw_length(shares: dict[int, float], config: Config) -> Figure:
+def plot_length(shares: dict[int, float], config: Config) -> Figure:
     """The share of letters right against the length of the problem."""
     with styled(7.2, 3.4, f"{config.task} by {config.mode}: accuracy against length") as figure:
         axes = figure.subplots()
@@ -135,7 +135,7 @@ def courses_of(folder: Path) -> tuple[list[Course], dict[str, Any]]:
     return courses, read_config(runs[0])
 
 
-def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
+def plot_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
     """The course of a run; or of several, thin, with their median."""
     panels = {
         "level": "level reached, letters",
@@ -149,7 +149,7 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
         whose = f"{len(courses)} seeds, median bold, {minutes:.1f} minutes each"
     with styled(8.4, 5.2, f"{config['task']} by {config['mode']}: {whose}") as figure:
         for (name, meaning), axes in zip(panels.items(), figure.subplots(2, 2).flat, strict=True):
-            draw_courses(axes, courses, name)
+            plot_courses(axes, courses, name)
             axes.set(xlabel="updates", title=meaning)
             axes.grid(axis="y")
             if name == "error":
@@ -164,7 +164,7 @@ def draw_learning(courses: list[Course], config: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_courses(axes: Axes, courses: list[Course], name: str) -> None:
+def plot_courses(axes: Axes, courses: list[Course], name: str) -> None:
     """A figure against updates: thin lines, and their median as far as all have come."""
     lines = [
         dict(zip(column(course, "update"), column(course, name), strict=True)) for course in courses

@@ -51,7 +51,7 @@ TITLE = 0.42
 """Inches, the height of the title."""
 
 
-def draw_program(trace: Trace) -> Figure:
+def program_figure(trace: Trace) -> Figure:
     """Time runs to the right; one below the other the input, the memory and the output."""
     steps = len(trace.given)
     unit = min(max(WIDE / (LEFT + steps + RIGHT), SMALLEST), UNIT)
@@ -65,10 +65,10 @@ def draw_program(trace: Trace) -> Figure:
         sheet = figure.add_axes((0, 0, 1, 1), xlim=(-LEFT, width - LEFT), ylim=(bottom, top))
         sheet.axis("off")
         write_title(sheet, trace, top)
-        draw_links(sheet, trace, inputs, memory, output)
-        draw_input(sheet, trace, inputs)
-        draw_memory(sheet, trace, memory)
-        draw_output(sheet, trace, output)
+        plot_links(sheet, trace, inputs, memory, output)
+        plot_input(sheet, trace, inputs)
+        plot_memory(sheet, trace, memory)
+        plot_output(sheet, trace, output)
         for step in range(steps):
             sheet.text(step + 0.5, output + CLOCK, f"{step + 1}", **SMALL)
         sheet.text(-0.35, output + CLOCK, "step", **{**SMALL, "ha": "right"})
@@ -115,7 +115,7 @@ def write_line(sheet: Axes, bottom: float, *texts: TextArea) -> None:
     sheet.add_artist(AnnotationBbox(line, at, box_alignment=(0, 0), pad=0.1, bboxprops=WHITE))
 
 
-def draw_links(
+def plot_links(
     sheet: Axes, trace: Trace, inputs: dict[int, float], memory: dict[int, float], output: float
 ) -> None:
     """A line to each letter that is output from where a head read it."""
@@ -135,7 +135,7 @@ def most(weights: Tensor, cells: dict[int, float]) -> int:
     return max(cells, key=lambda cell: weights[cell].item())
 
 
-def draw_input(sheet: Axes, trace: Trace, inputs: dict[int, float]) -> None:
+def plot_input(sheet: Axes, trace: Trace, inputs: dict[int, float]) -> None:
     """The tape at the left, and where its head is at each step."""
     steps, colours = len(trace.given), tint(trace).tolist()
     write_heading(
@@ -144,7 +144,7 @@ def draw_input(sheet: Axes, trace: Trace, inputs: dict[int, float]) -> None:
     for cell, y in inputs.items():
         symbol = int(trace.tape[cell])
         sheet.add_patch(Rectangle((0, y - 0.42), steps, 0.84, fc=colours[symbol], alpha=0.32))
-        draw_cell(sheet, -0.8, y, SIGNS[symbol], colours[symbol])
+        plot_cell(sheet, -0.8, y, SIGNS[symbol], colours[symbol])
     path = [inputs[cell] for cell in trace.input[:-1].tolist()]
     sheet.plot([step + 0.5 for step in range(steps)], path, color=INK, lw=1.4, zorder=2)
     for step, (symbol, y) in enumerate(zip(trace.seen.tolist(), path, strict=False)):
@@ -153,7 +153,7 @@ def draw_input(sheet: Axes, trace: Trace, inputs: dict[int, float]) -> None:
         sheet.text(step + 0.5, y, SIGNS[symbol], zorder=4, **BOLD)
 
 
-def draw_cell(
+def plot_cell(
     sheet: Axes, x: float, y: float, text: str, colour: Any, ink: str = INK, edge: str = GREY
 ) -> None:
     """A cell of a tape, in which something is."""
@@ -162,7 +162,7 @@ def draw_cell(
     sheet.text(x, y, text, color=ink, zorder=4, **BOLD)
 
 
-def draw_memory(sheet: Axes, trace: Trace, memory: dict[int, float]) -> None:
+def plot_memory(sheet: Axes, trace: Trace, memory: dict[int, float]) -> None:
     """What is in each cell over time, and what is read and written at each step.
 
     A step writes in its middle: what it reads is at its left, what it writes at its right.
@@ -184,11 +184,11 @@ def draw_memory(sheet: Axes, trace: Trace, memory: dict[int, float]) -> None:
         for cell, y in memory.items():
             left = int(trace.contents[step, cell].argmax()), trace.reading[step, cell].item()
             right = int(trace.seen[step]), trace.writing[step, cell].item()
-            draw_half(sheet, step + 0.5, y, -1, *left, colours)
-            draw_half(sheet, step + 0.5, y, 1, *right, colours)
+            plot_half(sheet, step + 0.5, y, -1, *left, colours)
+            plot_half(sheet, step + 0.5, y, 1, *right, colours)
 
 
-def draw_half(
+def plot_half(
     sheet: Axes, x: float, y: float, side: int, symbol: int, weight: float, colours: Tensor
 ) -> None:
     """What is read from a cell (side −1) or written to it (1), as plain as its weight."""
@@ -200,7 +200,7 @@ def draw_half(
     sheet.text(x + 0.2 * side, y, SIGNS[symbol], fontsize="small", zorder=4, alpha=weight, **BOLD)
 
 
-def draw_output(sheet: Axes, trace: Trace, y: float) -> None:
+def plot_output(sheet: Axes, trace: Trace, y: float) -> None:
     """The letters that are output; under a wrong one, the right one.
 
     Lines come from above, so the name stands beside the row and the key below it.
@@ -217,6 +217,6 @@ def draw_output(sheet: Axes, trace: Trace, y: float) -> None:
         if letter == NOTHING:
             continue
         colour = BLUE if letter == due else RED
-        draw_cell(sheet, step + 0.5, y, SIGNS[letter], colour, "white", colour)
+        plot_cell(sheet, step + 0.5, y, SIGNS[letter], colour, "white", colour)
         if letter != due:
             sheet.text(step + 0.5, y + DUE, SIGNS[due], **{**SMALL, "color": RED})

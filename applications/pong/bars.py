@@ -25,8 +25,8 @@ def draw(summaries: dict[str, Summary]) -> Figure:
     """A row for each variant; its steps on the left, its end on the right."""
     with styled(10, 1.2 + 0.28 * len(summaries), "Mean return of the last 50 episodes") as figure:
         left, right = figure.subplots(1, 2, sharey=True)
-        draw_steps(left, list(summaries.values()))
-        draw_ends(right, list(summaries.values()))
+        plot_steps(left, list(summaries.values()))
+        plot_ends(right, list(summaries.values()))
         left.set_yticks(range(len(summaries)), list(summaries))
         left.invert_yaxis()
         for axes in (left, right):
@@ -36,7 +36,7 @@ def draw(summaries: dict[str, Summary]) -> Figure:
     return figure
 
 
-def draw_steps(axes: Axes, summaries: list[Summary]) -> None:
+def plot_steps(axes: Axes, summaries: list[Summary]) -> None:
     """Thousand steps to each mark, none where a mark was never reached."""
     marks = list(summaries[0].steps)
     for order, (mark, colour, height) in enumerate(zip(marks, COLOURS, HEIGHTS, strict=False)):
@@ -51,7 +51,7 @@ def draw_steps(axes: Axes, summaries: list[Summary]) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
-def draw_ends(axes: Axes, summaries: list[Summary]) -> None:
+def plot_ends(axes: Axes, summaries: list[Summary]) -> None:
     """Mean returns at the end, as bars from 0 on."""
     ends = [summary.end for summary in summaries]
     bars = axes.barh(range(len(ends)), ends, HEIGHTS[1], color=BLUE)

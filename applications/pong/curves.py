@@ -75,17 +75,17 @@ def names(configs: list[dict[str, Any]]) -> list[str]:
 
 def draw(groups: dict[str, Runs]) -> Figure:
     """A line with a band for each group of runs: in one panel, or in one each if they are many."""
-    return draw_many(groups) if len(groups) > MAX_CURVES else draw_few(groups)
+    return plot_many(groups) if len(groups) > MAX_CURVES else plot_few(groups)
 
 
-def draw_few(groups: dict[str, Runs]) -> Figure:
+def plot_few(groups: dict[str, Runs]) -> Figure:
     """All groups in one panel, against agent steps and against minutes."""
     panels = {"agent_steps": (1e6, "million agent steps"), "seconds": (60, "minutes")}
     with styled(10, 4, TITLE) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, (key, (unit, label)) in zip((left, right), panels.items(), strict=True):
             for index, (name, runs) in enumerate(groups.items()):
-                draw_band(axes, runs, key, unit, f"C{index}", name)
+                plot_band(axes, runs, key, unit, f"C{index}", name)
             if begun := sticky_from(groups, key):
                 axes.axvline(begun / unit, color=GREY, ls=":", lw=1.2)
                 at = {"xy": (begun / unit, 0.02), "xycoords": axes.get_xaxis_transform()}
@@ -98,7 +98,7 @@ def draw_few(groups: dict[str, Runs]) -> Figure:
     return figure
 
 
-def draw_many(groups: dict[str, Runs]) -> Figure:
+def plot_many(groups: dict[str, Runs]) -> Figure:
     """A panel for each group, against agent steps, with the first one's curve behind it."""
     rows = -(-len(groups) // COLUMNS)
     first, *_ = groups
@@ -107,7 +107,7 @@ def draw_many(groups: dict[str, Runs]) -> Figure:
         for axes, (name, runs) in zip(grid.flat, groups.items(), strict=False):
             x, curves = together(groups[first], "agent_steps")
             axes.plot(x / 1e6, np.median(curves, 0), color=LIGHT, lw=2.5)
-            draw_band(axes, runs, "agent_steps", 1e6, BLUE, name)
+            plot_band(axes, runs, "agent_steps", 1e6, BLUE, name)
             axes.set_title(name)
             axes.grid(axis="y")
         for axes in list(grid.flat)[len(groups) :]:
@@ -117,7 +117,7 @@ def draw_many(groups: dict[str, Runs]) -> Figure:
     return figure
 
 
-def draw_band(axes: Axes, runs: Runs, key: str, unit: float, colour: str, name: str) -> None:
+def plot_band(axes: Axes, runs: Runs, key: str, unit: float, colour: str, name: str) -> None:
     """The median of runs, and a band from the lowest to the highest."""
     x, curves = together(runs, key)
     axes.plot(x / unit, np.median(curves, 0), color=colour, label=name)

@@ -68,16 +68,16 @@ def plot(options: Plot) -> None:
     shipped = weights.metrics_of(weights.shipped(options.recipe))
     recorded = run / METRICS if run else shipped
     whose = f"{run}" if run else f"shipped: {shipped.name.partition('.')[0]}"
-    figures = {"w1": draw_units(policy)} if hasattr(policy, "w1") else {}
+    figures = {"w1": plot_units(policy)} if hasattr(policy, "w1") else {}
     if metrics := read_metrics(recorded):
-        figures["learning-curve"] = draw_curve(
+        figures["learning-curve"] = plot_curve(
             metrics, f"{config['recipe']} recipe, {config['game']}, sticky {config['sticky']:g}"
         )
     for name, figure in figures.items():
         save(figure, folder / f"{name}.{options.format}", whose)
 
 
-def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
+def plot_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     """Every episode's return and the mean of the last 50, against episodes and against time."""
     seconds = column(metrics, "seconds")
     unit, unit_name = (3600, "hours") if seconds[-1] >= 7200 else (60, "minutes")
@@ -98,7 +98,7 @@ def draw_curve(metrics: list[dict[str, Any]], title: str) -> Figure:
     return figure
 
 
-def draw_units(policy: Policy | ActorCritic) -> Figure:
+def plot_units(policy: Policy | ActorCritic) -> Figure:
     """The rows of W1 of the 40 hidden units that weigh most, as 80×80 images.
 
     White is positive, black negative, each image scaled by its own largest weight. Of a network

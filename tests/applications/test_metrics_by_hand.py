@@ -7,27 +7,27 @@ import pytest
 from applications.control.pictures import read_course
 from applications.gaussian.__main__ import history_of
 from applications.glimpse.config import Config as GlimpseConfig
-from applications.glimpse.pictures import draw_learning as draw_glimpse
+from applications.glimpse.pictures import plot_learning as plot_glimpse
 from applications.kit.errors import RunError
 from applications.kit.records import CONFIG, METRICS, column, read_metrics
-from applications.memory.pictures import draw_learning as draw_memory
+from applications.memory.pictures import plot_learning as plot_memory
 from applications.pong import curves
-from applications.pong.pictures import draw_curve
+from applications.pong.pictures import plot_curve
 
 WRONG = ("x", True, {}, ["x"], [[1]], None)
 
 
 def glimpse(folder):
-    draw_glimpse(read_metrics(folder / METRICS), GlimpseConfig())
+    plot_glimpse(read_metrics(folder / METRICS), GlimpseConfig())
 
 
 def memory(folder):
     config = {"task": "copy", "mode": "moves", "last": 10, "seed": 0}
-    draw_memory([read_metrics(folder / METRICS)], config)
+    plot_memory([read_metrics(folder / METRICS)], config)
 
 
 def pong(folder):
-    draw_curve(read_metrics(folder / METRICS), "by hand")
+    plot_curve(read_metrics(folder / METRICS), "by hand")
 
 
 def pong_curves(folder):

@@ -31,7 +31,7 @@ def outlines(axes):
 
 
 def test_the_path_goes_where_the_network_looked():
-    figure = paths.draw_paths([one_example(label=3, answer=8)])
+    figure = paths.plot_paths([one_example(label=3, answer=8)])
     sheet, image = figure.axes
     path = image.lines[0].get_xydata()
     assert path.tolist() == [[30, 30], [0, 45], [60, 60]]
@@ -50,7 +50,7 @@ def test_the_path_goes_where_the_network_looked():
 
 
 def test_a_right_answer_is_marked_as_such():
-    sheet = paths.draw_paths([one_example(label=8, answer=8, patch=8, scales=1)]).axes[0]
+    sheet = paths.plot_paths([one_example(label=8, answer=8, patch=8, scales=1)]).axes[0]
     told = [text.get_text() for text in sheet.texts]
     assert "✓ right" in told
     assert "✗ wrong" not in told
@@ -59,7 +59,7 @@ def test_a_right_answer_is_marked_as_such():
 
 def test_what_is_drawn_fits_on_the_sheet():
     for scales in (1, 2, 3, 4):
-        sheet = paths.draw_paths([one_example(1, 1, 4, scales)] * 2).axes[0]
+        sheet = paths.plot_paths([one_example(1, 1, 4, scales)] * 2).axes[0]
         (left, right), (low, high) = sheet.get_xlim(), sheet.get_ylim()
         for shown in sheet.images:
             x0, x1, y1, y0 = shown.get_extent()
@@ -72,7 +72,7 @@ def test_what_is_drawn_fits_on_the_sheet():
 def test_a_path_that_stopped_is_shorter():
     scene = noise(60)
     looks = looks_at(scene, [[0.0, 0.0]] * 6, 12, 3)
-    sheet, three, six = paths.draw_paths([Example(scene, 0, looks.until(n)) for n in (3, 6)]).axes
+    sheet, three, six = paths.plot_paths([Example(scene, 0, looks.until(n)) for n in (3, 6)]).axes
     assert sheet.texts[0].get_text() == "Up to 6 glimpses, then an answer"
     assert [len(outlines(axes)) for axes in (three, six)] == [3, 6]
 
@@ -114,17 +114,17 @@ def test_the_retina_goes_from_place_to_place():
 
 def test_the_film_shows_the_squares_of_the_retina():
     example = one_example(1, 1)
-    assert outlines(paths.draw_moment([example], 0, 0.0).axes[0]) == []
-    axes = paths.draw_moment([example], 2, 0.0).axes[0]
+    assert outlines(paths.plot_moment([example], 0, 0.0).axes[0]) == []
+    axes = paths.plot_moment([example], 2, 0.0).axes[0]
     assert outlines(axes) == [(-6, 39, 12), (-12, 33, 24), (-24, 21, 48)]
-    on_the_way = paths.draw_moment([example], 1, 0.5).axes[0]
+    on_the_way = paths.plot_moment([example], 1, 0.5).axes[0]
     assert outlines(on_the_way)[0] == (9, 31.5, 12)
 
 
 @pytest.mark.parametrize(("answer", "colour"), [(4, style.BLUE), (5, style.RED)])
 def test_the_bars_are_the_beliefs(answer, colour):
     example = one_example(4, answer)
-    bars = paths.draw_moment([example], 3, 0.0).axes[1]
+    bars = paths.plot_moment([example], 3, 0.0).axes[1]
     heights = torch.tensor([bar.get_height() for bar in bars.patches])
     torch.testing.assert_close(heights.float(), example.looks.beliefs[2])
     assert bars.patches[answer].get_facecolor()[:3] == to_rgb(colour)
@@ -132,7 +132,7 @@ def test_the_bars_are_the_beliefs(answer, colour):
 
 
 def test_before_the_first_glimpse_nothing_is_believed():
-    bars = paths.draw_moment([one_example(4, 4)], 0, 0.0).axes[1]
+    bars = paths.plot_moment([one_example(4, 4)], 0, 0.0).axes[1]
     assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.1] * 10)
     assert len({bar.get_facecolor() for bar in bars.patches}) == 1
 

@@ -64,7 +64,7 @@ def test_maps_are_around_the_digit_where_it_moves():
     looks = Looks(locations, torch.zeros(50, 2, 1, 2, 2), torch.zeros(50, 2, 10), torch.ones(50))
     looks = looks._replace(made=torch.full((50,), 2))
     centres, digits = torch.tensor([[45.0, 15.0]]).expand(50, 2), IMAGES.test_images[:50]
-    moving = pictures.draw_where(looks, centres, digits, 60).axes
+    moving = pictures.plot_where(looks, centres, digits, 60).axes
     peaks = []
     for axes in moving:
         shown = axes.images[0].get_array()
@@ -75,7 +75,7 @@ def test_maps_are_around_the_digit_where_it_moves():
     half = 30 / pictures.MAP_FIELDS  # a field's half side
     for peak, wanted in zip(peaks, [(30, 30), (60, 0), (-15, 15), (15, -15)], strict=True):
         assert peak == pytest.approx(wanted, abs=half + 1e-6)
-    assert len(pictures.draw_where(looks, centres, digits, DIGIT).axes) == 2
+    assert len(pictures.plot_where(looks, centres, digits, DIGIT).axes) == 2
 
 
 def test_curves_are_of_the_network_and_of_those_that_are_shipped():
@@ -103,7 +103,7 @@ def test_the_standard_error_of_a_share():
 
 def test_the_error_has_a_band_and_a_line_where_all_is_seen_at_once():
     found = {"glimpses": torch.tensor([0.5, 0.1, 0.0]), "at once": torch.tensor([0.02])}
-    figure = pictures.draw_error(found, 100, "mnist28")
+    figure = pictures.plot_error(found, 100, "mnist28")
     axes, legend = figure.axes[0], figure.legends[0]
     glimpses, at_once = axes.lines
     assert glimpses.get_xydata().flatten().tolist() == pytest.approx([1, 0.5, 2, 0.1, 3, 0.005])
@@ -126,7 +126,7 @@ def test_the_error_has_a_band_and_a_line_where_all_is_seen_at_once():
 )
 def test_a_logarithmic_axis_begins_and_ends_at_a_tick(errors, limits):
     lines = [{"seconds": 1.0, "images": 10, "error": error} for error in errors]
-    figure = pictures.draw_learning(lines, SMALL)
+    figure = pictures.plot_learning(lines, SMALL)
     figure.draw_without_rendering()
     assert figure.axes[0].get_ylim() == pytest.approx(limits)
     inside = [tick for tick in figure.axes[0].get_yticks() if limits[0] <= tick <= limits[1]]
@@ -136,7 +136,7 @@ def test_a_logarithmic_axis_begins_and_ends_at_a_tick(errors, limits):
 def test_the_course_shows_what_was_recorded():
     def titles(names):
         lines = [{name: line[name] for name in names} for line in EPOCHS]
-        axes = pictures.draw_learning(lines, SMALL).axes
+        axes = pictures.plot_learning(lines, SMALL).axes
         return [one.get_title(loc="left") for one in axes if one.axison]
 
     always = ["seconds", "images", "error"]
@@ -145,7 +145,7 @@ def test_the_course_shows_what_was_recorded():
         "signal-to-noise ratio of the locator's gradient"
     ]
     assert len(titles([*always, "baseline_fit", "locator_snr"])) == 4
-    minutes, thousands = pictures.draw_learning(EPOCHS, SMALL).axes[:2]
+    minutes, thousands = pictures.plot_learning(EPOCHS, SMALL).axes[:2]
     assert minutes.lines[0].get_xydata().tolist() == [[0.5, 0.4], [1, 0.02]]
     assert thousands.lines[0].get_xdata().tolist() == [0.9, 1.8]
 
@@ -209,7 +209,7 @@ def test_other_formats(ending, start, capsys):
     found = {"glimpses": torch.tensor([0.5, 0.1])}
     files = [Path(f"{name}.{ending}") for name in ("one", "two")]
     for path in files:
-        style.save(pictures.draw_error(found, 100, "mnist28"), path)
+        style.save(pictures.plot_error(found, 100, "mnist28"), path)
     one, two = (path.read_bytes() for path in files)
     assert one.startswith(start)
     assert one == two  # no date
@@ -257,7 +257,7 @@ def test_a_run_stopped_before_its_first_epoch_shows_its_own_network(monkeypatch)
 
 
 def test_the_caption_says_whose_picture_it_is():
-    figure = pictures.draw_error({"glimpses": torch.tensor([0.5, 0.1])}, 100, "mnist28")
+    figure = pictures.plot_error({"glimpses": torch.tensor([0.5, 0.1])}, 100, "mnist28")
     style.save(figure, Path("error.png"), "runs/glimpse/mnist28-1, update 7")
     assert figure.get_supxlabel() == "runs/glimpse/mnist28-1, update 7"
 

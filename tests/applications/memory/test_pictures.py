@@ -20,7 +20,7 @@ from applications.kit.run import CHECKPOINT, CONFIG, METRICS
 from applications.memory import film, pictures, weights
 from applications.memory.config import RUNS, Config
 from applications.memory.model import MemoryModel
-from applications.memory.program import READ, SIGNS, WRITE, draw_program, tint
+from applications.memory.program import READ, SIGNS, WRITE, program_figure, tint
 from applications.memory.tasks import BLANK, END, FIRST, KINDS, THRICE, TWICE
 from applications.memory.trace import NOTHING, memory_cells, record
 
@@ -205,7 +205,7 @@ def test_a_program_that_gives_out_a_blank_gives_out_something():
     model = program("copy", "moves", (ALWAYS, (0, 0, 0, 1), 1), recall=True)
     trace = traced(model, length=1)
     assert trace.given.tolist() == [BLANK]
-    boxes = of_colour(draw_program(trace), style.RED)
+    boxes = of_colour(program_figure(trace), style.RED)
     assert len(boxes) == 1
 
 
@@ -257,19 +257,19 @@ def middles(shapes):
 
 def test_right_and_wrong_letters_have_their_colours():
     trace = traced(copy())
-    figure = draw_program(trace)
+    figure = program_figure(trace)
     assert middles(of_colour(figure, style.RED)) == pytest.approx([0.5, 2.5])
     assert middles(of_colour(figure, style.BLUE)) == pytest.approx([1.5])
     texts = [text for text in figure.axes[0].texts if text.get_color() == style.RED]
     assert [text.get_text() for text in texts] == [SIGNS[trace.tape[3]], SIGNS[trace.tape[1]]]
     assert "1 of 3 letters right in 3 steps" in figure.axes[0].texts[0].get_text()
-    perfect = draw_program(traced(reverse()))
+    perfect = program_figure(traced(reverse()))
     assert middles(of_colour(perfect, style.BLUE)) == pytest.approx([4.5, 5.5, 6.5])
     assert not of_colour(perfect, style.RED)
 
 
 def test_the_head_goes_to_the_end_and_back():
-    figure = draw_program(traced(reverse()))
+    figure = program_figure(traced(reverse()))
     heads = [shape.center for shape in figure.axes[0].patches if isinstance(shape, Circle)]
     times, heights = zip(*heads, strict=True)
     assert times == pytest.approx([step + 0.5 for step in range(7)])
@@ -279,7 +279,7 @@ def test_the_head_goes_to_the_end_and_back():
 
 def test_a_letter_is_joined_to_the_head_that_sees_it():
     def joined(model):
-        figure = draw_program(traced(model))
+        figure = program_figure(traced(model))
         links = [line for line in figure.axes[0].lines if line.get_color() == style.BLUE]
         return figure, [line.get_xydata() for line in links]
 
@@ -292,12 +292,12 @@ def test_a_letter_is_joined_to_the_head_that_sees_it():
 
 
 def test_what_is_read_and_written_is_marked_as_much_as_attention_is_there():
-    hard = draw_program(traced(address_reverse()))
+    hard = program_figure(traced(address_reverse()))
     for colour in (READ, WRITE):
         marks = of_colour(hard, colour, Wedge)
         assert [mark.get_alpha() for mark in marks] == [1] * 6
     trace = traced(soft_copy())
-    marks = of_colour(draw_program(trace), WRITE, Wedge)
+    marks = of_colour(program_figure(trace), WRITE, Wedge)
     shares = trace.writing[trace.writing > 0.05]
     assert sorted(mark.get_alpha() for mark in marks) == pytest.approx(sorted(shares.tolist()))
     assert len(shares) > len(trace.writing)
@@ -305,7 +305,7 @@ def test_what_is_read_and_written_is_marked_as_much_as_attention_is_there():
 
 def test_memory_shows_what_it_holds_from_the_middle_of_the_step_that_wrote_it():
     trace = traced(address_reverse())
-    strips = draw_program(trace).axes[0].images
+    strips = program_figure(trace).axes[0].images
     first = strips[memory_cells(trace, 6).index(1)]  # written in the first step, and kept
     colour = tint(trace)[trace.tape[1]].tolist()
     assert first.get_extent()[:2] == [0.5, 6]
@@ -328,7 +328,7 @@ def test_letters_are_coloured_by_their_order_on_the_tape():
 
 @pytest.mark.parametrize(("model", "length"), [(reverse(), 1), (repeat_copy(), 6), (copy(), 6)])
 def test_no_text_is_cut_off_or_over_another(model, length):
-    figure = draw_program(traced(model, length))
+    figure = program_figure(traced(model, length))
     figure.draw_without_rendering()
     sheet, frame = figure.axes[0], figure.bbox
     boxes = [text.get_window_extent() for text in sheet.texts if text.get_text()]
@@ -368,7 +368,7 @@ def test_the_film_has_a_picture_for_each_state():
 def test_the_film_follows_the_heads():
     trace = traced(address_reverse())
     for made in (0, 2, 6):
-        sheet = film.draw_state(trace, made).axes[0]
+        sheet = film.plot_state(trace, made).axes[0]
         marks = {line.get_color(): line.get_xdata()[0] - 0.5 for line in sheet.lines}
         cells = memory_cells(trace, 7)
         assert cells[round(marks[READ])] == trace.reading[made].argmax()
@@ -386,7 +386,7 @@ def test_how_far_it_goes_is_measured_and_drawn(quick):
     shares = pictures.measure(reverse())
     assert shares == {1: 1.0, 3: 1.0}
     assert pictures.measure(copy())[3] < 1
-    axes = pictures.draw_length({1: 1.0, 20: 0.25}, Config(last=5)).axes[0]
+    axes = pictures.plot_length({1: 1.0, 20: 0.25}, Config(last=5)).axes[0]
     assert axes.lines[0].get_xydata().tolist() == [[1, 1], [20, 0.25]]
     (trained,) = axes.patches
     assert trained.get_x() + trained.get_width() == 5
@@ -401,7 +401,7 @@ def test_absolute_addresses_are_measured_as_far_as_there_are_cells(monkeypatch):
 
 
 def test_the_course_of_a_run_and_of_several():
-    alone = pictures.draw_learning([COURSE], asdict(Config(seed=3))).axes
+    alone = pictures.plot_learning([COURSE], asdict(Config(seed=3))).axes
     assert [axes.lines[0].get_xdata().tolist() for axes in alone] == [[50, 100]] * 4
     assert [axes.lines[0].get_ydata().tolist() for axes in alone] == [
         [3, 10], [0.9, 0], [7, 5], [-0.1, 90],
@@ -409,7 +409,7 @@ def test_the_course_of_a_run_and_of_several():
     assert all(len(axes.lines) == 1 for axes in alone)
     slow = [{**line, "level": 3} for line in COURSE]
     longer = [*COURSE, {**COURSE[1], "update": 150}]
-    figure = pictures.draw_learning([COURSE, slow, longer], asdict(Config()))
+    figure = pictures.plot_learning([COURSE, slow, longer], asdict(Config()))
     *thin, bold = figure.axes[0].lines
     assert [len(line.get_xdata()) for line in thin] == [2, 2, 3]
     assert bold.get_xydata().tolist() == [[50, 3], [100, 10]]
@@ -440,7 +440,7 @@ def test_a_run_is_drawn_into_its_folder(quick, capsys):
 
 def test_equal_pictures_are_equal_files():
     for name in ("one.svg", "two.svg"):
-        style.save(draw_program(traced(copy())), Path(name))
+        style.save(program_figure(traced(copy())), Path(name))
     assert Path("one.svg").read_bytes() == Path("two.svg").read_bytes()
 
 

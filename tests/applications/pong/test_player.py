@@ -17,7 +17,7 @@ from applications.pong import weights
 from applications.pong.__main__ import main
 from applications.pong.frames import PIXELS, pong_view, shuffled
 from applications.pong.games import Settings, make_emulators
-from applications.pong.pictures import draw_curve
+from applications.pong.pictures import plot_curve
 from applications.pong.player import Player, ScreenPlayer, load_policy
 from applications.pong.policy import ActorCritic
 
@@ -222,7 +222,7 @@ def test_a_curve_begins_before_an_episode_ends(run):
     assert first["returns"] == last["returns"] == []
     assert first["mean_return"] is None
     line, episodes = {"seconds": 7200.0, "episodes": 2, "mean_return": -20.0}, [-21.0, -19.0]
-    figure = draw_curve([first, last, {**line, "returns": episodes}], "")
+    figure = plot_curve([first, last, {**line, "returns": episodes}], "")
     for axes, x in zip(figure.axes, (2, 2.0), strict=True):  # episodes, hours
         dots, means = axes.lines
         np.testing.assert_array_equal(dots.get_xydata(), [[x, -21], [x, -19]])
