@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
+# A process for every core, up to eight; the tests of a file share what is dear to set up.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+
 # Sums in another order than on most processors: what is learned must not depend on it.
 OTHER_KERNELS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
@@ -32,7 +35,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -40,8 +43,8 @@ check: setup
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(MAKE) page-check
-	$(BIN)/pytest -n 2 --dist loadfile
-	$(OTHER_KERNELS) $(BIN)/pytest -n 2 -m training
+	$(PYTEST)
+	$(OTHER_KERNELS) $(PYTEST) -m training
 	$(MAKE) docs
 
 # The playground's sources: types, lint and format, numeric modules. The page itself needs no Node.js.
