@@ -3,7 +3,7 @@
 A draw z of eight categories as a one-hot vector, with the cost `(z·c)² / 2 + z·d` for fixed c and
 d. Logits range from all equal to nearly certain. For every estimator the mean squared error of the
 gradient, times the number of evaluations of the cost, over that of the plain score function; the
-truth is by enumeration.
+truth is by enumeration. The other estimators' plots are made by `estimator_properties`.
 
     python -m benchmarks.estimator_errors
 """

@@ -61,8 +61,12 @@ def keep(name: str, figures: dict[str, Any]) -> None:
         "commit": commit or "unknown",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
     }
-    rounded = json.loads(
-        json.dumps({**origin, **figures}), parse_float=lambda x: round(float(x), 4)
-    )
+    rounded = json.loads(json.dumps({**origin, **figures}), parse_float=_rounded)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")
+
+
+def _rounded(number: str) -> float:
+    """To four decimals, or to four digits below 1."""
+    value = float(number)
+    return round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")
