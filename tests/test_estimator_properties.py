@@ -4,6 +4,7 @@ The pictures themselves are made by `python -m benchmarks.estimator_properties`.
 """
 
 import itertools
+import json
 import math
 
 import pytest
@@ -23,6 +24,7 @@ from benchmarks.properties import (
 )
 from benchmarks.properties.curves import Curves, square_errors
 from benchmarks.properties.groups import group_gradients, groups
+from benchmarks.timing import RESULTS
 from tests.comparison import THRESHOLD
 
 
@@ -244,6 +246,47 @@ def test_the_signal_stays_with_vimco_and_is_lost_without():
     assert shared[3] < shared[0] / 6
     assert plain[3] < plain[0] / 10
     assert own[3] > own[0]
+
+
+# ---------------------------------------------------------------- what the pages say
+
+
+def kept(page):
+    """The lines of the page's picture, as last measured."""
+    results = json.loads((RESULTS / "estimator_properties.json").read_text())
+    return list(results[page]["lines"].values())
+
+
+def ordered(*lines):
+    """Whether each line is above the next, everywhere."""
+    return all(
+        a > b for one, other in itertools.pairwise(lines) for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_lines_lie_as_the_pages_say():
+    assert ordered(*kept("parameter-noise"))
+    assert ordered(*kept("pathwise"))
+    assert ordered(*kept("self-critical"))
+    assert ordered(*kept("vimco"))
+
+
+def test_figures_are_those_that_the_pages_give():
+    plain, unpaired, path = kept("pathwise")
+    assert plain[0] > plain[1] > plain[2]
+    assert unpaired[0] == pytest.approx(2.7, abs=0.05)
+    assert path[0] < 0.001
+
+    compared, plain = kept("plackett-luce")
+    assert (round(compared[-1], 2), round(plain[-1], 2)) == (0.98, 0.95)
+    _, usual, learned = kept("relax")
+    assert learned[4] > usual[4]  # after 40 updates
+    assert all(a < b for a, b in zip(learned[5:], usual[5:], strict=True))
+    _, average, greedy, _ = kept("self-critical")
+    assert round(average[-1] / greedy[-1]) == 30
+    assert max(greedy) == greedy[2]
+    own, shared, plain = (line[-1] for line in kept("vimco"))
+    assert (round(own / shared), round(own / plain)) == (18, 55)
 
 
 # ---------------------------------------------------------------- pictures
