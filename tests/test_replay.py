@@ -104,22 +104,6 @@ def test_an_expectation_of_another_reduction_is_refused():
 # ---------------------------------------------------------------- without gradient
 
 
-def test_without_gradient_every_estimator_draws_once():
-    logits = torch.zeros(3)
-    for estimator in (
-        sf.ScoreFunction(samples=4),
-        sf.ScoreFunction(sf.LeaveOneOut()),
-        sf.ScoreFunction(sf.Learned(torch.nn.Linear(1, 1))),  # and asks for no context
-        sf.Enumerate(),
-    ):
-        with torch.no_grad(), sf.StochasticGraph() as graph:
-            z = sf.sample(Bernoulli(logits=logits), estimator, name="z")
-            sf.add_cost(z)
-        assert z.shape == (3,)
-        assert graph.loss().item() == pytest.approx(z.mean().item())
-        torch.testing.assert_close(graph.draws["z"][1], Bernoulli(logits=logits).log_prob(z))
-
-
 def test_a_roll_out_without_gradient_is_replayed_with_copies_of_groups():
     logits = torch.zeros(4, requires_grad=True)
     loo, groups = sf.ScoreFunction(sf.LeaveOneOut()), torch.tensor([0, 0, 1, 1])

@@ -62,17 +62,6 @@ def test_a_node_makes_its_own_copies():
     assert exactly_unbiased(model, X)
 
 
-@pytest.mark.parametrize(
-    "other", [sf.Enumerate(), sf.ScoreFunction(sf.DoubleCV(0.8)), sf.ScoreFunction()], ids=repr
-)
-@pytest.mark.parametrize("first", [True, False])
-def test_mixed_with_other_estimators(other, first):
-    own = sf.ScoreFunction(trained())
-    model = Chain(*([own, other] if first else [other, own]), kind="one-hot")
-    report = exactly_unbiased(sf.expectation(model, samples=2), X, max_outcomes=100_000)
-    assert report, report
-
-
 @pytest.mark.parametrize("kind", ["bits", "one-hot"])
 def test_the_hessian_is_right(kind):
     """Of two elements of a draw together, by a sum over the draws of two copies."""
@@ -164,32 +153,6 @@ def test_nothing_is_learned_where_no_row_counts():
     assert not baseline.linear.grad
 
 
-def test_rows_of_several_dimensions():
-    logits = torch.tensor([[0.3, -0.8]], dtype=torch.float64, requires_grad=True)
-    baseline = trained()
-
-    def model(logits):
-        z = sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(baseline), name="z")
-        return torch.exp(z * torch.tensor([1.0, 2.0]))
-
-    objective = sf.expectation(model, samples=2, batch_ndims=2)
-    assert exactly_unbiased(objective, logits, wrt=[logits])
-
-
-def test_a_replay_has_the_gradient_of_the_draw():
-    torch.manual_seed(0)
-    gradients, draws, baseline = [], None, trained().eval()
-    for _ in range(2):
-        logits = torch.linspace(-1, 1, 4).requires_grad_()
-        with sf.StochasticGraph(draws=draws) as graph:
-            z = sf.sample(Bernoulli(logits=logits), own_copies(baseline), name="z")
-            sf.add_cost(torch.exp(z))
-        graph.loss().backward()
-        gradients.append(logits.grad)
-        draws = graph.draws
-    torch.testing.assert_close(*gradients)
-
-
 # ---------------------------------------------------------------- what it learns
 
 
@@ -260,22 +223,6 @@ def test_it_does_not_learn_in_eval_mode():
     assert baseline.linear.grad is None
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("size", [1.0, 40.0])
-def test_precision_and_extreme_logits(dtype, size):
-    logits = torch.tensor([[-size, size, 0.0]], dtype=dtype, requires_grad=True)
-    baseline = trained().float()
-    for _ in range(3):
-        with sf.StochasticGraph() as graph:
-            z = sf.sample(Independent(Bernoulli(logits=logits), 1), own_copies(baseline))
-            sf.add_cost(torch.exp(z).sum(1))
-        loss = graph.loss()
-        loss.backward()
-        assert loss.dtype == torch.float32
-        assert logits.grad.isfinite().all()
-        assert all(p.grad.isfinite().all() for p in baseline.parameters())
-
-
 # ---------------------------------------------------------------- negative controls
 
 
@@ -317,9 +264,3 @@ def test_what_it_does_not_take_is_refused():
         sf.sample(Bernoulli(logits=logits), sf.ScoreFunction(sf.Rodeo()), name="z")
     with pytest.raises(ValueError, match=re.escape("width is 0: it must be at least 1")):
         sf.Rodeo(0)
-
-
-def test_the_settings_are_shown():
-    assert "Rodeo(\n  width=8" in repr(sf.StochasticNode(own_copies(sf.Rodeo(8)))).replace(
-        "    ", "  "
-    )

@@ -17,21 +17,6 @@ def test_a_chain_is_exactly_unbiased(kind, copies):
     assert exactly_unbiased(sf.expectation(Chain(SELF, kind=kind), samples=copies), X)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        sf.Enumerate(),
-        sf.ScoreFunction(sf.LeaveOneOut(), samples=2),
-        sf.ScoreFunction(sf.Learned(nn.Linear(2, 1, dtype=torch.float64))),
-    ],
-    ids=lambda estimator: repr(estimator)[:30],
-)
-@pytest.mark.parametrize("first", [True, False])
-def test_mixed_with_other_estimators(other, first):
-    model = Chain(*([SELF, other] if first else [other, SELF]), kind="one-hot")
-    assert exactly_unbiased(model, X)
-
-
 def test_own_copies_and_double_control_variates():
     model = Chain(
         sf.ScoreFunction(sf.SelfCritical(), samples=2), sf.ScoreFunction(sf.DoubleCV(0.8))

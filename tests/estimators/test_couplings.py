@@ -16,7 +16,6 @@ from torch.distributions import (
     MultivariateNormal,
     Normal,
     OneHotCategorical,
-    Poisson,
     Uniform,
 )
 
@@ -258,33 +257,7 @@ def test_leave_one_out_over_antithetic_copies_would_be_biased():
     assert abs(gradient.sum().item() - 0.1) > 0.05  # .1 is exact
 
 
-# ---------------------------------------------------------------- conformance
-
-
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_own_copies_and_taken_ones_have_their_rows(name):
-    make = COUPLINGS[name]
-    logits = torch.zeros(3, 5, requires_grad=True)
-    with sf.StochasticGraph() as graph:
-        value = sf.sample(Bernoulli(logits=logits), make(samples=4))
-        sf.add_cost(value.sum(-1))
-    assert value.shape == (12, 5)
-    assert value.dtype == logits.dtype
-    assert set(value.unique().tolist()) <= {0.0, 1.0}
-    loss = graph.loss()
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss.detach(), value.sum(-1).mean())
-    assert torch.autograd.grad(loss, logits)[0].isfinite().all()
-
-    shapes = []
-
-    def cost(logits):
-        value = sf.sample(Bernoulli(logits=logits), make())
-        shapes.append(value.shape)
-        return value.sum(-1)
-
-    sf.expectation(cost, samples=2)(logits)
-    assert shapes == [(6, 5)]
+# ---------------------------------------------------------------- copies, masks
 
 
 @pytest.mark.parametrize("name", COUPLINGS)
@@ -296,25 +269,6 @@ def test_pairs_of_a_row_are_coupled_and_rows_are_not(name):
     assert torch.equal(value[0], 1 - value[1])
     assert 800 < value[0].sum() < 1_200
     assert (value[0, :-1] == value[0, 1:]).float().mean() < 0.6
-
-
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_token_rows_are_folded(name):
-    logits = torch.randn(2, 3, requires_grad=True)
-
-    def cost(logits):
-        value = sf.sample(Bernoulli(logits=logits), COUPLINGS[name](), name="z")
-        return value * logits.detach() + value.square()
-
-    report = sf.check_unbiased(
-        lambda: cost(sf.branch(LOGITS, 2)), wrt=[LOGITS], batch_ndims=2, seed=0, repeats=300
-    )
-    assert report, report
-    loss = sf.expectation(cost, samples=4, batch_ndims=2, reduction="none")(logits)
-    assert loss.shape == (8, 3)
-
-
-LOGITS = torch.tensor([[0.3, -0.4, 0.9]], dtype=torch.float64, requires_grad=True)
 
 
 @pytest.mark.parametrize("name", COUPLINGS)
@@ -332,68 +286,6 @@ def test_what_is_masked_has_no_gradient(name, kind):
     shown = mask if kind == "elements" else mask.unsqueeze(1).expand(2, 2)
     assert (gradient[~shown] == 0).all()
     assert gradient.isfinite().all()
-
-
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_a_replay_weighs_by_the_probability_of_the_draw(name):
-    logits = torch.tensor([0.4, -0.2], dtype=torch.float64, requires_grad=True)
-    with sf.StochasticGraph() as graph:
-        value = sf.sample(Bernoulli(logits=logits), COUPLINGS[name](samples=2), name="z")
-        sf.add_cost(value)
-    recorded, log_prob = graph.draws["z"]
-    base = Bernoulli(logits=logits.detach())
-    torch.testing.assert_close(log_prob, base.log_prob(recorded.view(2, 2)).flatten())
-    with sf.StochasticGraph(draws=graph.draws) as again:
-        sf.add_cost(sf.sample(Bernoulli(logits=logits), COUPLINGS[name](samples=2), name="z"))
-    torch.testing.assert_close(again.loss().detach(), graph.loss().detach())
-
-
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_without_gradients_and_outside_of_graphs_it_draws_once(name):
-    estimator = COUPLINGS[name]()
-    assert sf.sample(Bernoulli(torch.full((3,), 0.5)), estimator).shape == (3,)
-    with torch.no_grad(), sf.StochasticGraph() as graph:
-        value = sf.sample(Bernoulli(torch.full((3,), 0.5)), COUPLINGS[name](samples=2))
-        sf.add_cost(value)
-    assert value.shape == (3,)
-    assert graph.loss() == value.mean()
-
-
-@pytest.mark.parametrize("name", ["DisARM", "ARMS"])
-def test_a_second_derivative_is_refused_by_name(name):
-    logits = torch.zeros(3, requires_grad=True)
-    with sf.StochasticGraph() as graph:
-        value = sf.sample(Bernoulli(logits=logits), COUPLINGS[name](samples=2), name="gate")
-        sf.add_cost(value)
-    (gradient,) = torch.autograd.grad(graph.loss(), logits, create_graph=True)
-    with pytest.raises(ValueError, match=f"node 'gate': {name} has order 1"):
-        torch.autograd.grad(gradient.sum(), logits)
-
-
-@pytest.mark.parametrize("name", ["antithetic", "stratified"])
-def test_second_derivatives_are_right(name):
-    """The mean over 40,000 rows of the Hessian of E[(b − .45)²]; |z| < 6."""
-    eta = torch.tensor(0.6, dtype=torch.float64, requires_grad=True)
-    with sf.StochasticGraph() as graph:
-        logits = eta.expand(40_000)
-        value = sf.sample(Bernoulli(logits=logits), COUPLINGS[name](samples=2))
-        sf.add_cost((value - 0.45) ** 2)
-    (first,) = torch.autograd.grad(graph.loss(), eta, create_graph=True)
-    (found,) = torch.autograd.grad(first, eta)
-    p = torch.sigmoid(eta.detach())
-    wanted = 0.1 * p * (1 - p) * (1 - 2 * p)
-    assert (found - wanted).abs() < 6 * 0.25 / 40_000**0.5
-
-
-@pytest.mark.parametrize("logit", [-40.0, 40.0])
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_certain_draws_stay_finite(name, logit):
-    logits = torch.full((50,), logit, requires_grad=True)
-    with sf.StochasticGraph() as graph:
-        sf.add_cost(sf.sample(Bernoulli(logits=logits), COUPLINGS[name](samples=4)) ** 2)
-    loss = graph.loss()
-    assert loss == float(logit > 0)
-    assert torch.autograd.grad(loss, logits)[0].isfinite().all()
 
 
 def test_gaussians_are_mirrored_and_unbiased():
@@ -439,40 +331,6 @@ def test_it_learns_bits_that_only_count_together():
 # ---------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_without_copies_it_says_what_to_set(name):
-    with sf.StochasticGraph(), pytest.raises(ValueError, match=r"node 'z': .*no copies.*samples=2"):
-        sf.sample(Bernoulli(logits=torch.zeros(3)), COUPLINGS[name](), name="z")
-
-
-@pytest.mark.parametrize("name", ["DisARM", "ARMS"])
-def test_copies_that_differ_before_the_node_are_refused(name):
-    def cost(x):
-        first = sf.sample(Bernoulli(logits=x))
-        return sf.sample(Bernoulli(logits=x + first), COUPLINGS[name](), name="second")
-
-    with pytest.raises(ValueError, match=r"node 'second': .*differs among them.*samples=2"):
-        sf.expectation(cost, samples=2)(torch.zeros(40, requires_grad=True))
-
-
-def test_copies_may_differ_by_rounding():
-    logits = torch.randn(2, 3).repeat(2, 1)
-    logits[2:] *= 1 + 1e-6
-    with sf.StochasticGraph() as graph:
-        sf.branch(torch.zeros(2), 2)
-        value = sf.sample(Bernoulli(logits=logits.requires_grad_()), sf.DisARM())
-        sf.add_cost(value.sum(-1))
-    graph.loss()
-
-
-@pytest.mark.parametrize("name", COUPLINGS)
-def test_distributions_that_do_not_fit_are_named(name):
-    message = "Poisson has no quantile" if name in ("antithetic", "stratified") else "not Poisson"
-    rate = torch.ones(3, requires_grad=True)
-    with sf.StochasticGraph(), pytest.raises(ValueError, match=f"node 'z': .*{message}"):
-        sf.sample(Poisson(rate), COUPLINGS[name](samples=2), name="z")
-
-
 @pytest.mark.parametrize("name", ["antithetic", "stratified"])
 def test_leave_one_out_is_refused_as_the_own_baseline(name):
     with pytest.raises(ValueError, match="compares copies, but they are drawn together"):
@@ -503,13 +361,6 @@ def test_ragged_rows_take_own_copies_of_scored_draws_only(name):
         elements = sf.branch(logits, 2, index=index)
         with pytest.raises(ValueError, match="does not take index="):
             sf.sample(Bernoulli(logits=elements), COUPLINGS[name](), index=index, name="z")
-
-
-def test_settings_are_shown():
-    assert repr(sf.DisARM()) == "DisARM(samples=None)"
-    assert repr(sf.Antithetic(sf.Constant(1.0), samples=2)) == (
-        "Antithetic(baseline=Constant(1.0), samples=2)"
-    )
 
 
 def test_three_copies_are_coupled_under_vmap():

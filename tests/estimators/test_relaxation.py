@@ -192,23 +192,6 @@ def test_the_value_is_unbiased(estimator):
     assert not report.comparisons[0].biased
 
 
-def test_orders():
-    orders = [estimator.order for estimator in ALL]
-    assert orders == [0, 0, 0, -1]
-
-
-@each
-def test_a_second_derivative_is_refused(estimator):
-    logits = LOGITS.clone().requires_grad_()
-    with sf.StochasticGraph() as graph:
-        value = sf.sample(Bernoulli(logits=logits), estimator, name="z")
-        sf.add_cost((value - 0.3).pow(3).sum(1))
-    (gradient,) = torch.autograd.grad(graph.loss(), logits, create_graph=True)
-    kind = type(estimator).__name__
-    with pytest.raises(ValueError, match=f"node 'z': {kind} has order {estimator.order}, so of"):
-        gradient.sum().backward()
-
-
 # ---------------------------------------------------------------- the law of the Gumbel noise
 
 
@@ -296,20 +279,7 @@ def test_it_learns(estimator):
     assert (logits[3:].sigmoid() - torch.tensor([0.0, 1.0, 1.0])).abs().max() < 0.2
 
 
-# ---------------------------------------------------------------- types, masks, rows, chains
-
-
-@each
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_precision_stays_and_large_logits_are_finite(estimator, dtype):
-    logits = torch.tensor([[40.0, -40.0, 0.0], [-40.0, 40.0, 40.0]], dtype=dtype).requires_grad_()
-    for distribution in distributions(logits):
-        value = sf.sample(distribution, estimator)
-        assert value.dtype == dtype
-        assert value.isfinite().all()
-        (gradient,) = torch.autograd.grad((value - 0.3).pow(2).sum(), logits)
-        assert gradient.dtype == dtype
-        assert gradient.isfinite().all()
+# ---------------------------------------------------------------- masks, rows, replays
 
 
 @each
@@ -336,46 +306,6 @@ def test_masked_elements_have_no_gradient_whatever_stands_there(estimator, of_ro
         sf.add_cost(((value - 0.3) ** 4 + (0 * value).where(~counts, 1).sqrt()).sum(1))
     (gradient,) = torch.autograd.grad(graph.loss(), logits)
     assert torch.equal(gradient != 0, counts)
-
-
-@each
-@pytest.mark.parametrize("batch_ndims", [0, 1, 2])
-def test_rows_of_any_number_of_dimensions(estimator, batch_ndims):
-    logits = leaf(*range(12)).view(2, 2, 3) / 10
-    with sf.StochasticGraph(batch_ndims=batch_ndims) as graph:
-        value = sf.sample(OneHotCategorical(logits=logits), estimator)
-        sf.add_cost(
-            (value.pow(3) * torch.arange(3))
-            .sum(-1)
-            .reshape(*logits.shape[:batch_ndims], -1)
-            .sum(-1)
-        )
-    loss = graph.loss(reduction="none")
-    assert loss.shape == (2, 2)[:batch_ndims]
-    assert torch.autograd.grad(loss.sum(), logits)[0].abs().sum() > 0
-
-
-@each_hard
-@pytest.mark.parametrize(
-    "other",
-    [sf.ScoreFunction(sf.LeaveOneOut(), 2), sf.Enumerate(), sf.ScoreFunction(sf.Constant(0.4))],
-    ids=by_name,
-)
-def test_it_mixes_with_other_estimators_in_a_chain(estimator, other):
-    """The cost is linear in what is relaxed, where only the Gumbel-softmax is biased."""
-
-    def model(logits):
-        bits = sf.sample(Independent(Bernoulli(logits=logits[:, :2]), 1), other, name="bits")
-        logits = sf.align(logits)
-        choice = sf.sample(OneHotCategorical(logits=logits * (1 + bits[:, :1])), estimator)
-        return choice @ torch.tensor([0.3, -1.2, 0.8], dtype=torch.float64) * (1 + bits.sum(1))
-
-    logits = LOGITS[:1].clone().requires_grad_()
-    if type(estimator) is sf.GumbelSoftmax:
-        report = sf.check_unbiased(model, logits, wrt=[logits], repeats=200, seed=0)
-        assert "bits" not in report.nodes
-    else:
-        assert sf.check_unbiased(model, logits, wrt=[logits], mode="exact")
 
 
 @each_hard
