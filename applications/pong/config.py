@@ -65,9 +65,9 @@ class Config(GameTraining):
 
     recipe: Literal["fast"] = "fast"
     """The recipe that this configures."""
-    environments: Count = 32
+    environments: Count = 8
     """Games that are played at the same time."""
-    horizon: Several = 64
+    horizon: Several = 256
     """Agent steps of each game in a roll-out, in the first stage."""
     frames: Sight = "pair"
     """Input of the policy: a `pair` of frames or their `difference`."""

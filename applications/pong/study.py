@@ -43,32 +43,34 @@ class Study:
     """Whether the policies play some games afterwards."""
 
 
+WIDE = "--environments 32 --horizon 64"
+"""The roll-outs of the recipe when the studies of the documentation were measured."""
 GAMES = ("breakout", "freeway", "space_invaders", "montezuma_revenge", "frostbite")
 STUDIES = {
     "ingredients": Study(
         "--steps 700000 --sticky-steps 0",
         {
-            "all": "",
-            "no trust region": "--clip-range 1000",
-            "one epoch": "--epochs 1",
-            "no baseline": "--no-baseline",
-            "λ = 1": "--gae-lambda 1",
-            "not cut at points": "--no-cut",
-            "not standardised": "--no-standardize",
-            "no entropy bonus": "--entropy-coefficient 0",
+            "all": WIDE,
+            "no trust region": f"{WIDE} --clip-range 1000",
+            "one epoch": f"{WIDE} --epochs 1",
+            "no baseline": f"{WIDE} --no-baseline",
+            "λ = 1": f"{WIDE} --gae-lambda 1",
+            "not cut at points": f"{WIDE} --no-cut",
+            "not standardised": f"{WIDE} --no-standardize",
+            "no entropy bonus": f"{WIDE} --entropy-coefficient 0",
             "8 games": "--environments 8 --horizon 256",
             "±1 for a point won or lost": "--environments 8 --horizon 256 --discount 1 "
             "--gae-lambda 1 --no-baseline --no-standardize",
-            "minibatches of 2,048": "--minibatch 2048",
-            "UP and DOWN only": "--no-rest",
-            "difference of frames": "--frames difference",
-            "separate critic": "--network apart",
-            "line search": "--trust line",
-            "natural gradient": "--trust natural",
+            "minibatches of 2,048": f"{WIDE} --minibatch 2048",
+            "UP and DOWN only": f"{WIDE} --no-rest",
+            "difference of frames": f"{WIDE} --frames difference",
+            "separate critic": f"{WIDE} --network apart",
+            "line search": f"{WIDE} --trust line",
+            "natural gradient": f"{WIDE} --trust natural",
         },
     ),
     "pixels": Study(
-        "--steps 300000 --sticky-steps 0",
+        f"{WIDE} --steps 300000 --sticky-steps 0",
         {
             "dense": "",
             "dense, shuffled": "--shuffle",
@@ -77,7 +79,7 @@ STUDIES = {
         },
     ),
     "weights": Study(
-        "--steps 300000 --sticky-steps 0",
+        f"{WIDE} --steps 300000 --sticky-steps 0",
         {"L2 0": "--weight-decay 0", "L2 0.01": "", "L2 0.3": "--weight-decay 0.3"},
     ),
     "credit": Study(
@@ -89,14 +91,14 @@ STUDIES = {
         },
     ),
     "imitation": Study(
-        "--sticky-steps 0",
+        f"{WIDE} --sticky-steps 0",
         {
             "from scratch": "--steps 700000",
             "imitation first": "--imitation-steps 120000 --steps 200000",
         },
     ),
     "games": Study(
-        "--steps 0",
+        f"{WIDE} --steps 0",
         {game: f"--game {game} --sticky-steps 300000" for game in GAMES}
         | {f"{game}, untrained": f"--game {game} --sticky-steps 0" for game in GAMES},
         judged=True,

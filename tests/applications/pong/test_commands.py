@@ -157,7 +157,7 @@ def test_help_tells_what_an_option_is_by_default(capsys):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for line in (
-        "Games that are played at the same time. (default: 32)",
+        "Games that are played at the same time. (default: 8)",
         "λ of the generalised advantages. (default: 0.95)",
         "in which the emulator executes every action as sent. (default: 700000)",
         "Recipe to train (default: `fast`; with --resume, that of the run).",

@@ -108,7 +108,7 @@ def test_a_study_trains_goes_on_and_tells(trainings, tmp_path, capsys, monkeypat
     asked += ["--variants", "dense", "dense, shuffled"]
     assert main(asked) == 0
     folders = [tmp_path / name for name in ("dense-3", "dense-4", "dense-shuffled-3")]
-    common = ["--steps", "300000", "--sticky-steps", "0"]
+    common = study.STUDIES["pixels"].common.split()
     assert trainings[:3] == [
         ["train", "--run-dir", str(folders[0]), *common, "--seed=3"],
         ["train", "--run-dir", str(folders[1]), *common, "--seed=4"],
