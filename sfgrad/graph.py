@@ -154,7 +154,7 @@ class StochasticGraph:
         # Only what was found finite teaches the baselines.
         result = loss if reduction == "mean" else total.reshape(self.tape.rows.shape)
         for error in learning.update(self._served) if learning else ():
-            result = result + (error - error.detach())
+            result = result + error
         self._chosen.update(chosen)
         self.tape.closed = True
         return result
@@ -234,8 +234,9 @@ class StochasticGraph:
                     f"{bad[0]}{advice}"
                 )
         raise ValueError(
-            "the loss is NaN or infinite: a baseline or a product of weights is, so check what the "
-            "baselines return and how many draws are weighted together"
+            "the loss is NaN or infinite: a baseline, a product of weights or a sum of costs is, "
+            "so check what the baselines return, how many draws are weighted together, and how "
+            "large the costs are"
         )
 
 

@@ -1,7 +1,7 @@
 """The baselines of one loss: all are read before any is updated."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from sfgrad.owners import is_kept
 from sfgrad.records import Node
 from sfgrad.settings import accepts, describe
 from sfgrad.tape import Tape
+from sfgrad.tracing import is_readable
 from sfgrad.warn import warn_user
 
 Update = tuple[Baseline, Tensor, Tensor | None, Tensor | None]
@@ -159,7 +160,7 @@ class Learning:
         return f"node {names[0]!r}: {type(node.baseline).__name__}.{method}"
 
     def update(self, served: set[int]) -> Iterator[Tensor]:
-        """Let the baselines learn: their errors, to be minimised.
+        """Let the baselines learn: their errors, to be minimised, with the value 0.
 
         Args:
             served: by id, the baselines with a state that have learned from another loss of the
@@ -182,11 +183,11 @@ class Learning:
             mask = () if counted is None else (counted,)
             error = _error(baseline, cost_to_go, prediction, *mask)
             if error is not None:
-                yield error
+                yield _gradient_alone(error)
         for control, evidence, counted in self.lessons:
             error = control.learn(evidence, counted)
             if error is not None:
-                yield error
+                yield _gradient_alone(error)
 
     def _learners(self) -> list[Baseline]:
         """The baselines that are to learn, control variates among them."""
@@ -247,3 +248,26 @@ def _error(baseline: Baseline, *arguments: Tensor | None) -> Tensor | None:
             "error.square().mean(), or None"
         )
     return error
+
+
+def _gradient_alone(error: Tensor) -> Tensor:
+    """0, with the gradient of an error, whose own value may overflow: it is a square of costs."""
+    if not is_readable(error):
+        return error - error.detach()
+    return _GradientAlone.apply(error)  # type: ignore[no-any-return]
+
+
+class _GradientAlone(torch.autograd.Function):
+    """0, with the derivatives of the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, error: Tensor) -> Tensor:
+        return torch.zeros_like(error)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return gradients[0]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Any:
+        return tangents[0].clone()

@@ -96,6 +96,19 @@ def test_learned_learns_from_the_same_backward_and_leaves_value_and_context_alon
     assert x.grad.flatten().tolist() == pytest.approx([10 / 64] * 64)  # the cost's own, no more
 
 
+def test_the_value_is_right_where_the_error_of_learned_overflows():
+    learned = sf.Learned(nn.Linear(1, 1, bias=False))
+    nn.init.zeros_(learned.module.weight)
+    with sf.StochasticGraph() as graph:
+        node = sf.StochasticNode(sf.ScoreFunction(learned))
+        node(Bernoulli(logits=torch.zeros(2, requires_grad=True)), torch.ones(2, 1))
+        sf.add_cost(torch.tensor([1e30, 3e30]))
+        loss = graph.loss()
+    loss.backward()
+    assert loss.item() == pytest.approx(2e30)
+    assert learned.module.weight.grad.item() == pytest.approx(-4e30)  # of the mean square
+
+
 @pytest.mark.parametrize("name", ["constant", "moving average", "learned", "leave-one-out"])
 @pytest.mark.training
 def test_every_baseline_takes_the_offset_away(name):

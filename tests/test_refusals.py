@@ -138,7 +138,14 @@ def test_a_draw_of_probability_zero(graph):
 def test_a_baseline_that_is_not_finite(graph):
     sf.sample(bernoulli(), sf.ScoreFunction(sf.Constant(math.nan)))
     sf.add_cost(torch.ones(4))
-    with pytest.raises(ValueError, match="a baseline or a product of weights is"):
+    with pytest.raises(ValueError, match="a baseline, a product of weights or a sum of costs is"):
+        graph.loss()
+
+
+def test_costs_whose_sum_is_not_finite(graph):
+    sf.sample(bernoulli())
+    sf.add_cost(torch.full((4,), 3e38))
+    with pytest.raises(ValueError, match="a sum of costs is.*and how large the costs are"):
         graph.loss()
 
 

@@ -35,6 +35,17 @@ class Cubic(nn.Module):
         return (powers @ self.weight).sum(1)
 
 
+class Zero(nn.Module):
+    """Begins by saying 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
 def quadrature(monkeypatch):
     """Mean of the value and the gradient, by a sum over bits and a rule over the noise: `[2]`."""
     points, weights = rule()
@@ -211,6 +222,23 @@ def test_what_is_minimised_is_the_mean_square_of_the_gradient():
     torch.testing.assert_close(square.detach().squeeze(1), gradient)
     (wanted,) = torch.autograd.grad(square.square().mean(), node.baseline.module.weight)
     torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e30])
+def test_the_value_is_right_where_the_square_of_the_gradient_overflows(scale):
+    gradients = []
+    for unit in (1.0, scale):
+        torch.manual_seed(0)
+        logits = torch.tensor([0.3, -0.4, 1.0], requires_grad=True)
+        node = sf.StochasticNode(sf.Relax(Zero()))
+        with sf.StochasticGraph() as graph:
+            z = node(Bernoulli(logits=logits))
+            sf.add_cost(unit * (z + 1) ** 2)
+            loss = graph.loss()
+        loss.backward()
+        assert loss.item() == pytest.approx(unit * ((z + 1) ** 2).mean().item())
+        gradients.append([logits.grad / unit, node.baseline.module.weight.grad / unit])
+    torch.testing.assert_close(*gradients)
 
 
 def test_masked_rows_do_not_train_it():
