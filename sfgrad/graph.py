@@ -12,6 +12,7 @@ from torch import Tensor
 from sfgrad import active
 from sfgrad.assembly import row_total
 from sfgrad.draws import Live
+from sfgrad.paths import warn_of_cut_paths
 from sfgrad.records import Cost, Node
 from sfgrad.replay import Recorded, Replay
 from sfgrad.rows import Groups
@@ -140,8 +141,9 @@ class StochasticGraph:
                 should.
 
         Warns:
-            UserWarning: the graph recorded no draw; or a baseline with a state was made while it
-                recorded, and no module owns it, so that it never learns.
+            UserWarning: the graph recorded no draw; a baseline with a state was made while it
+                recorded, and no module owns it, so that it never learns; or the gradient of a draw
+                would flow through its value, but no cost is a differentiable function of that.
         """
         check_reduction(reduction)
         chosen = self._choose(costs)
@@ -209,6 +211,8 @@ class StochasticGraph:
                     f"node {name!r} is credited with no cost and would get no gradient: add its "
                     "costs after it is drawn, or draw it elsewhere"
                 )
+        if source.learns:  # no check that runs the model many times
+            warn_of_cut_paths(self.nodes, self.costs.values())
 
     def _refuse_what_is_not_finite(self, chosen: dict[str, Cost]) -> None:
         """Name what is NaN or infinite."""

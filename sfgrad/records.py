@@ -15,6 +15,7 @@ from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.joins import Join
 from sfgrad.rows import Rows
 from sfgrad.site import Site
+from sfgrad.tracing import is_readable
 
 _autograd: Any = getattr(torch._C, "_autograd", None)  # pyright: ignore
 INNERMOST_HOOKS: Any = getattr(_autograd, "_top_saved_tensors_default_hooks", None)
@@ -49,6 +50,8 @@ class Node(NamedTuple):
     """The drawn value, by which a cost is differentiated, where its control variate asks for it."""
     observation: Any = None
     """What its control variate keeps of the draw."""
+    path: Any = None
+    """The step of autograd that its value comes from, where the gradient flows through that."""
 
 
 class Joined(NamedTuple):
@@ -136,6 +139,7 @@ def make_node(
         None if site.counted is None else site.counted.repeat(draw.copies),
         coupled=coupled,
         observation=draw.observation,
+        path=draw.value.grad_fn if log_prob is None and is_readable(draw.value) else None,
     )
 
 

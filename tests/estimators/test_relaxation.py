@@ -432,3 +432,77 @@ def test_it_says_which_distribution_does_not_fit(estimator):
         sf.sample(Categorical(logits=LOGITS), estimator, name="z")
     with pytest.raises(ValueError, match=f"node 'z': {kind} does not draw from Normal, only from"):
         sf.sample(Normal(LOGITS, 1.0), estimator, name="z")
+
+
+# ---------------------------------------------------------------- costs that are cut off
+
+CUTS = {
+    "item": lambda z: torch.tensor([x.item() for x in z.sum(1)]),
+    "numpy": lambda z: torch.from_numpy(z.detach().numpy()).sum(1),
+    "comparison": lambda z: (z > 0.5).double().sum(1),
+    "round": lambda z: z.round().sum(1),
+    "sign": lambda z: (z.sum(1) - 1.5).sign(),
+}
+WARNS = pytest.warns(UserWarning, match="no cost is a differentiable function of the value of node")
+
+
+def recorded(estimator, cost, mask=None):
+    """A graph of one node of bits, or of normal numbers where it is pathwise."""
+    logits = LOGITS.clone().requires_grad_()
+    pathwise = isinstance(estimator, sf.Pathwise)
+    distribution = Normal(logits, 1.0) if pathwise else Bernoulli(logits=logits)
+    with sf.StochasticGraph() as graph:
+        z = sf.sample(distribution, estimator, mask=mask, name="z")
+        sf.add_cost(cost(z, logits))
+    return graph, logits
+
+
+@pytest.mark.parametrize("estimator", [*ALL, sf.Pathwise()], ids=by_name)
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cost_that_is_cut_off_warns(estimator, cut):
+    graph, _ = recorded(estimator, lambda z, logits: CUTS[cut](z))
+    with pytest.warns(UserWarning, match=r"value of node 'z', .*draw by ScoreFunction\(\)"):
+        graph.loss()
+
+
+def test_a_cost_that_is_cut_off_warns_though_it_has_another_gradient():
+    graph, logits = recorded(sf.Pathwise(), lambda z, logits: (z.detach() + logits**2).sum(1))
+    with WARNS:
+        graph.loss().backward()
+    assert logits.grad.any()
+
+
+def test_the_score_function_needs_no_derivative_of_the_cost():
+    graph, logits = recorded(sf.ScoreFunction(), lambda z, logits: CUTS["item"](z))
+    graph.loss().backward()
+    assert logits.grad.any()
+
+
+@pytest.mark.parametrize("estimator", [sf.StraightThrough(), sf.Pathwise()], ids=by_name)
+def test_values_that_matter_to_some_cost_do_not_warn(estimator):
+    """By one of several costs, after a write, by a later draw's parameters, or in no row."""
+    noise = torch.zeros(2, dtype=torch.float64)
+    graph, _ = recorded(estimator, lambda z, logits: z.square().sum(1))
+    with graph:
+        sf.add_cost(noise, name="other")
+    graph.loss(["other"])
+    graph.loss(["cost"])
+
+    graph, _ = recorded(estimator, lambda z, logits: z.clamp_(max=0.9).sum(1))
+    graph.loss()
+
+    graph, _ = recorded(estimator, lambda z, logits: noise, mask=torch.tensor([False, False]))
+    graph.loss()
+
+    with sf.StochasticGraph() as graph:
+        loc = LOGITS.clone().requires_grad_()
+        distribution = Normal(loc, 1) if estimator.order > 0 else Bernoulli(logits=loc)
+        z = sf.sample(distribution, estimator)
+        bits = sf.sample(Bernoulli(logits=z))
+        sf.add_cost(bits.sum(1))
+    graph.loss().backward()
+    assert loc.grad.any()
+
+    with torch.no_grad():
+        graph, _ = recorded(estimator, lambda z, logits: CUTS["numpy"](z))
+        graph.loss()
