@@ -84,7 +84,8 @@ class SubsetEstimator(Weighted):
         E, S, R = layout
         copies = own or S
         values, log_mass = self._support(distribution, batch_ndims, copies)
-        subset = self.choose(_finite(log_mass.reshape(-1, E, S, R)[:, :, 0]), copies)
+        log_probs = _finite(log_mass.reshape(-1, E, S, R)[:, :, 0])
+        subset = _certain(log_probs, copies) if len(values) == 1 else self.choose(log_probs, copies)
 
         # Every copy has its own probabilities, which are equal but for rounding.
         value = values[subset.chosen.movedim(0, 1).reshape(-1)]
@@ -113,7 +114,7 @@ class SubsetEstimator(Weighted):
             raise MisfitError(
                 f"{error}: {kind} needs a small support, so use ScoreFunction()"
             ) from error
-        if copies > len(values):
+        if copies > len(values) > 1:
             name = type(base_distribution(distribution)).__name__
             raise MisfitError(
                 f"{kind} draws {copies} different values, but {name} has {len(values)}: set "
@@ -126,6 +127,12 @@ class SubsetEstimator(Weighted):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(samples={self.samples})"
+
+
+def _certain(log_probs: Tensor, copies: int) -> Subset:
+    """The only value there is, in all copies, each with the weight p = 1 and no baseline."""
+    zeros = log_probs.new_zeros(copies, *log_probs.shape[1:])
+    return Subset(zeros.long(), zeros, zeros.unsqueeze(0))
 
 
 def _finite(log_mass: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class UnorderedSet(SubsetEstimator):
 
     Args:
         samples: k, from 2 to the number of values; None to take the copies that the nearest branch
-            made, which must be of equal parameters.
+            made, which must be of equal parameters. A single value stands in all copies.
 
     Raises:
         ValueError: `samples` is below 2. At the draw: the support is infinite, or has more than

@@ -272,6 +272,28 @@ def test_more_copies_than_values_are_refused(kind):
 
 
 @BOTH
+@pytest.mark.parametrize("samples", [None, 3])
+def test_the_only_value_stands_in_all_copies(kind, samples):
+    """Beside a draw that there is something to estimate of: its gradient is that without it."""
+    objectives = []
+    for certain in (kind(samples=samples), sf.Enumerate()):
+        logits = torch.randn(2, 1, dtype=torch.float64).requires_grad_()
+        others = torch.tensor([[0.3, -0.4], [1.0, 0.2]], dtype=torch.float64, requires_grad=True)
+
+        def cost(logits, others, certain=certain):
+            only = sf.sample(OneHotCategorical(logits=logits), certain, name="only")
+            bits = sf.sample(Bernoulli(logits=sf.align(others)), sf.Enumerate(), name="bits")
+            return (bits + sf.align(only) + 0.7).square().prod(1)
+
+        copies = 3 if samples is None else 1
+        loss = sf.expectation(cost, samples=copies)(logits, others)
+        objectives.append([loss.detach(), *torch.autograd.grad(loss, [logits, others])])
+    torch.testing.assert_close(*objectives, rtol=1e-12, atol=1e-12)
+    assert not objectives[0][1].any()
+    assert objectives[0][2].all()
+
+
+@BOTH
 def test_supports_that_are_infinite_or_large_are_refused(kind):
     counts = Poisson(torch.ones(2, requires_grad=True))
     with sf.StochasticGraph(), pytest.raises(ValueError, match=r"Poisson.*needs a small support"):
