@@ -37,6 +37,11 @@ class Baseline(nn.Module, ABC):
         self.made_inside = active.is_open()
 
     @property
+    def title(self) -> str:
+        """What messages call it: as the user wrote it."""
+        return f"{type(self).__name__} baseline"
+
+    @property
     def has_state(self) -> bool:
         """Whether it learns from the costs."""
         return type(self).update is not Baseline.update

@@ -172,7 +172,7 @@ class Learning:
         for baseline in self._learners():
             if baseline.has_state and id(baseline) in served:
                 raise ValueError(
-                    f"a {type(baseline).__name__} baseline would learn from two losses of one "
+                    f"a {baseline.title} would learn from two losses of one "
                     "graph: give the nodes of each loss a baseline of their own, or one without a "
                     "state to those that share (Constant, LeaveOneOut)"
                 )
@@ -205,10 +205,10 @@ class Learning:
             return
         name = next(n for n, node in self.tape.nodes.items() if node.baseline is lost[0])
         warn_user(
-            f"node {name!r} has a {type(lost[0]).__name__} baseline that was made while the graph "
-            "recorded, and that no module owns: if each call makes a new one it never learns, and "
-            "no state_dict saves it. Make it once, before, and keep it: self.node = "
-            "StochasticNode(ScoreFunction(baseline))"
+            f"node {name!r} has a {lost[0].title} that was made while the graph recorded, and that "
+            "no module owns: if each call makes a new one it never learns, and no state_dict saves "
+            "it. Make the node's estimator once, before, and keep it: self.node = "
+            "StochasticNode(estimator)"
         )
 
     def _in_step(self) -> list[Update]:

@@ -65,6 +65,34 @@ def test_a_baseline_that_is_made_in_each_call_warns(kind):
         assert len(caught) == 1
 
 
+@pytest.mark.parametrize(
+    ("make", "title"),
+    [
+        (lambda model: sf.Relax(nn.Linear(1, 1)), "Relax control variate"),
+        (lambda model: sf.Antithetic(sf.MovingAverage(), samples=2), "MovingAverage baseline"),
+    ],
+    ids=["Relax", "Antithetic"],
+)
+def test_it_warns_in_words_of_what_was_written(make, title):
+    with pytest.warns(UserWarning, match=f"node 'z' has a {title} that was made while") as caught:
+        sf.expectation(Model(make))(X)
+    (warning,) = caught
+    assert "StochasticNode(estimator)" in str(warning.message)
+    assert "Surrogate" not in str(warning.message)
+    assert "ScoreFunction" not in str(warning.message)
+
+
+def test_a_relax_in_two_losses_is_named():
+    node = sf.StochasticNode(sf.Relax(nn.Linear(1, 1)))
+    with sf.StochasticGraph() as graph:
+        for name in ("first", "second"):
+            z = node(Bernoulli(logits=torch.zeros(2, requires_grad=True)))
+            sf.add_cost(z, name=name)
+    graph.loss(["first"])
+    with pytest.raises(ValueError, match="a Relax control variate would learn from two losses"):
+        graph.loss(["second"])
+
+
 def test_it_warns_once_a_graph_and_once_a_line():
     objective = sf.expectation(Model(MAKES["MovingAverage"]))
     with warnings.catch_warnings(record=True) as caught:

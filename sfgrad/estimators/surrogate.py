@@ -53,6 +53,11 @@ class Surrogate(Control):
             )
         self.module = module
 
+    @property
+    def title(self) -> str:
+        """The user made a `Relax`, and never sees this class."""
+        return "Relax control variate"
+
     def pair(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
         """`h` is the prediction, and `k` the same with the derivative of the path."""
         if evidence.observation is None:  # a replay of values alone
