@@ -37,6 +37,23 @@ class Order(constraints.Constraint):
         return f"Order(n={self.n}, k={self.k})"
 
 
+class Worth(constraints.Constraint):
+    """Numbers below infinity, of which at least `k` are above −inf."""
+
+    event_dim = 1
+
+    def __init__(self, k: int):
+        self.k = k
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether they are, `[...]` for a value `[..., n]`; NaN is not below infinity."""
+        return (value < torch.inf).all(-1) & ((value > -torch.inf).sum(-1) >= self.k)
+
+    def __repr__(self) -> str:
+        return f"Worth(below infinity, at least {self.k} above -infinity)"
+
+
 class PlackettLuce(Distribution):
     """Orders of n items, or of the first k: each place goes to one of the items that are left.
 
@@ -53,7 +70,8 @@ class PlackettLuce(Distribution):
         validate_args: as in `torch.distributions`.
 
     Raises:
-        ValueError: the logits have no dimension, or are NaN; or `k` is not between 1 and n.
+        ValueError: the logits have no dimension, are NaN or infinite, or leave fewer than k items
+            above −inf; or `k` is not between 1 and n.
         TypeError: the logits are not a tensor, or `k` is not a whole number.
 
     Unbiased: as the estimator says; `ScoreFunction` to any order. `Enumerate` takes few items: n!
@@ -93,11 +111,11 @@ class PlackettLuce(Distribution):
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """The logits are numbers."""
-        return {"logits": constraints.independent(constraints.real, 1)}
+        """Of the logits."""
+        return {"logits": Worth(self.k)}
 
-    @property
-    def support(self) -> constraints.Constraint:
+    @constraints.dependent_property(is_discrete=True, event_dim=1)
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
         """The first k places of every order."""
         return Order(self.n, self.k)
 
@@ -105,6 +123,41 @@ class PlackettLuce(Distribution):
     def mode(self) -> Tensor:
         """The items by falling logits, `[*batch_shape, k]`."""
         return self._first(self.logits)
+
+    @property
+    def mean(self) -> Tensor:
+        """There is none."""
+        raise NotImplementedError(
+            "PlackettLuce has no mean, as its values are numbers of items: use mode, or the mean "
+            "of a function of samples"
+        )
+
+    @property
+    def variance(self) -> Tensor:
+        """There is none."""
+        raise NotImplementedError(
+            "PlackettLuce has no variance, as its values are numbers of items: use entropy(), or "
+            "the variance of a function of samples"
+        )
+
+    def entropy(self) -> Tensor:
+        """`−Σ_z p(z)·log p(z)` over all orders, `[*batch_shape]`, nats; with its derivatives.
+
+        Takes k · n numbers for every order of every row.
+
+        Raises:
+            NotImplementedError: there are more than 1,000,000 orders.
+        """
+        try:
+            orders = self.enumerate_support()
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                f"entropy() of PlackettLuce is a sum over all orders, but {error}: estimate it by "
+                "the mean of -log_prob(sample())"
+            ) from error
+        log_prob = self.log_prob(orders)
+        possible = log_prob > -torch.inf
+        return -(log_prob.exp() * log_prob.where(possible, 0)).sum(0)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "PlackettLuce":
         """The same over a larger batch, without a copy of the logits."""

@@ -295,3 +295,54 @@ def test_too_many_orders_are_refused_by_name():
 def test_whole_numbers_as_logits_are_refused():
     with pytest.raises(TypeError, match=r"logits of PlackettLuce are of torch\.int64: give"):
         sf.PlackettLuce(torch.arange(3))
+
+
+# ---------------------------------------------------------------- as torch has distributions
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_entropy_is_that_of_all_orders(k):
+    logits = torch.stack([LOGITS, -2 * LOGITS]).requires_grad_()
+    entropy = sf.PlackettLuce(logits, k).entropy()
+    for row, found in zip(logits, entropy, strict=True):
+        chances = [by_hand(row, order) for order in itertools.permutations(range(4), k)]
+        wanted = -sum(chance * chance.log() for chance in chances)
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=0)
+        slopes = [torch.autograd.grad(x, logits, retain_graph=True)[0] for x in (found, wanted)]
+        torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-12)
+    if k == 1:
+        torch.testing.assert_close(entropy, Categorical(logits=logits).entropy())
+
+
+def test_entropy_leaves_out_what_is_ruled_out():
+    logits = torch.cat([LOGITS, torch.tensor([-math.inf])]).requires_grad_()
+    entropy = sf.PlackettLuce(logits, 2).entropy()
+    torch.testing.assert_close(entropy, sf.PlackettLuce(logits[:4], 2).entropy())
+    (gradient,) = torch.autograd.grad(entropy, logits)
+    assert gradient.isfinite().all()
+    assert not gradient[4]
+
+
+def test_what_there_is_not_is_refused_by_name():
+    distribution = sf.PlackettLuce(torch.zeros(2, 12))
+    with pytest.raises(NotImplementedError, match=r"sum over all orders, but .* -log_prob\("):
+        distribution.entropy()
+    with pytest.raises(NotImplementedError, match="PlackettLuce has no mean.*use mode"):
+        _ = distribution.mean
+    with pytest.raises(NotImplementedError, match=r"PlackettLuce has no variance.*use entropy\("):
+        _ = distribution.stddev
+
+
+@pytest.mark.parametrize("logits", [[0.0, math.inf, 0.0], [0.0, -math.inf, -math.inf]])
+def test_logits_without_enough_items_are_refused(logits):
+    with pytest.raises(ValueError, match="at least 2 above -infinity"):
+        sf.PlackettLuce(torch.tensor(logits), 2)
+
+
+def test_the_class_says_what_its_values_are():
+    support = sf.PlackettLuce.support
+    assert (support.is_discrete, support.event_dim) == (True, 1)
+    assert sf.PlackettLuce(LOGITS, 2).support.check(torch.tensor([[3, 1], [3, 3]])).tolist() == [
+        True,
+        False,
+    ]
