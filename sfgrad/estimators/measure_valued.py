@@ -108,10 +108,11 @@ def _replaced(drawn: Tensor, twins: Twins, layout: Layout, event: torch.Size) ->
 def _weights(twins: Twins, layout: Layout, copies: int) -> Tensor:
     """1 for the draw and 0 for its twins, with their derivatives: `[E · copies · R]`."""
     E, S, R = layout
-    M = twins.weights.shape[-1]
     own = 1 + twins.own.reshape(E, S, R, -1)[:, :1].sum(3)
 
-    # Every twin has the parameters of its own copy.
-    weights = twins.weights.reshape(E, S, R, -1, M).expand(E, copies, R, -1, M)
-    others = weights[:, 1:].flatten(3).diagonal(dim1=1, dim2=3).movedim(-1, 1)
+    # Every twin has the parameters of its own copy, where the copies are not the node's own.
+    weights = twins.weights.reshape(E, S, R, copies - 1)
+    if copies == S:
+        weights = weights[:, 1:].diagonal(dim1=1, dim2=3)
+    others = weights.reshape(E, R, copies - 1).movedim(2, 1)
     return torch.cat([own, others], 1).reshape(-1)

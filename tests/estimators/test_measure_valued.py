@@ -22,6 +22,7 @@ import sfgrad as sf
 from sfgrad.estimators import decompositions
 from tests.comparison import THRESHOLD, constant, leaf
 from tests.enumeration import gauss_hermite
+from tests.estimators.test_subsets import Sizes
 
 
 def row_gradients(make, parameters, cost):
@@ -311,3 +312,17 @@ def test_twins_are_made_under_vmap():
     gradient = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness="different")
     probability = logits.sigmoid()
     torch.testing.assert_close(gradient(logits, costs), costs * probability * (1 - probability))
+
+
+def test_copies_of_its_own_take_memory_like_the_categories_but_not_like_their_square():
+    logits = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    costs = torch.linspace(-1, 1, 1000)
+    categories = Categorical(logits=logits)
+    with Sizes() as sizes:
+        with sf.StochasticGraph() as graph:
+            z = sf.sample(categories, sf.MeasureValued(samples=1001))
+            sf.add_cost(costs[z])
+        (gradient,) = torch.autograd.grad(graph.loss(), logits)
+    assert sizes.largest < 10_000
+    (wanted,) = torch.autograd.grad((logits.softmax(1) @ costs).mean(), logits)
+    torch.testing.assert_close(gradient, wanted)
