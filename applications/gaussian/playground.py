@@ -22,12 +22,12 @@ EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
 CLOSE = '<button type="button" data-action="close-answer" aria-label="Close the answer"></button>'
 REPEATS = re.compile(r"^export const REPEATS = (\d+);", re.M)
-COMMENT = re.compile(
-    r"""(?P<kept>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
-    r"|[ \t]*//[^\n]*|[ \t]*/\*.*?\*/",
-    re.S,
-)
-"""A string, which is kept, or a comment with the blanks before it."""
+KEPT = r"""(?P<kept>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
+"""A string, which stays as it is."""
+COMMENT = re.compile(KEPT + r"|[ \t]*//[^\n]*|[ \t]*/\*.*?\*/", re.S)
+"""A string, or a comment with the blanks before it."""
+INDENT = re.compile(KEPT + r"|\n\s+")
+"""A string, or the blanks at the beginning of a line, with empty lines before it."""
 
 
 class PlaygroundError(Exception):
@@ -46,9 +46,9 @@ def modules(name: str, known: dict[str, str] | None = None) -> dict[str, str]:
 
 
 def uncommented(text: str) -> str:
-    """JavaScript or CSS without comments, and without the lines that this leaves empty."""
+    """JavaScript or CSS without comments, indentation, and the lines that are empty without."""
     bare = COMMENT.sub(lambda match: match["kept"] or "", text)
-    return re.sub(r"\n\s*\n", "\n", bare).strip() + "\n"
+    return INDENT.sub(lambda match: match["kept"] or "\n", bare).strip() + "\n"
 
 
 def script(name: str) -> str:
