@@ -4,6 +4,7 @@ import { buttonOf } from "./controls.js";
 import { element, first } from "./elements.js";
 import { numbersOf } from "./export.js";
 import { save } from "./files.js";
+import { TRY } from "./lesson.js";
 import { LONG_LINK, longLinkSentence } from "./messages.js";
 import { pngOf } from "./reward.js";
 import { nextSeed } from "./runner.js";
@@ -69,16 +70,14 @@ function experimentActions(page) {
  */
 function lessonActions(page) {
   const turn = (/** @type {number} */ lesson) => {
-    page.screen.guess = null;
-    page.tools.tool = "move";
     page.change({ lesson: lesson > LESSONS ? 0 : lesson }, { glides: true });
+    page.messages.tell(lesson > LESSONS ? TRY : "");
     if (page.state.lesson === 0) first("#tab-gaussian").focus();
   };
   return {
     "lesson-next": () => turn(page.state.lesson + 1),
     "lesson-back": () => turn(page.state.lesson - 1),
     "lesson-skip": () => turn(0),
-    "lesson-guess": () => first("[name=tool][value=guess]").click(),
   };
 }
 

@@ -64,9 +64,13 @@ export function drawLongArrow(view, from, vector, colour, part, dashes) {
   if (length < 14) return;
   context.font = `600 ${font}`;
   context.textAlign = dx < 0 ? "right" : "left";
-  const beside = part === "exact" ? 1 : -1; // so that two arrows with one tip keep their names apart
-  const left = Math.min(width - 4, Math.max(4, x + dx + (8 * dx) / length));
-  const top = Math.min(width - 18, Math.max(12, y + dy + (8 * dy) / length + 4 + 6 * beside));
+  const room = 4 + context.measureText(part).width; // a name is never cut off
+  const beyond = x + dx + (8 * dx) / length;
+  const left = dx < 0 ? Math.max(room, beyond) : Math.min(width - room, beyond);
+  // Two arrows with one tip keep their names apart, and no name lies on its tip.
+  const beside = part === "exact" || left !== beyond ? 1 : -1;
+  const off = left === beyond ? 6 : 18;
+  const top = Math.min(width - 18, Math.max(12, y + dy + (8 * dy) / length + 4 + off * beside));
   writeOn(view, part, left, top, colour);
   context.textAlign = "left";
 }

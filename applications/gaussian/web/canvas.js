@@ -39,7 +39,7 @@ export function prepared(canvas) {
 }
 
 const COLOURS =
-  "ink muted paper line density score good bad truth low high run0 run1 run2 run3 run4 run5";
+  "ink muted paper line meant density score good bad truth low high run0 run1 run2 run3 run4 run5";
 
 /**
  * The colours of the style sheet, as they are in the light or in the dark.

@@ -55,14 +55,23 @@ export function guessSentence({ vector, isDone }, { exact, estimate }) {
   }
   const [dx, dy] = vector;
   if (Math.hypot(dx, dy) < 0.02) return "An arrow of no length points nowhere: drag once more.";
-  const angle = (/** @type {ArrayLike<number>} */ other) => {
-    const turn = Math.atan2(dy, dx) - Math.atan2(other[1], other[0]);
-    return Math.abs(Math.round((Math.atan2(Math.sin(turn), Math.cos(turn)) * 180) / Math.PI));
-  };
+  const angle = (/** @type {ArrayLike<number>} */ other) =>
+    Math.round(degreesBetween(vector, other));
   const length = Math.hypot(exact[0], exact[1]) * LENGTHENED;
   const ratio = length > 0 ? size(Math.hypot(dx, dy) / length, 2) : "∞";
   return (
     `Your arrow is ${angle(exact)}° from the exact gradient (dashed) and ${ratio} times as long. ` +
     `The average of these samples is ${angle(estimate)}° from yours.`
   );
+}
+
+/**
+ * The angle between two directions, 0 to 180 degrees.
+ *
+ * @param {ArrayLike<number>} one
+ * @param {ArrayLike<number>} other
+ */
+export function degreesBetween(one, other) {
+  const turn = Math.atan2(one[1], one[0]) - Math.atan2(other[1], other[0]);
+  return (Math.abs(Math.atan2(Math.sin(turn), Math.cos(turn))) * 180) / Math.PI;
 }

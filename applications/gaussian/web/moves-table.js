@@ -102,13 +102,13 @@ export class MovesTable {
    * @param {MovesExperiment} experiment
    * @param {Marks} marks
    */
-  #drawScores({ before, moves, factors, payoffs }, { stage, opacity, shown, sample }) {
+  #drawScores({ before, moves, factors, payoffs }, { stage, opacity, seen, sample }) {
     const isAlone = stage === "scores";
     const values = isAlone ? factors.score : factors.weighted;
-    const seen = moves.slice(0, shown);
+    const drawnMoves = seen.map((k) => moves[k]);
     const rows = MOVES.map((_, move) => {
-      const count = seen.filter((drawn) => drawn === move).length;
-      const factor = count ? values[seen.indexOf(move)] : 0;
+      const count = drawnMoves.filter((drawn) => drawn === move).length;
+      const factor = count ? values[moves.indexOf(move)] : 0;
       const entries = scoreOf(before.probabilities, move).map((entry) => factor * entry);
       const kind = isAlone ? "score" : factor > 0 ? "good" : "bad";
       return { count, entries, kind };

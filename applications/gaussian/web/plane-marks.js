@@ -7,6 +7,7 @@ import { axesOf } from "./normal.js";
 /** @import { Course } from "./courses.js" */
 /** @import { GaussianExperiment } from "./experiment.js" */
 /** @import { View } from "./arrows.js" */
+/** @import { Marks } from "./plane.js" */
 
 /** A run leaves so many ghosts of its ellipse. */
 const GHOSTS = 5;
@@ -94,16 +95,24 @@ export function drawMark(view, arrows, { points, weights }, sample) {
 }
 
 /**
- * A reader's own arrow, and the exact one once it is drawn.
+ * A reader's own arrow from the mean, and the exact one once it is drawn.
  *
  * @param {View} view
  * @param {GaussianExperiment} experiment
- * @param {Guess} guess
+ * @param {Marks} marks
  */
-export function drawGuess(view, { before, exact }, { vector, isDone }) {
-  if (isDone) {
+export function drawGuess(view, { before, exact }, { guess, isAnswered }) {
+  if (!guess) return;
+  const { context, colour, opacity } = view;
+  if (guess.isDone && !isAnswered) {
     const longer = Array.from(exact, (entry) => LENGTHENED * entry);
-    drawLongArrow(view, before.mean, longer, view.colour.truth, "exact", [6, 4]);
+    drawLongArrow(view, before.mean, longer, colour.truth, "exact", [6, 4]);
   }
-  drawLongArrow(view, before.mean, vector, view.colour.ink, "your guess", []);
+  drawLongArrow(view, before.mean, guess.vector, colour.meant, "your guess", []);
+  const [x, y] = toScreen(view, before.mean[0], before.mean[1]);
+  context.globalAlpha = opacity("density");
+  context.fillStyle = colour.density;
+  context.beginPath();
+  traceDisc(context, x, y, 7);
+  context.fill();
 }

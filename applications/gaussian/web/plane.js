@@ -23,10 +23,11 @@ import { CELLS, LIMIT } from "./reward.js";
  * @typedef {object} Marks
  * @property {(part: string) => number} opacity how much of each part is seen, 0 to 1.
  * @property {string} stage
- * @property {number} shown how many samples are seen.
+ * @property {number[]} seen the samples that are seen.
  * @property {number} sample the one that is marked; −1 for none.
  * @property {Course[]} courses with the paths of their means.
- * @property {Guess | null} guess
+ * @property {Guess | null} guess a reader's own arrow.
+ * @property {boolean} isAnswered whether the average stands beside it.
  */
 
 /** The canvas of the plane. */
@@ -113,8 +114,8 @@ export class Plane {
       drawArrows(view, this.#arrows.now(), experiment, marks);
       drawSamples(view, experiment, marks);
     }
-    if (marks.guess) drawGuess(view, experiment, marks.guess);
-    else if (stage === "average") drawAverages(view, experiment);
+    if (stage === "average" && (!marks.guess || marks.isAnswered)) drawAverages(view, experiment);
+    if (marks.guess) drawGuess(view, experiment, marks);
     if (isStep) drawStep(view, experiment);
     drawMark(view, this.#arrows.now(), experiment, marks.sample);
     context.globalAlpha = 1;
@@ -211,12 +212,12 @@ function drawContours(view, gaussian, colour, dashes) {
  * @param {GaussianExperiment} experiment
  * @param {Marks} marks
  */
-function drawArrows(view, arrows, { weights }, { stage, shown }) {
+function drawArrows(view, arrows, { weights }, { stage, seen }) {
   const { context, scale, colour, opacity } = view;
-  const seen = stage === "average" ? 0.35 : 1;
+  const strength = stage === "average" ? 0.35 : 1;
   for (const isGood of [false, true]) {
     context.beginPath();
-    for (let k = 0; k < Math.min(shown, weights.length); k++) {
+    for (const k of seen) {
       if (weights[k] > 0 !== isGood) continue;
       const [x, y] = toScreen(view, arrows[4 * k], arrows[4 * k + 1]);
       traceArrow(context, x, y, scale * arrows[4 * k + 2], -scale * arrows[4 * k + 3], 8);
@@ -224,7 +225,7 @@ function drawArrows(view, arrows, { weights }, { stage, shown }) {
     const own = isGood ? colour.good : colour.bad;
     context.strokeStyle = context.fillStyle = stage === "scores" ? colour.score : own;
     context.lineWidth = isGood || stage === "scores" ? 1.6 : 1.1;
-    context.globalAlpha = seen * opacity(stage === "scores" ? "scores" : "weighted");
+    context.globalAlpha = strength * opacity(stage === "scores" ? "scores" : "weighted");
     context.stroke();
 
     // Arrows that count backwards keep hollow heads, for eyes that do not tell red from green.
@@ -239,7 +240,7 @@ function drawArrows(view, arrows, { weights }, { stage, shown }) {
  * @param {GaussianExperiment} experiment
  * @param {Marks} marks
  */
-function drawSamples(view, { points, weights }, { stage, shown }) {
+function drawSamples(view, { points, weights }, { stage, seen }) {
   if (stage === "average") return;
   const { context, colour, opacity } = view;
   context.globalAlpha = opacity("samples");
@@ -247,7 +248,7 @@ function drawSamples(view, { points, weights }, { stage, shown }) {
   const looks = { plain: colour.density, bad: colour.bad, idle: colour.muted, good: colour.good };
   for (const [kind, own] of Object.entries(looks)) {
     context.beginPath();
-    for (let k = 0; k < Math.min(shown, weights.length); k++) {
+    for (const k of seen) {
       const ownKind = stage === "scores" ? "plain" : kinds[Math.sign(weights[k]) + 1];
       if (ownKind !== kind) continue;
       const [x, y] = toScreen(view, points[2 * k], points[2 * k + 1]);

@@ -6,7 +6,7 @@ import { deskOf } from "./desk.js";
 import { canvasOf } from "./elements.js";
 import { Hands } from "./hands.js";
 import { guessSentence, NO_GUESS } from "./hover.js";
-import { slideOf } from "./lesson.js";
+import { ASKS, slideOf } from "./lesson.js";
 import { listenToReaders } from "./readers.js";
 import { statusSentence } from "./sentences.js";
 import { View } from "./view.js";
@@ -35,6 +35,13 @@ export class Screen {
   /** @type {number[] | null} */
   #pointer = null;
   #term = -1;
+  #lesson = 0;
+  /**
+   * A guess, and the gradient that it is of.
+   *
+   * @type {{guess: Guess, of: string} | null}
+   */
+  #kept = null;
   /** @type {{experiment: Experiment, until: number} | null} */
   #hold = null;
   #frame = 0;
@@ -68,9 +75,33 @@ export class Screen {
    */
   show(glides) {
     this.#hold = null;
+    this.#turn();
     if (this.guess) this.guess = NO_GUESS;
     this.#aim(glides);
     this.#announcer.soon();
+  }
+
+  /** Where the lesson asks for a guess, the pointer makes one; the next picture shows it again. */
+  #turn() {
+    const { state, tools, experiment } = this.#page;
+    const { lesson } = state;
+    if (lesson === this.#lesson) return;
+    const isMade = this.#lesson === ASKS && lesson === ASKS + 1 && this.guess?.isDone;
+    this.#kept = isMade && this.guess ? { guess: this.guess, of: String(experiment.exact) } : null;
+    this.#lesson = lesson;
+    if (lesson === ASKS) {
+      tools.tool = "guess";
+      this.guess = NO_GUESS;
+    } else if (lesson > 0 || tools.tool === "guess") {
+      tools.tool = "move";
+      this.guess = null;
+    }
+  }
+
+  /** The guess of the lesson's last picture, for as long as it is one of this gradient. */
+  get #keptGuess() {
+    const isOwn = this.#kept?.of === String(this.#page.experiment.exact);
+    return this.#kept && isOwn ? this.#kept.guess : null;
   }
 
   /**
@@ -152,20 +183,24 @@ export class Screen {
     const [pictured, stage, sample] = [this.#pictured, this.#stage, this.#sample];
     this.#hands.place(state);
     const told = sample >= 0 ? distribution.sampleSentence(pictured, sample) : "";
-    const { guess } = this;
-    const guessed = guess && pictured.tab === "gaussian" ? guessSentence(guess, pictured) : "";
+    const guess = this.guess ?? this.#keptGuess;
+    const isGuessing = this.guess !== null && pictured.tab === "gaussian";
+    const guessed = guess && isGuessing ? guessSentence(guess, pictured) : "";
+    const isVerdict = state.lesson === ASKS && guess?.isDone;
     const moves = this.#view.draw({
       state,
       experiment,
       pictured,
       distribution,
       stage,
-      shown: this.#preview.stage ? Number.POSITIVE_INFINITY : slideOf(state).shown,
+      seen: slideOf(this.#preview.stage ? { ...state, lesson: 0 } : state).seen(pictured),
       sample,
       parts: this.#preview.parts,
       courses: runner.courses.list,
       guess,
-      caption: guessed || told,
+      isAnswered: this.guess === null,
+      verdict: isVerdict ? guessed : "",
+      caption: (!isVerdict && guessed) || told,
       tools,
       surroundings: {
         link,

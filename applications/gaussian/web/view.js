@@ -30,11 +30,13 @@ const FADED = 0.12;
  * @property {Experiment} pictured the experiment in the picture: for a moment after a step, the last.
  * @property {Distribution<any, any>} distribution
  * @property {string} stage
- * @property {number} shown how many samples are seen.
+ * @property {number[]} seen the samples that are seen.
  * @property {number} sample the one that is pointed at; −1 for none.
  * @property {string[] | null} parts what a reader reads of; null for everything.
  * @property {Course[]} courses
  * @property {Guess | null} guess
+ * @property {boolean} isAnswered whether the average stands beside the guess.
+ * @property {string} verdict on the guess; empty while it is awaited.
  * @property {string} caption that takes the place of the usual one; empty for none.
  * @property {Tools} tools
  * @property {Surroundings} surroundings
@@ -93,7 +95,7 @@ export class View {
     // The rest is written last: reading a size after it would lay the page out twice.
     showControls(state, slideOf(state).stage, scene.tools, scene.surroundings);
     showFigures(experiment, state);
-    showLesson(experiment, state);
+    showLesson(experiment, state, scene.guess?.vector ?? null, scene.verdict);
     write(element("worth"), worthSentence(experiment, state));
     const caption = scene.caption || scene.distribution.caption(pictured, state, stage);
     write(element("caption"), caption);

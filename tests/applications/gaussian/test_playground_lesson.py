@@ -91,13 +91,39 @@ def test_a_step_of_the_lesson_counts(open_page):
     assert state_of(page)["mean"] == after["mean"]
 
 
+def test_the_lesson_asks_before_it_answers(open_page):
+    """Up to the guess there is no answer to be seen; then the guess stands beside it."""
+    page = open_page()
+    answers = page.tab.locator("#cloud, #figure-exact, #worth, #legend")
+    for number in range(1, 5):
+        assert page.text("#lesson-count") == f"{number} of 6"
+        assert answers.filter(visible=True).count() == 0
+        assert page.tab.locator("[data-action=lesson-back]").is_enabled() == (number > 1)
+        page.act("lesson-next" if number < 4 else "save")
+    drag(page, (0.35, 0.3), (-2.9, 0.3))  # from the mean to the left, with nothing pressed before
+    assert state_of(page)["mean"] == [0.35, 0.3]
+    assert page.text("#lesson-text").startswith("Your arrow is 52° from the exact gradient")
+    page.act("lesson-next")
+    assert answers.filter(visible=True).count() == 4
+    assert "and your guess 52°" in page.text("#lesson-text")
+    with_guess = pixels_of(page)
+    page.act("lesson-back")
+    page.act("lesson-next")
+    assert "your guess" not in page.text("#lesson-text")
+    assert pixels_of(page) != with_guess
+    page.act("lesson-next")
+    page.act("lesson-next")
+    assert "Three things to try" in page.text("#notice")
+
+
 # ---------------------------------------------------------------- a guess
 
 
 def test_a_guess_comes_before_the_answer(open_page):
     page = open_page("samples=40&seed=2&stage=average")
     choose(page, "tool", "guess")
-    assert not page.tab.locator("#figure-exact").is_visible()
+    assert page.tab.locator("#facts > *, #noise > div").filter(visible=True).count() == 0
+    assert page.tab.locator("#waiting").is_visible()
     exact = np.array(page.numbers()["exact_gradient"])
     start = np.array(state_of(page)["mean"])
     drag(page, start, start + 6 * np.array([[0, -1], [1, 0]]) @ exact)  # a right angle off

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { drawsInText } from "../../../../applications/gaussian/web/files.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
+import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
 import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
+import { fewOf, lessonSentence } from "../../../../applications/gaussian/web/lesson.js";
 import { signed, twoDigits, vector } from "../../../../applications/gaussian/web/numbers.js";
 import { columnSteps } from "../../../../applications/gaussian/web/quadrature.js";
 import { levelsOf } from "../../../../applications/gaussian/web/reward.js";
@@ -19,6 +21,43 @@ const shown = (text) => {
   const experiment = GAUSSIAN.experiment(state, PICTURE);
   return { state, experiment, worth: worthSentence(experiment, state) };
 };
+
+test("a few samples have good ones among them, and their colours are those seen", () => {
+  const { experiment, state } = shown("lesson=3");
+  const few = fewOf(experiment);
+  assert.equal(few.length, 10);
+  assert.equal(few[0], 0); // the sample of the pictures before it
+  const good = few.filter((k) => experiment.weights[k] > 0).length;
+  assert.ok(good >= 2 && good <= 5);
+  assert.match(lessonSentence(experiment, state), /^10 of the 80 samples, picked.*Green.*orange/);
+  const bad = shown("lesson=3&mean=-2.5,2.5&factor=0.1,0,0.1");
+  assert.match(lessonSentence(bad.experiment, bad.state), /^10 samples, none of them good/);
+});
+
+test("the lesson says what the weight does, not what the reward would", () => {
+  const { experiment, state } = shown("lesson=2&baseline=constant&constant=-3");
+  assert.equal(experiment.weights[0], 2);
+  assert.match(
+    lessonSentence(experiment, state),
+    /weight.*above zero, so the arrow counts as it is/,
+  );
+  const plain = shown("lesson=2");
+  assert.match(lessonSentence(plain.experiment, plain.state), /reward is below zero/);
+});
+
+test("the lesson says how far off estimates are, this one and a guess", () => {
+  const { experiment, state } = shown("lesson=5");
+  const text = lessonSentence(experiment, state, [-1, 0]);
+  const [own, guess, half] = text.match(/\d+(?=°)/g).map(Number);
+  assert.equal(own, Math.round(degreesBetween(experiment.estimate, experiment.exact)));
+  assert.equal(guess, 52); // atan2(0.1474, 0.1146)
+  assert.ok(half > 15 && half < 35);
+  const turns = Array.from({ length: 200 }, (_, k) =>
+    degreesBetween(experiment.chosen.estimates.slice(2 * k, 2 * k + 2), experiment.exact),
+  );
+  assert.ok(turns.filter((turn) => turn > half + 0.5).length <= 100);
+  assert.ok(turns.filter((turn) => turn < half - 0.5).length <= 100);
+});
 
 test("small gradients do not read as zero", () => {
   assert.equal(vector([0.1234, -0.5], 3), "(+0.123, −0.500)");
