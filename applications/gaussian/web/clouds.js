@@ -50,9 +50,8 @@ export class Clouds {
    * @returns {Partial<State>}
    */
   #fieldsOf(baseline) {
-    const average = [0, 0];
-    if (baseline === "best") return { baseline: "constant", constant: this.#best, average };
-    return { baseline, average };
+    if (baseline === "best") return { baseline: "constant", constant: this.#best };
+    return { baseline }; // and the moving average stays the one that is shown
   }
 
   /**

@@ -1,6 +1,6 @@
 // The Gaussian as the page has it: its experiment, its step, its captions.
 
-import { arrowFactors, LENGTHENED } from "./arrows.js";
+import { arrowFactors, lengthOf } from "./arrows.js";
 import { sampleAt } from "./hover.js";
 import {
   factorGradient,
@@ -181,7 +181,7 @@ function gaussianCaption(experiment, state, stage) {
   if (stage === "average") {
     return (
       `All arrows at the mean, each ${drawn}. Solid: their average; ` +
-      `dashed: the exact gradient (both drawn ${LENGTHENED} times as long as they are).`
+      `dashed: the exact gradient (both drawn at ${lengthOf(experiment)} times their length).`
     );
   }
   const covariance = state.covariance

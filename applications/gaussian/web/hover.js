@@ -1,6 +1,6 @@
 // What is under a pointer on the plane, and how a reader's own arrow compares.
 
-import { arrowFactors, LENGTHENED } from "./arrows.js";
+import { arrowFactors, lengthOf } from "./arrows.js";
 import { size } from "./numbers.js";
 
 /** @import { GaussianExperiment } from "./experiment.js" */
@@ -49,15 +49,17 @@ export function sampleAt(experiment, stage, [x, y]) {
  * @param {Guess} guess
  * @param {GaussianExperiment} experiment
  */
-export function guessSentence({ vector, isDone }, { exact, estimate }) {
+export function guessSentence({ vector, isDone }, experiment) {
+  const { exact, estimate } = experiment;
+  const times = lengthOf(experiment);
   if (!isDone) {
-    return `Drag from the mean. Your arrow stands for the average of all arrows, drawn ${LENGTHENED} times as long.`;
+    return `Drag from the mean. Your arrow stands for the average of all arrows, drawn at ${times} times its length.`;
   }
   const [dx, dy] = vector;
   if (Math.hypot(dx, dy) < 0.02) return "An arrow of no length points nowhere: drag once more.";
   const angle = (/** @type {ArrayLike<number>} */ other) =>
     Math.round(degreesBetween(vector, other));
-  const length = Math.hypot(exact[0], exact[1]) * LENGTHENED;
+  const length = Math.hypot(exact[0], exact[1]) * times;
   const ratio = length > 0 ? size(Math.hypot(dx, dy) / length, 2) : "∞";
   return (
     `Your arrow is ${angle(exact)}° from the exact gradient (dashed) and ${ratio} times as long. ` +

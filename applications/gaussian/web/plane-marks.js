@@ -1,6 +1,6 @@
 // Marks on the plane: the paths of runs, a sample that is pointed at, a reader's own arrow.
 
-import { drawLongArrow, LENGTHENED, toScreen } from "./arrows.js";
+import { drawLongArrow, lengthOf, toScreen } from "./arrows.js";
 import { traceArrow, traceDisc } from "./canvas.js";
 import { axesOf } from "./normal.js";
 
@@ -95,19 +95,30 @@ export function drawMark(view, arrows, { points, weights }, sample) {
 }
 
 /**
+ * The exact gradient.
+ *
+ * @param {View} view
+ * @param {GaussianExperiment} experiment
+ */
+export function drawExact(view, experiment) {
+  const { before, exact } = experiment;
+  const length = lengthOf(experiment);
+  const longer = Array.from(exact, (entry) => length * entry);
+  drawLongArrow(view, before.mean, longer, view.colour.truth, "exact", [6, 4], `exact, ×${length}`);
+}
+
+/**
  * A reader's own arrow from the mean, and the exact one once it is drawn.
  *
  * @param {View} view
  * @param {GaussianExperiment} experiment
  * @param {Marks} marks
  */
-export function drawGuess(view, { before, exact }, { guess, isAnswered }) {
+export function drawGuess(view, experiment, { guess, isAnswered }) {
   if (!guess) return;
+  const { before } = experiment;
   const { context, colour, opacity } = view;
-  if (guess.isDone && !isAnswered) {
-    const longer = Array.from(exact, (entry) => LENGTHENED * entry);
-    drawLongArrow(view, before.mean, longer, colour.truth, "exact", [6, 4]);
-  }
+  if (guess.isDone && !isAnswered) drawExact(view, experiment);
   drawLongArrow(view, before.mean, guess.vector, colour.meant, "your guess", []);
   const [x, y] = toScreen(view, before.mean[0], before.mean[1]);
   context.globalAlpha = opacity("density");

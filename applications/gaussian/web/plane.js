@@ -1,12 +1,12 @@
 // The picture of the plane: reward, Gaussian, samples, and the arrows of each stage.
 
-import { arrowFactors, drawLongArrow, LENGTHENED, toScreen } from "./arrows.js";
+import { arrowFactors, drawLongArrow, lengthOf, toScreen } from "./arrows.js";
 import { colours, prepared, traceArrow, traceCross, traceDisc } from "./canvas.js";
 import { labelsOf } from "./labels.js";
 import { Glide } from "./motion.js";
 import { axesOf } from "./normal.js";
 import { size } from "./numbers.js";
-import { drawGuess, drawMark, drawTrails } from "./plane-marks.js";
+import { drawExact, drawGuess, drawMark, drawTrails } from "./plane-marks.js";
 import { CELLS, LIMIT } from "./reward.js";
 
 /** @import { View } from "./arrows.js" */
@@ -268,11 +268,12 @@ function drawSamples(view, { points, weights }, { stage, seen }) {
  * @param {View} view
  * @param {GaussianExperiment} experiment
  */
-function drawAverages(view, { before, estimate, exact }) {
-  const longer = (/** @type {ArrayLike<number>} */ gradient) =>
-    Array.from(gradient, (entry) => LENGTHENED * entry);
-  drawLongArrow(view, before.mean, longer(exact), view.colour.truth, "exact", [6, 4]);
-  drawLongArrow(view, before.mean, longer(estimate), view.colour.ink, "average", []);
+function drawAverages(view, experiment) {
+  const { before, estimate } = experiment;
+  const length = lengthOf(experiment);
+  const longer = Array.from(estimate, (entry) => length * entry);
+  drawExact(view, experiment);
+  drawLongArrow(view, before.mean, longer, view.colour.ink, "average", [], `average, ×${length}`);
 }
 
 /**

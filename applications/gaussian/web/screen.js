@@ -1,6 +1,7 @@
 // The screen: what of the page's experiment is seen at this moment, and when it is drawn.
 
 import { Announcer } from "./announcer.js";
+import { lengthOf } from "./arrows.js";
 import { Brush } from "./brush.js";
 import { deskOf } from "./desk.js";
 import { canvasOf } from "./elements.js";
@@ -15,6 +16,16 @@ import { View } from "./view.js";
 /** @import { Page } from "./page.js" */
 /** @import { Guess } from "./plane-marks.js" */
 /** @import { Preview } from "./readers.js" */
+
+/**
+ * The gradient that a guess is of, and the scale of its arrow.
+ *
+ * @param {Experiment} experiment
+ */
+function keyOf(experiment) {
+  const length = experiment.tab === "gaussian" ? lengthOf(experiment) : 0;
+  return `${experiment.exact} ${length}`;
+}
 
 /** How long a step is seen before the next draws, milliseconds. */
 const HOLD = 900;
@@ -87,7 +98,7 @@ export class Screen {
     const { lesson } = state;
     if (lesson === this.#lesson) return;
     const isMade = this.#lesson === ASKS && lesson === ASKS + 1 && this.guess?.isDone;
-    this.#kept = isMade && this.guess ? { guess: this.guess, of: String(experiment.exact) } : null;
+    this.#kept = isMade && this.guess ? { guess: this.guess, of: keyOf(experiment) } : null;
     this.#lesson = lesson;
     if (lesson === ASKS) {
       tools.tool = "guess";
@@ -100,7 +111,7 @@ export class Screen {
 
   /** The guess of the lesson's last picture, for as long as it is one of this gradient. */
   get #keptGuess() {
-    const isOwn = this.#kept?.of === String(this.#page.experiment.exact);
+    const isOwn = this.#kept?.of === keyOf(this.#page.experiment);
     return this.#kept && isOwn ? this.#kept.guess : null;
   }
 

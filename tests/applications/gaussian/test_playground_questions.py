@@ -87,8 +87,11 @@ def test_reversed(follow):
 def test_baseline(follow):
     """The same exact gradient, less noise; bad samples nearly stop pulling."""
     none = follow("baseline", "None")
+    average = follow("baseline", "Moving average")["state"]["average"]
+    assert follow("baseline", "All at once")["state"]["average"] == average
     for name in ("Constant −1", "Moving average", "Leave-one-out"):
         numbers = follow("baseline", name)
+        assert numbers["expected_reward_after"] > none["expected_reward_after"]  # as it mostly is
         assert numbers["exact_gradient"] == none["exact_gradient"]
         assert numbers["cloud"]["worth"] > 1.3 * numbers["state"]["samples"]
         assert distance(numbers) < 4
@@ -100,7 +103,11 @@ def test_baseline(follow):
 
 def test_samples(follow):
     """A hundred times the samples, a tenth of the spread."""
-    few, many = (follow("samples", link) for link in ("5 samples", "500"))
+    few, some, many = (follow("samples", link) for link in ("5 samples", "50", "500"))
+    angles = [np.arctan2(*np.array(n["estimate"])[::-1]) for n in (few, some, many)]
+    off = np.abs(angles - np.arctan2(*np.array(few["exact_gradient"])[::-1]))
+    assert off[0] > 2 * off[1] > 4 * off[2]
+    assert few["expected_reward_after"] < few["expected_reward"]  # half of such steps lower it
     assert spread(few) / spread(many) == pytest.approx(10, rel=0.2)
 
 

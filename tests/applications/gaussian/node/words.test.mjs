@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
 import { drawsInText } from "../../../../applications/gaussian/web/files.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
@@ -57,6 +58,24 @@ test("the lesson says how far off estimates are, this one and a guess", () => {
   );
   assert.ok(turns.filter((turn) => turn > half + 0.5).length <= 100);
   assert.ok(turns.filter((turn) => turn < half - 0.5).length <= 100);
+});
+
+test("an average is drawn no longer than the plot has room for", () => {
+  const tipOf = (text) => {
+    const { experiment } = shown(text);
+    const length = lengthOf(experiment);
+    return {
+      length,
+      tip: [0, 1].map((d) => experiment.before.mean[d] + length * experiment.estimate[d]),
+    };
+  };
+  assert.equal(tipOf("samples=80").length, 6);
+  for (const text of ["samples=5&seed=3", "samples=2&seed=1", "scale=1000"]) {
+    const { length, tip } = tipOf(text);
+    assert.ok(length < 6, text);
+    assert.ok(Math.max(...tip.map(Math.abs)) < 3.4, text);
+  }
+  assert.equal(tipOf("mean=9,9").length, 6);
 });
 
 test("small gradients do not read as zero", () => {
