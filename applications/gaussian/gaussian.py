@@ -167,7 +167,7 @@ def update(
     """Go uphill by one estimate of the natural gradient.
 
     In the units of the plot the mean moves by `rate · Σ · mean of the pulls`, and the covariance
-    becomes `L·exp(rate · M)·Lᵀ`, with M the mean of weight · (z zᵀ − 1) over the draws' noise z.
+    becomes `L·exp(rate · M)·Lᵀ`, with M the mean of weight · (z zᵀ − I) over the draws' noise z.
 
     Args:
         gaussian: where to draw.

@@ -32,6 +32,7 @@ export function controls() {
  * @property {boolean} canUndo
  * @property {boolean} canRedo
  * @property {boolean} isRunning
+ * @property {boolean} hasRaced whether there are runs with several baselines.
  */
 
 /**
@@ -42,13 +43,14 @@ export function controls() {
  * @param {Tools} tools
  * @param {Surroundings} surroundings
  */
-export function showControls(state, stage, tools, { link, own, canUndo, canRedo, isRunning }) {
+export function showControls(state, stage, tools, surroundings) {
+  const { link, own, canUndo, canRedo, isRunning } = surroundings;
   document.body.dataset.tab = state.tab;
   document.body.dataset.view = state.view;
   document.body.dataset.panel = state.panel;
   showTool(tools.tool);
   for (const control of controls()) writeControl(control, { ...state, stage, ...tools });
-  showWhatApplies(state, tools);
+  showWhatApplies(state, tools, surroundings.hasRaced);
   showTabs(state.tab);
   showAnswer(state.question, link);
 
@@ -153,8 +155,9 @@ function showTool(tool) {
 /**
  * @param {State} state
  * @param {Tools} tools
+ * @param {boolean} hasRaced
  */
-function showWhatApplies(state, tools) {
+function showWhatApplies(state, tools, hasRaced) {
   /** @type {Record<string, boolean>} */
   const applies = {
     gaussian: state.tab === "gaussian",
@@ -166,6 +169,8 @@ function showWhatApplies(state, tools) {
     clouds: state.panel === "clouds",
     runs: state.panel === "runs",
     terms: state.panel === "terms",
+    raced: hasRaced,
+    fixed: state.tab === "gaussian" && !state.covariance,
     lecture: state.view === "lecture",
   };
   for (const part of elements("[data-show]")) part.hidden = !applies[part.dataset.show ?? ""];

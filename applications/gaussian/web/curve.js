@@ -1,6 +1,7 @@
 // The learning curves: expected reward against steps, one line a run.
 
 import { prepared, traceDisc } from "./canvas.js";
+import { meanOf } from "./estimator.js";
 import { signed, size } from "./numbers.js";
 import { nameOf } from "./sentences.js";
 
@@ -12,6 +13,9 @@ import { nameOf } from "./sentences.js";
 const ROOM = { left: 34, right: 10, top: 10, bottom: 22 };
 /** Dashes tell runs apart where colours do not. */
 const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4]];
+
+/** Steps at the end of a run that are averaged. */
+const LAST = 20;
 
 /** The canvas of the curves, and the list of runs under it. */
 export class Curve {
@@ -38,8 +42,7 @@ export class Curve {
     const sheet = prepared(this.#canvas);
     const steps = Math.max(10, ...courses.map(({ rewards }) => rewards.length - 1));
     const rewards = courses.flatMap((course) => course.rewards);
-    const low = Math.min(shift - scale, ...rewards);
-    const high = Math.max(shift + scale, ...rewards);
+    const [low, high] = roundRange(rewards.length > 0 ? rewards : [shift - scale, shift + scale]);
     const width = sheet.width - ROOM.left - ROOM.right;
     const height = sheet.height - ROOM.top - ROOM.bottom;
     const x = (/** @type {number} */ step) => ROOM.left + (width * step) / steps;
@@ -61,11 +64,27 @@ export class Curve {
       ...courses.map((course, k) => {
         const line = document.createElement("li");
         line.style.setProperty("--run", `var(--run${course.colour})`);
-        line.textContent = texts[k];
+        line.innerHTML = `<svg aria-hidden="true"><path d="M0,3H26" stroke-dasharray="${DASHES[course.colour]}"/></svg>`;
+        line.append(texts[k]);
         return line;
       }),
     );
   }
+}
+
+/**
+ * The range of numbers, widened to multiples of a round unit.
+ *
+ * @param {number[]} numbers
+ */
+export function roundRange(numbers) {
+  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const span = Math.max(most - least, 1e-3 * Math.max(Math.abs(least), Math.abs(most))) || 1;
+  const ten = 10 ** Math.floor(Math.log10(span / 2));
+  const unit = ten * ([5, 2, 1].find((multiple) => multiple * ten <= span / 2) ?? 1);
+  const low = Math.floor(least / unit + 1e-9) * unit;
+  const high = Math.max(Math.ceil(most / unit - 1e-9) * unit, low + unit);
+  return [low, high].map((end) => Number(end.toPrecision(12)));
 }
 
 /** @param {Course[]} courses */
@@ -76,8 +95,10 @@ function listed(courses) {
 /** @param {Course} course */
 function textOfCourse({ baseline, samples, rewards, end }) {
   const last = signed(rewards[rewards.length - 1], 2);
+  const settled = signed(meanOf(rewards.slice(-LAST)), 2);
+  const late = rewards.length > LAST ? ` (mean of the last ${LAST}: ${settled})` : "";
   const stop = end ? `, then ${end}` : "";
-  return `${nameOf(baseline)}: ${last} after ${rewards.length - 1} × ${samples} draws${stop}`;
+  return `${nameOf(baseline)}: ${last} after ${rewards.length - 1} × ${samples} draws${late}${stop}`;
 }
 
 /**

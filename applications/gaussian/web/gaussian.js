@@ -185,7 +185,7 @@ function gaussianCaption(experiment, state, stage) {
     );
   }
   const covariance = state.covariance
-    ? `, covariance L exp(${rate} M) Lᵀ with M the average of ${weight} × (z zᵀ − 1)`
+    ? `; L Lᵀ → L exp(${rate} M) Lᵀ, M the average of ${weight} × (z zᵀ − I), x = mean + L z`
     : "";
   return `Dashed: before the step. Solid: after it (mean + ${rate} × covariance × average${covariance}).`;
 }

@@ -53,8 +53,10 @@ export class Runner {
     const { state, experiment, distribution, messages } = this.#page;
     const problem = distribution.problem(experiment);
     if (problem) {
+      const sentence = refusal(problem, state);
+      if (this.isRunning) messages.tell(`The run ends. ${sentence}`);
+      else messages.complain([sentence]);
       this.stop();
-      messages.complain([refusal(problem, state)]);
       return;
     }
     let course = this.courses.list.at(-1);

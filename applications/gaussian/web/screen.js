@@ -219,6 +219,7 @@ export class Screen {
         canUndo: store.canUndo,
         canRedo: store.canRedo,
         isRunning: runner.isRunning,
+        hasRaced: new Set(runner.courses.list.map(({ baseline }) => baseline)).size > 1,
       },
     });
     if (moves) this.request();

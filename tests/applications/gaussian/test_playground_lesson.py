@@ -248,8 +248,14 @@ def test_a_lecture_needs_no_scrolling(size, state, open_page):
     assert hidden == []
     plane = page.tab.locator("#plane, #moves").filter(visible=True).bounding_box()
     assert plane["width"] > 0.38 * size[0]
-    size_of_type = page.tab.evaluate("parseFloat(getComputedStyle(caption).fontSize)")
-    assert size_of_type >= 16
+    sizes = page.tab.evaluate(
+        "['#caption', '#terms td', '#moves th', '#moves small', '#lesson-count'].map("
+        "name => parseFloat(getComputedStyle(document.querySelector(name) ?? caption).fontSize))"
+    )
+    assert sizes[0] >= 16
+    assert min(sizes) >= (11 if size[0] == 1280 else 16), sizes
+    cells = page.tab.locator(".scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert cells[0] <= cells[1]  # no column of the terms is cut off
 
 
 def test_a_lecture_can_be_left(open_page):

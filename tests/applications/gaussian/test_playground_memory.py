@@ -166,6 +166,13 @@ def test_a_race_gives_every_baseline_the_same(tab, open_page):
     )
     names = ["no baseline", "a constant", "a moving average", "leave-one-out"]
     assert names_of_runs(page) == [*names, "standardised rewards"]
+    assert page.text("#runs").count("(mean of the last 20: ") == 5
+    assert "another seed ranks them differently" in page.text("#noise")
+    assert ("lets the Gaussian narrow" in page.text("#noise")) == (tab == "gaussian")
+    dashes = page.tab.eval_on_selector_all(
+        "#runs path", "paths => paths.map(path => path.getAttribute('stroke-dasharray'))"
+    )
+    assert len(set(dashes)) == 5
     after = page.numbers()
     assert after["estimate"] == before["estimate"]
     assert after["state"] == before["state"] | {"panel": "runs"}

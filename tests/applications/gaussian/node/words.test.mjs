@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
+import { roundRange } from "../../../../applications/gaussian/web/curve.js";
 import { drawsInText } from "../../../../applications/gaussian/web/files.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
@@ -76,6 +77,22 @@ test("an average is drawn no longer than the plot has room for", () => {
     assert.ok(Math.max(...tip.map(Math.abs)) < 3.4, text);
   }
   assert.equal(tipOf("mean=9,9").length, 6);
+});
+
+test("a curve has a round range with no room left over", () => {
+  assert.deepEqual(roundRange([-0.8235, -0.6]), [-0.9, -0.6]);
+  assert.deepEqual(roundRange([-0.8235, 0.35]), [-1, 0.5]);
+  assert.deepEqual(roundRange([-1, 1]), [-1, 1]);
+  for (const numbers of [[0.5], [0, 0], [1e-9, 3e-9], [-7e12, 2e12]]) {
+    const [low, high] = roundRange(numbers);
+    assert.ok(low <= Math.min(...numbers) && high >= Math.max(...numbers) && low < high);
+  }
+});
+
+test("the step of the covariance has its symbols explained", () => {
+  const { experiment, state } = shown("covariance=1");
+  const caption = GAUSSIAN.caption(experiment, state, "step");
+  assert.match(caption, /\(z zᵀ − I\), x = mean \+ L z/);
 });
 
 test("small gradients do not read as zero", () => {
