@@ -2,6 +2,7 @@
 
 import { prepared } from "./canvas.js";
 import { Glide } from "./motion.js";
+import { MOVES } from "./policy.js";
 import { drawDots, drawEstimate, drawScale, drawTruth, scaleFor } from "./scatter.js";
 
 /** @import { Experiment } from "./experiment.js" */
@@ -68,6 +69,13 @@ export class Cloud {
     if (exact.length === 2) {
       context.fillText("∂μ₁", width - 26, height - 6);
       context.fillText("∂μ₂", 6, 14);
+    }
+    if (exact.length > 2) {
+      context.textAlign = "center";
+      MOVES.forEach((name, d) => {
+        context.fillText(name, (d + 0.5) * view.strip, 14);
+      });
+      context.textAlign = "left";
     }
     if (hasBaseline) drawDots(view, none.estimates, colour.muted, 0.3);
     drawDots(view, this.#dots.now(), colour.density, 0.55);

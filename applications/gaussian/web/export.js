@@ -11,7 +11,9 @@
  * @param {Distribution<any, any>} distribution
  */
 export function numbersOf(experiment, state, distribution) {
-  const { chosen, none, worth } = experiment;
+  const { chosen, none } = experiment;
+  const isComparable = state.baseline !== "standardized" && state.gradient === "log-density";
+  const worth = isComparable ? experiment.worth : { value: NaN, low: NaN, high: NaN };
   const { cloud_draws, ...own } = distribution.numbers(experiment);
   return {
     state,

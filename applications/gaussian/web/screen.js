@@ -75,6 +75,7 @@ export class Screen {
     new Brush(canvas, desk, (event) => this.#hands.dragMean(canvas, event));
     listenToReaders((preview) => {
       this.#preview = preview;
+      if (preview.parts?.includes("cloud")) page.change({ panel: "cloud" });
       this.#aim(true);
     });
   }
@@ -190,7 +191,9 @@ export class Screen {
 
   #draw() {
     this.#frame = 0;
-    const { state, store, runner, distribution, experiment, tools, link } = this.#page;
+    const { store, runner, distribution, experiment, tools, link } = this.#page;
+    const isRead = this.#preview.stage !== null; // what a paragraph speaks of is no lesson's answer
+    const state = isRead ? { ...this.#page.state, lesson: 0 } : this.#page.state;
     const [pictured, stage, sample] = [this.#pictured, this.#stage, this.#sample];
     this.#hands.place(state);
     const told = sample >= 0 ? distribution.sampleSentence(pictured, sample) : "";
@@ -204,7 +207,7 @@ export class Screen {
       pictured,
       distribution,
       stage,
-      seen: slideOf(this.#preview.stage ? { ...state, lesson: 0 } : state).seen(pictured),
+      seen: slideOf(state).seen(pictured),
       sample,
       parts: this.#preview.parts,
       courses: runner.courses.list,

@@ -49,7 +49,7 @@ export function worthSentence(experiment, state) {
   if (!chosen.varies) return stillSentence(experiment, state);
   if (baseline === "none") {
     const spread = size(Math.sqrt(chosen.variance), 2);
-    return `Standard deviation of one estimate, without a baseline: ${spread}.`;
+    return `One estimate without a baseline strays by ${spread} (√ of the total variance, all components).`;
   }
   if (!none.varies) {
     return `Without a baseline all ${REPEATS} estimates are equal; ${nameOf(baseline)} adds noise.`;
@@ -131,7 +131,7 @@ export function chanceSentence({ chosen, dimensions }, { baseline, gradient }) {
   if (share < 1e-4) return "";
   const often =
     share < 0.01 ? `${size(1000 * share, 1)} in 1,000` : `${Math.round(100 * share)} in 100`;
-  return `No sign of a bias: by chance, ${often} such clouds miss by more.`;
+  return `Unbiased by construction: this miss is chance, and ${often} such clouds miss by more.`;
 }
 
 /**

@@ -150,6 +150,7 @@ export function consistent(state, errors = []) {
     right.mean = DEFAULTS.mean;
     right.factor = DEFAULTS.factor;
   }
+  if (right.lesson > 0 && right.tab === "moves") right.tab = "gaussian"; // which the lesson is about
   if (right.draws) {
     const mistake = mistakeInDraws(right.tab, right.draws);
     if (mistake) {

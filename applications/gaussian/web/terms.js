@@ -71,12 +71,25 @@ function rowsOf(experiment, distribution) {
     const own = scores.subarray(k * dimensions, (k + 1) * dimensions);
     const term = own.map((entry) => entry * factors.weighted[k]);
     const draw = distribution.drawName(experiment, k);
-    const cells = [draw, signed(rewards[k], 1), signed(weights[k], 2), vector(term, 2)];
+    const score = vector(
+      own.map((entry) => entry * factors.score[k]),
+      2,
+    );
+    const cells = [draw, score, signed(rewards[k], 1), signed(weights[k], 2), vector(term, 2)];
     const focus = k === 0 ? 0 : -1; // one stop for the Tab key, arrow keys from there
     rows.push(
       `<tr data-sample="${k}" tabindex="${focus}"><th scope="row">${k + 1}</th>` +
-        `${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`,
+        `${cells.map((cell) => `<td>${upright(cell)}</td>`).join("")}</tr>`,
     );
   }
   return rows.join("");
+}
+
+/**
+ * A pair of numbers, one above the other: so a row is narrow.
+ *
+ * @param {string} text
+ */
+function upright(text) {
+  return text.replace(/[()]/g, "").replace(", ", "<br>");
 }

@@ -182,6 +182,14 @@ def test_a_term_marks_its_sample_and_a_sample_its_term(stage, open_page):
     page.settle()
     assert pixels_of(page) != plain
     term = np.array(numbers["weights"])[4] * np.reshape(numbers["scores"], (-1, 2))[4]
+    score, _, weight, last = (  # reward × score = term can be checked by eye
+        [float(number.replace("−", "-")) for number in cell.split()]
+        for cell in page.tab.locator("#terms tbody tr").nth(4).locator("td").all_inner_texts()[1:]
+    )
+    assert np.multiply(weight, score) == pytest.approx(last, abs=0.01)
+    assert last == pytest.approx(term, abs=0.006)
+    room = page.tab.locator(".scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert room[0] <= room[1]
     figures = [float(f) for f in re.findall(r"[-+][\d.]+", page.text("#caption").replace("−", "-"))]
     assert figures[-2:] == pytest.approx(term, abs=0.006)
 
@@ -202,6 +210,13 @@ def test_terms_are_read_by_keyboard(open_page):
     page.tab.keyboard.press("ArrowDown")
     page.settle()
     assert page.tab.locator("#terms tr.marked th").all_inner_texts() == ["2"]
+
+
+def test_terms_of_the_moves_are_seen_too(open_page):
+    page = open_page("tab=moves&samples=12&panel=terms")
+    cells = page.tab.locator("#terms tbody tr").first.locator("td").filter(visible=True)
+    assert cells.count() == 4
+    assert cells.first.inner_text() in ("far left", "left", "stay", "right", "far right")
 
 
 def test_the_table_of_moves_can_be_heard(open_page):

@@ -86,6 +86,16 @@ def test_it_needs_no_network(open_page):
     assert page.text("#figure-value")
 
 
+def test_a_reader_of_the_noise_is_shown_the_noise(open_page):
+    """Also where the runs were beside the picture, or a lesson hid it."""
+    for state in ("panel=runs", "lesson=1"):
+        page = open_page(state)
+        page.tab.locator("[data-shows~=cloud]").first.hover()
+        page.settle()
+        assert page.tab.locator("#cloud").is_visible()
+        assert not page.tab.locator("#lesson").is_visible()
+
+
 def test_a_reader_sees_what_a_paragraph_speaks_of(open_page):
     page = open_page()
     plain = pixels_of(page)

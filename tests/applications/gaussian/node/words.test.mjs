@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
 import { roundRange } from "../../../../applications/gaussian/web/curve.js";
+import { numbersOf } from "../../../../applications/gaussian/web/export.js";
 import { drawsInText } from "../../../../applications/gaussian/web/files.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
@@ -95,6 +96,23 @@ test("the step of the covariance has its symbols explained", () => {
   assert.match(caption, /\(z zᵀ − I\), x = mean \+ L z/);
 });
 
+test("what cannot be compared has no worth", () => {
+  const worthOf = (text) => {
+    const { experiment, state } = shown(text);
+    const { worth, worth_low, worth_high } = numbersOf(experiment, state, GAUSSIAN).cloud;
+    return [worth, worth_low, worth_high];
+  };
+  assert.ok(worthOf("samples=20&baseline=leave-one-out").every(Number.isFinite));
+  for (const text of ["samples=20&baseline=standardized", "samples=20&gradient=density"]) {
+    assert.deepEqual(worthOf(text), [null, null, null]);
+  }
+});
+
+test("the lesson is about the Gaussian, whatever its link says", () => {
+  const { state, errors } = parseState("lesson=3&tab=moves");
+  assert.deepEqual([state.tab, state.lesson, errors.length], ["gaussian", 3, 0]);
+});
+
 test("small gradients do not read as zero", () => {
   assert.equal(vector([0.1234, -0.5], 3), "(+0.123, −0.500)");
   assert.equal(vector([0.00123, -0.0004], 3), "(+0.0012, −0.0004)");
@@ -128,7 +146,10 @@ test("no noise is claimed only where there is nothing to meet", () => {
 test("an error that chance explains is said to be chance", () => {
   const { experiment, state } = shown("samples=16&seed=3&baseline=leave-one-out");
   assert.ok(experiment.chosen.standardErrorsOff > 2);
-  assert.match(chanceSentence(experiment, state), /No sign of a bias: by chance, [5-9] in 100/);
+  assert.match(
+    chanceSentence(experiment, state),
+    /Unbiased by construction: this miss is chance, and [5-9] in 100/,
+  );
   const biased = shown("samples=100&gradient=density");
   assert.equal(chanceSentence(biased.experiment, biased.state), "");
 });
