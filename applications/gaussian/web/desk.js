@@ -20,6 +20,7 @@ const HAND = "hand";
 export function deskOf(page) {
   return {
     gaussian: () => ({ mean: page.state.mean, factor: page.state.factor }),
+    take: () => page.runner.stop(),
     setGaussian(gaussian) {
       page.runner.stop();
       if (page.state.tab !== "gaussian") return;
@@ -44,10 +45,11 @@ export function deskOf(page) {
     },
     end(isCancelled) {
       if (isCancelled) {
-        page.store.cancel();
+        page.store.cancel(HAND);
         page.refresh(true);
+      } else {
+        page.store.seal(HAND);
       }
-      page.store.seal(HAND);
     },
   };
 }

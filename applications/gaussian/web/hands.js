@@ -22,6 +22,7 @@ const TURN = Math.PI / 60;
  *
  * @typedef {object} Desk
  * @property {() => Gaussian} gaussian
+ * @property {() => void} take the Gaussian in hand: nothing else moves it from now on.
  * @property {(gaussian: Gaussian) => void} setGaussian as a part of the present gesture.
  * @property {() => string} tool "move", "guess", "good" or "bad".
  * @property {() => number} brush its radius, units of the plot.
@@ -188,16 +189,22 @@ export class Hands {
    * @param {(start: Gaussian, from: number[], to: number[], axes: Axes) => void} move
    */
   #drag(element, event, move) {
+    this.#desk.take();
     const begin = (/** @type {PointerEvent} */ at) => {
       const gaussian = this.#desk.gaussian();
       const axes = this.#axesOf(gaussian);
       return { gaussian, axes, from: toPlane(this.#canvas, at), box: this.#box() };
     };
     let start = begin(event);
+    let last = start.gaussian;
     follow(element, event, {
       move: (next) => {
-        if (this.#box() !== start.box) start = begin(next);
+        // The hand goes on from where the Gaussian is, should anything else have moved it.
+        const { mean, factor } = this.#desk.gaussian();
+        const isMoved = mean !== last.mean || factor !== last.factor;
+        if (isMoved || this.#box() !== start.box) start = begin(next);
         move(start.gaussian, start.from, toPlane(this.#canvas, next), start.axes);
+        last = this.#desk.gaussian();
       },
       end: (isCancelled) => this.#desk.end(isCancelled),
     });

@@ -10,6 +10,8 @@ import { BASELINES } from "./estimator.js";
 
 /** Steps a second while it runs. */
 const PACE = 8;
+/** The steps of a run are one entry of the past. */
+const RUN = "run";
 /** Steps of a race. */
 const RACE = 60;
 
@@ -25,7 +27,6 @@ export class Runner {
   #page;
   #timer = 0;
   #frame = 0;
-  #runs = 0;
 
   /** @param {Page} page it acts on. */
   constructor(page) {
@@ -63,7 +64,7 @@ export class Runner {
     if (!course || !endsAt(course, state, experiment.expectedReward)) {
       course = this.courses.begin(state, experiment.expectedReward);
     }
-    const gesture = this.isRunning ? `run ${this.#runs}` : "";
+    const gesture = this.isRunning ? RUN : "";
     this.#page.change(afterStep(state, experiment, distribution), { gesture });
     recordStep(course, this.#page.state, this.#page.experiment.expectedReward);
   }
@@ -73,7 +74,6 @@ export class Runner {
     this.stop();
     const { state, experiment } = this.#page;
     this.courses.begin(state, experiment.expectedReward);
-    this.#runs += 1;
     this.#timer = setInterval(() => this.step(), 1000 / PACE);
     this.#page.screen.request();
   }
@@ -105,6 +105,7 @@ export class Runner {
     cancelAnimationFrame(this.#frame);
     this.#timer = 0;
     this.#frame = 0;
+    this.#page.store.seal(RUN);
     this.#page.screen.request();
   }
 }

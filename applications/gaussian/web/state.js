@@ -230,6 +230,16 @@ export function formatState(state) {
 }
 
 /**
+ * The names of the fields in which two states differ.
+ *
+ * @param {State} one
+ * @param {State} other
+ */
+export function differences(one, other) {
+  return NAMES.filter((name) => String(one[name]) !== String(other[name]));
+}
+
+/**
  * A field's value as text.
  *
  * @param {keyof State} name

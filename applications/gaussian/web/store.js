@@ -1,7 +1,12 @@
 // The state with its past: every change can be undone, and one gesture is one entry.
+//
+// Gestures have names, and several can be open at once: a run goes on while a hand paints. The first
+// change of a gesture opens it, with an entry of the past; its later changes belong to that entry,
+// whatever others change in between. Whoever opens a gesture ends it: by `seal`, or by `cancel`, which
+// takes back what that gesture has changed and nothing else. Undo and redo end all of them.
 
 import { levelsOf, PICTURE } from "./reward.js";
-import { consistent, DEFAULTS } from "./state.js";
+import { consistent, DEFAULTS, differences } from "./state.js";
 
 /** @import { State } from "./state.js" */
 
@@ -10,15 +15,31 @@ const DEPTH = 200;
 /** Fields that say what is looked at: going back to them alone is no undoing. */
 const LOOKS = ["panel", "view", "lesson", "question"];
 
+/**
+ * A state that can be returned to.
+ *
+ * @typedef {{state: State}} Entry
+ */
+
+/**
+ * A gesture that goes on.
+ *
+ * @typedef {object} Gesture
+ * @property {Entry} entry of the past, from before it began.
+ * @property {Entry[]} future that it did away with.
+ * @property {Set<keyof State>} changed fields.
+ */
+
 /** A state, what it was made with, and what it was before. */
 export class Store {
   /** @type {State} */
   #state;
-  /** @type {State[]} */
+  /** @type {Entry[]} */
   #past = [];
-  /** @type {State[]} */
+  /** @type {Entry[]} */
   #future = [];
-  #gesture = "";
+  /** @type {Map<string, Gesture>} */
+  #open = new Map();
   /** @type {Record<string, number[] | null>} */
   #draws = { gaussian: null, moves: null };
 
@@ -53,40 +74,64 @@ export class Store {
    * Change some fields.
    *
    * @param {Partial<State>} fields
-   * @param {string} [gesture] changes in a row with the same name are one entry; without a name
-   *     each is its own.
+   * @param {string} [gesture] that the change belongs to; without one it is an entry of its own.
    * @returns {string[]} what was wrong.
    */
   change(fields, gesture = "") {
     const { state, errors } = consistent({ ...this.#state, ...fields });
     const changed = differences(state, this.#state);
     if (changed.length === 0) return errors;
-    const goesOn = gesture !== "" && gesture === this.#gesture;
-    const isLook = changed.every((name) => LOOKS.includes(name));
-    if (!goesOn && !isLook) {
-      this.#past.push(this.#state);
-      if (this.#past.length > DEPTH) this.#past.shift();
-    }
-    if (!isLook) this.#future = [];
-    this.#gesture = gesture;
+    if (!changed.every((name) => LOOKS.includes(name))) this.#enter(changed, gesture);
     this.#become(state);
     return errors;
   }
 
   /**
-   * End a gesture: the next change is an entry of its own, whatever its name.
+   * Enter a change in the past.
+   *
+   * @param {(keyof State)[]} changed
+   * @param {string} gesture
+   */
+  #enter(changed, gesture) {
+    let open = this.#open.get(gesture);
+    if (!open) {
+      open = { entry: { state: this.#state }, future: this.#future, changed: new Set() };
+      if (gesture !== "") this.#open.set(gesture, open);
+      this.#past.push(open.entry);
+      if (this.#past.length > DEPTH) this.#past.shift();
+    }
+    for (const name of changed) open.changed.add(name);
+    this.#future = [];
+  }
+
+  /**
+   * End a gesture: the next change of its name is an entry of its own.
    *
    * @param {string} gesture
    */
   seal(gesture) {
-    if (this.#gesture === gesture) this.#gesture = "";
+    const open = this.#open.get(gesture);
+    this.#open.delete(gesture);
+    if (!open || this.#past.at(-1) !== open.entry) return;
+    if (differences(this.#state, open.entry.state).length > 0) return;
+    this.#past.pop(); // it has changed nothing after all
+    this.#future = open.future;
   }
 
-  /** Go back to before the gesture that goes on, as if it had never begun. */
-  cancel() {
-    if (this.#gesture === "") return;
-    this.undo();
-    this.#future.pop();
+  /**
+   * End a gesture as if it had never begun: what it has changed is as it was before.
+   *
+   * @param {string} gesture
+   */
+  cancel(gesture) {
+    const open = this.#open.get(gesture);
+    if (!open) return;
+    const before = open.entry.state;
+    const back = Object.fromEntries([...open.changed].map((name) => [name, before[name]]));
+    this.#become(consistent({ ...this.#state, ...back }).state);
+    this.#past = this.#past.filter((entry) => entry !== open.entry);
+    if (differences(this.#state, before).length === 0) this.#future = open.future;
+    this.#open.delete(gesture);
   }
 
   /** Go back one entry. */
@@ -120,16 +165,16 @@ export class Store {
   /**
    * Take an entry from one list, and put the present state on the other.
    *
-   * @param {State[]} from
-   * @param {State[]} to
+   * @param {Entry[]} from
+   * @param {Entry[]} to
    */
   #move(from, to) {
-    const state = from.pop();
-    if (!state) return;
-    to.push(this.#state);
-    this.#gesture = "";
+    const entry = from.pop();
+    if (!entry) return;
+    to.push({ state: this.#state });
+    this.#open.clear();
     const { panel, view } = this.#state;
-    this.#become({ ...state, panel, view });
+    this.#become({ ...entry.state, panel, view });
   }
 
   /** @param {State} state */
@@ -147,15 +192,4 @@ export class Store {
   get levels() {
     return levelsOf(this.#state.reward);
   }
-}
-
-/**
- * The names of the fields that differ.
- *
- * @param {State} one
- * @param {State} other
- */
-function differences(one, other) {
-  const names = /** @type {(keyof State)[]} */ (Object.keys(DEFAULTS));
-  return names.filter((name) => String(one[name]) !== String(other[name]));
 }

@@ -97,6 +97,36 @@ def test_escape_cancels_a_drag(open_page):
     assert page.tab.locator("[data-action=undo]").is_disabled()
 
 
+def test_a_hand_stops_a_run_and_cancels_only_itself(open_page):
+    """The mean is taken where the run has led it; Escape leaves the run as it was."""
+    page = open_page("samples=40&baseline=leave-one-out&rate=0.3")
+    page.act("run")
+    page.tab.wait_for_function("document.getElementById('seed').value > 3")
+    box = page.tab.locator("[data-handle=mean]").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.tab.mouse.move(x, y)
+    page.tab.mouse.down()
+    page.settle()
+    assert page.tab.text_content("[data-action=run]") == "Run"
+    run = state_of(page)
+    page.tab.mouse.move(x + 3, y)
+    page.settle()
+    assert 0 < abs(state_of(page)["mean"][0] - run["mean"][0]) < 0.1
+    page.tab.keyboard.press("Escape")
+    page.tab.mouse.up()
+    assert state_of(page) == run
+
+    # A press that moves nothing has nothing to cancel.
+    page.tab.mouse.move(x, y)
+    page.tab.mouse.down()
+    page.tab.keyboard.press("Escape")
+    page.tab.mouse.up()
+    assert state_of(page) == run
+    page.act("undo")
+    assert state_of(page)["seed"] == 0
+    assert page.tab.locator("[data-action=undo]").is_disabled()
+
+
 def test_a_resize_during_a_drag_moves_nothing(open_page):
     page = open_page("samples=20", width=1280)
     page.tab.mouse.move(*place(page, 0.35, 0.3))

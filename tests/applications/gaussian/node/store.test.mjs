@@ -41,11 +41,56 @@ test("a cancelled gesture never was", () => {
   store.change({ samples: 10 });
   store.change({ mean: [1, 1] }, "hand");
   store.change({ mean: [2, 2] }, "hand");
-  store.cancel();
+  store.cancel("hand");
   assert.deepEqual(store.state.mean, DEFAULTS.mean);
   assert.equal(store.canRedo, false);
   store.undo();
   assert.equal(store.state.samples, 80);
+  store.change({ mean: [2, 2] }, "hand");
+  store.cancel("hand");
+  assert.equal(store.canUndo, false);
+  store.redo(); // what was undone before the gesture can be redone after it
+  assert.equal(store.state.samples, 10);
+});
+
+test("a gesture cancels nothing but itself", () => {
+  const store = fresh();
+  store.change({ seed: 1 }, "run");
+  store.change({ seed: 2 }, "run");
+  store.seal("run");
+  store.cancel("hand");
+  store.cancel("run");
+  assert.equal(store.state.seed, 2);
+  store.undo();
+  assert.equal(store.state.seed, 0);
+  assert.equal(store.canRedo, true);
+});
+
+test("gestures that go on at once are an entry each", () => {
+  const store = fresh();
+  for (let k = 1; k < 30; k++) {
+    store.change({ seed: k }, "run");
+    if (k > 9 && k < 20) store.change({ samples: k }, "slider");
+    if (k > 19) store.change({ reward: "hills", mean: [k / 10, 0] }, "hand");
+  }
+  store.cancel("hand");
+  const { seed, samples, reward, mean } = store.state;
+  assert.deepEqual([seed, samples, reward, mean], [29, 19, "regions", DEFAULTS.mean]);
+  store.undo();
+  assert.deepEqual([store.state.seed, store.state.samples], [10, 80]);
+  store.undo();
+  assert.equal(formatState(store.state), "");
+  assert.equal(store.canUndo, false);
+});
+
+test("a gesture that ends where it began leaves no entry", () => {
+  const store = fresh();
+  store.change({ samples: 10 });
+  store.undo();
+  for (const x of [1, 0.35]) store.change({ mean: [x, 0.3] }, "hand");
+  store.seal("hand");
+  assert.equal(store.canUndo, false);
+  assert.equal(store.canRedo, true);
 });
 
 test("to look elsewhere is no entry", () => {
