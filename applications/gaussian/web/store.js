@@ -12,7 +12,7 @@ import { consistent, DEFAULTS, differences } from "./state.js";
 
 /** Entries that can be undone. */
 const DEPTH = 200;
-/** Fields that say what is looked at: going back to them alone is no undoing. */
+/** Fields that say what is looked at: a change of them alone is no entry of the past. */
 const LOOKS = ["panel", "view", "lesson", "question"];
 
 /**
@@ -81,9 +81,24 @@ export class Store {
     const { state, errors } = consistent({ ...this.#state, ...fields });
     const changed = differences(state, this.#state);
     if (changed.length === 0) return errors;
-    if (!changed.every((name) => LOOKS.includes(name))) this.#enter(changed, gesture);
+    if (changed.every((name) => LOOKS.includes(name))) this.#lookBack(changed, state);
+    else this.#enter(changed, gesture);
     this.#become(state);
     return errors;
+  }
+
+  /**
+   * What was looked away from is not looked at again by undo or redo: a lesson that was left, say.
+   *
+   * @param {(keyof State)[]} looks that change.
+   * @param {State} state with the new ones.
+   */
+  #lookBack(looks, state) {
+    for (const entry of [...this.#past, ...this.#future]) {
+      const left = looks.filter((name) => entry.state[name] === this.#state[name]);
+      const fields = Object.fromEntries(left.map((name) => [name, state[name]]));
+      entry.state = { ...entry.state, ...fields };
+    }
   }
 
   /**
@@ -173,8 +188,7 @@ export class Store {
     if (!entry) return;
     to.push({ state: this.#state });
     this.#open.clear();
-    const { panel, view } = this.#state;
-    this.#become({ ...entry.state, panel, view });
+    this.#become(entry.state);
   }
 
   /** @param {State} state */

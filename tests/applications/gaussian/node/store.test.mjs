@@ -105,6 +105,21 @@ test("to look elsewhere is no entry", () => {
   assert.equal(store.state.view, "lecture");
 });
 
+test("what was looked away from does not come back, and what a link brought goes with it", () => {
+  const store = new Store({ ...DEFAULTS, lesson: 1 });
+  store.change({ seed: 1 });
+  store.change({ lesson: 0 });
+  store.change({ seed: 2 });
+  store.change({ seed: 5, question: "baseline", panel: "clouds" });
+  store.undo();
+  assert.deepEqual([store.state.question, store.state.panel], ["", "cloud"]);
+  for (let k = 0; k < 2; k++) store.undo();
+  assert.equal(store.state.lesson, 0);
+  assert.equal(store.canUndo, false);
+  for (let k = 0; k < 3; k++) store.redo();
+  assert.deepEqual([store.state.seed, store.state.question], [5, "baseline"]);
+});
+
 test("one's own reward stays, and reset leads to what the page was made with", () => {
   const own = pictureText(levelsOf("ring"));
   const store = new Store({ ...DEFAULTS, reward: own, samples: 30 });
