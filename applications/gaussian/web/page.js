@@ -4,6 +4,7 @@ import { distributionOf } from "./distributions.js";
 import { first } from "./elements.js";
 import { listen } from "./listen.js";
 import { Messages } from "./messages.js";
+import { counted } from "./numbers.js";
 import { columnSteps } from "./quadrature.js";
 import { levelsOf } from "./reward.js";
 import { Runner } from "./runner.js";
@@ -111,6 +112,9 @@ export class Page {
     if (tab === this.state.tab) return;
     this.screen.clear();
     this.messages.complain(this.store.openTab(tab));
+    const { draws, samples } = this.state;
+    const back = `${counted(samples, "draw")} of your own came back with this tab; “Draw again” draws others.`;
+    this.messages.tell(draws ? back : "");
     this.refresh(false);
   }
 }

@@ -18,7 +18,9 @@ const LOOKS = ["panel", "view", "lesson", "question"];
 /**
  * A state that can be returned to.
  *
- * @typedef {{state: State}} Entry
+ * @typedef {object} Entry
+ * @property {State} state
+ * @property {number[] | null} aside draws of one's own in the other tab.
  */
 
 /**
@@ -40,8 +42,13 @@ export class Store {
   #future = [];
   /** @type {Map<string, Gesture>} */
   #open = new Map();
-  /** @type {Record<string, number[] | null>} */
-  #draws = { gaussian: null, moves: null };
+  /**
+   * Draws of one's own in the other tab: they come back with it, until a reset, or another number of
+   * samples, which both tabs share.
+   *
+   * @type {number[] | null}
+   */
+  #aside = null;
 
   /**
    * Start from a state.
@@ -82,7 +89,7 @@ export class Store {
     const changed = differences(state, this.#state);
     if (changed.length === 0) return errors;
     if (changed.every((name) => LOOKS.includes(name))) this.#lookBack(changed, state);
-    else this.#enter(changed, gesture);
+    else this.#enter(changed, gesture, state.draws !== null);
     this.#become(state);
     return errors;
   }
@@ -106,16 +113,18 @@ export class Store {
    *
    * @param {(keyof State)[]} changed
    * @param {string} gesture
+   * @param {boolean} hasDraws of one's own, after it.
    */
-  #enter(changed, gesture) {
+  #enter(changed, gesture, hasDraws) {
     let open = this.#open.get(gesture);
     if (!open) {
-      open = { entry: { state: this.#state }, future: this.#future, changed: new Set() };
+      open = { entry: this.#present, future: this.#future, changed: new Set() };
       if (gesture !== "") this.#open.set(gesture, open);
       this.#past.push(open.entry);
       if (this.#past.length > DEPTH) this.#past.shift();
     }
     for (const name of changed) open.changed.add(name);
+    if (changed.includes("samples") && !hasDraws) this.#aside = null;
     this.#future = [];
   }
 
@@ -163,7 +172,10 @@ export class Store {
   reset() {
     const { tab, stage, panel, view } = this.#state;
     const draws = tab === this.made.tab ? this.made.draws : null;
-    return this.change({ ...this.made, tab, stage, panel, view, draws, question: "", lesson: 0 });
+    const made = { ...this.made, tab, stage, panel, view, draws };
+    const errors = this.change({ ...made, question: "", lesson: 0 });
+    this.#aside = tab === this.made.tab ? null : this.made.draws;
+    return errors;
   }
 
   /**
@@ -172,9 +184,17 @@ export class Store {
    * @param {string} tab
    */
   openTab(tab) {
-    this.#draws[this.#state.tab] = this.#state.draws;
+    const { draws } = this.#state;
     const { average } = DEFAULTS;
-    return this.change({ tab, draws: this.#draws[tab], average, question: "", lesson: 0 });
+    const own = this.#aside;
+    const errors = this.change({ tab, draws: own, average, question: "", lesson: 0 });
+    this.#aside = draws;
+    return errors;
+  }
+
+  /** @returns {Entry} */
+  get #present() {
+    return { state: this.#state, aside: this.#aside };
   }
 
   /**
@@ -186,8 +206,9 @@ export class Store {
   #move(from, to) {
     const entry = from.pop();
     if (!entry) return;
-    to.push({ state: this.#state });
+    to.push(this.#present);
     this.#open.clear();
+    this.#aside = entry.aside;
     this.#become(entry.state);
   }
 

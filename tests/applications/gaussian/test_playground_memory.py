@@ -159,8 +159,10 @@ def test_a_painted_reward_survives_reset_and_choice(open_page):
 def test_draws_come_back_with_their_tab(open_page):
     page = open_page("draws=1,1,0.5,-1")
     page.tab.click("#tab-moves")
+    assert not page.tab.locator("#notice").is_visible()
     page.tab.click("#tab-gaussian")
     assert state_of(page)["draws"] == [1, 1, 0.5, -1]
+    assert page.text("#notice").startswith("2 draws of your own came back with this tab")
 
 
 # ---------------------------------------------------------------- runs

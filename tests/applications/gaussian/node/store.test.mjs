@@ -141,6 +141,35 @@ test("draws of one's own come back with their tab", () => {
   assert.deepEqual(store.state.draws, [1, 2, 3, 4]);
 });
 
+test("draws of the other tab are kept until a reset or other samples, and undo brings them back", () => {
+  const leaves = [
+    (store) => store.reset(),
+    (store) => store.change({ samples: 300, draws: null }),
+    (store) => store.change({ samples: 90, draws: null }, "samples"),
+  ];
+  for (const leave of leaves) {
+    const store = fresh();
+    store.change({ draws: [1, 2, 3, 4] });
+    store.openTab("moves");
+    store.change({ seed: 7, draws: null });
+    leave(store);
+    store.openTab("gaussian");
+    assert.equal(store.state.draws, null);
+    store.undo();
+    store.undo();
+    store.openTab("gaussian");
+    assert.deepEqual(store.state.draws, [1, 2, 3, 4]);
+  }
+  const store = fresh();
+  store.change({ draws: [1, 2, 3, 4] });
+  store.openTab("moves");
+  store.change({ draws: [0, 1, 4] });
+  store.openTab("gaussian");
+  assert.deepEqual(store.state.draws, [1, 2, 3, 4]);
+  store.openTab("moves");
+  assert.deepEqual(store.state.draws, [0, 1, 4]);
+});
+
 test("a state and its link are the same", () => {
   const text = "tab=moves&panel=runs&view=lecture&samples=7&baseline=constant&constant=0.25";
   assert.equal(formatState(parseState(text).state), text);
