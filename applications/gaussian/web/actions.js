@@ -34,6 +34,11 @@ function experimentActions(page) {
     move();
     page.refresh(true);
   };
+  const clearRuns = () => {
+    runner.stop();
+    store.clearCourses();
+    page.screen.request();
+  };
   return {
     "again": () => page.change({ seed: nextSeed(page.state.seed), draws: null }),
     "step": () => page.step(),
@@ -51,11 +56,8 @@ function experimentActions(page) {
       page.change({ panel: "runs", lesson: 0 });
       runner.race();
     },
-    "clear-runs": () => {
-      runner.stop();
-      runner.courses.clear();
-      page.screen.request();
-    },
+    "clear-runs": clearRuns,
+    "clear-trails": clearRuns,
     "undo": () => travel(() => store.undo()),
     "redo": () => travel(() => store.redo()),
     "reset": () => travel(() => page.messages.complain(store.reset())),

@@ -33,6 +33,7 @@ export function controls() {
  * @property {boolean} canRedo
  * @property {boolean} isRunning
  * @property {boolean} hasRaced whether there are runs with several baselines.
+ * @property {boolean} hasTrails whether runs have left paths of the mean.
  */
 
 /**
@@ -50,7 +51,7 @@ export function showControls(state, stage, tools, surroundings) {
   document.body.dataset.panel = state.panel;
   showTool(tools.tool);
   for (const control of controls()) writeControl(control, { ...state, stage, ...tools });
-  showWhatApplies(state, tools, surroundings.hasRaced);
+  showWhatApplies(state, tools, surroundings);
   showTabs(state.tab);
   showAnswer(state.question, link);
 
@@ -155,9 +156,9 @@ function showTool(tool) {
 /**
  * @param {State} state
  * @param {Tools} tools
- * @param {boolean} hasRaced
+ * @param {Surroundings} surroundings
  */
-function showWhatApplies(state, tools, hasRaced) {
+function showWhatApplies(state, tools, { hasRaced, hasTrails }) {
   /** @type {Record<string, boolean>} */
   const applies = {
     gaussian: state.tab === "gaussian",
@@ -171,6 +172,7 @@ function showWhatApplies(state, tools, hasRaced) {
     terms: state.panel === "terms",
     raced: hasRaced,
     fixed: state.tab === "gaussian" && !state.covariance,
+    trails: hasTrails,
     lecture: state.view === "lecture",
   };
   for (const part of elements("[data-show]")) part.hidden = !applies[part.dataset.show ?? ""];

@@ -21,7 +21,11 @@ const KEPT = 6;
 
 /** The courses of a page, the latest last. */
 export class Courses {
-  /** @type {Course[]} */
+  /**
+   * Never changed itself, since the past may have it.
+   *
+   * @type {Course[]}
+   */
   list = [];
 
   /**
@@ -32,19 +36,14 @@ export class Courses {
    * @returns {Course}
    */
   begin(state, expectedReward) {
-    if (this.list.length === KEPT) this.list.shift();
-    const taken = this.list.map(({ colour }) => colour);
+    const kept = this.list.slice(-KEPT + 1);
+    const taken = kept.map(({ colour }) => colour);
     const { baseline, tab, samples } = state;
     const colour = [...Array(KEPT).keys()].find((index) => !taken.includes(index)) ?? 0;
     const path = placeOf(state);
     const course = { baseline, tab, samples, colour, path, rewards: [expectedReward], end: "" };
-    this.list.push(course);
+    this.list = [...kept, course];
     return course;
-  }
-
-  /** Forget all courses. */
-  clear() {
-    this.list = [];
   }
 }
 

@@ -16,6 +16,9 @@ import { Store } from "./store.js";
 /** @import { Distribution, Experiment } from "./experiment.js" */
 /** @import { Parsed, State } from "./state.js" */
 
+/** To follow a link is one entry of the past. */
+const LINK = "link";
+
 /** The page, from the first paint on. */
 export class Page {
   /** @type {Tools} */
@@ -95,9 +98,12 @@ export class Page {
   follow() {
     this.runner.stop();
     const { state, errors } = fromAddress(this.store.made);
-    if (state.question !== this.state.question) this.screen.clear();
+    const isOther = state.question !== this.state.question;
+    if (isOther) this.screen.clear();
+    if (isOther) this.store.clearCourses(LINK); // a question begins with a clean picture
     this.messages.clear();
-    this.change(state, { glides: true });
+    this.change(state, { glides: true, gesture: LINK });
+    this.store.seal(LINK);
     if (errors.length > 0) this.messages.complain(errors);
     if (state.question) bringIntoSight();
   }

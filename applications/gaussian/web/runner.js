@@ -1,6 +1,6 @@
 // The runner: takes steps, one or many, alone or with all baselines side by side.
 
-import { Courses, endsAt, recordStep } from "./courses.js";
+import { endsAt, recordStep } from "./courses.js";
 import { BASELINES } from "./estimator.js";
 
 /** @import { Course } from "./courses.js" */
@@ -23,10 +23,10 @@ const RACE = 60;
 
 /** Takes steps, and keeps their courses. */
 export class Runner {
-  courses = new Courses();
   #page;
   #timer = 0;
   #frame = 0;
+  #raced = { link: "", races: 0 };
 
   /** @param {Page} page it acts on. */
   constructor(page) {
@@ -45,13 +45,13 @@ export class Runner {
 
   /** Steps of the present course. */
   get steps() {
-    const last = this.courses.list.at(-1);
+    const last = this.#page.store.courses.list.at(-1);
     return last ? last.rewards.length - 1 : 0;
   }
 
   /** Go where the estimate points, and draw afresh; a run of steps is one gesture. */
   step() {
-    const { state, experiment, distribution, messages } = this.#page;
+    const { state, experiment, distribution, messages, store } = this.#page;
     const problem = distribution.problem(experiment);
     if (problem) {
       const sentence = refusal(problem, state);
@@ -60,9 +60,9 @@ export class Runner {
       this.stop();
       return;
     }
-    let course = this.courses.list.at(-1);
+    let course = store.courses.list.at(-1);
     if (!course || !endsAt(course, state, experiment.expectedReward)) {
-      course = this.courses.begin(state, experiment.expectedReward);
+      course = store.courses.begin(state, experiment.expectedReward);
     }
     const gesture = this.isRunning ? RUN : "";
     this.#page.change(afterStep(state, experiment, distribution), { gesture });
@@ -72,21 +72,27 @@ export class Runner {
   /** Take steps until it is stopped. */
   run() {
     this.stop();
-    const { state, experiment } = this.#page;
-    this.courses.begin(state, experiment.expectedReward);
+    const { state, experiment, store } = this.#page;
+    store.courses.begin(state, experiment.expectedReward);
     this.#timer = setInterval(() => this.step(), 1000 / PACE);
     this.#page.screen.request();
   }
 
-  /** All baselines from here, with the same draws at the start and as many of them. */
+  /**
+   * All baselines from here, with the same draws at the start and as many of them; once more from the
+   * same place, with other draws.
+   */
   race() {
     this.stop();
-    const { state, experiment, distribution, picture } = this.#page;
-    this.courses.clear();
+    const { state, experiment, distribution, picture, store, link } = this.#page;
+    store.clearCourses();
+    const races = link === this.#raced.link ? this.#raced.races : 0;
+    this.#raced = { link, races: races + 1 };
+    const seed = (state.seed + races * RACE) % 2 ** 31;
     const baselines = BASELINES.filter((_, k) => state.samples > 1 || k < 3);
     const racers = baselines.map((baseline) => {
-      const own = { ...state, baseline, average: [0, 0], draws: null };
-      return { state: own, course: this.courses.begin(own, experiment.expectedReward) };
+      const own = { ...state, baseline, seed, average: [0, 0], draws: null };
+      return { state: own, course: store.courses.begin(own, experiment.expectedReward) };
     });
     let steps = 0;
     const next = () => {

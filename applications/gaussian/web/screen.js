@@ -210,7 +210,7 @@ export class Screen {
       seen: slideOf(state).seen(pictured),
       sample,
       parts: this.#preview.parts,
-      courses: runner.courses.list,
+      courses: store.courses.list,
       guess,
       isAnswered: this.guess === null,
       verdict: isVerdict ? guessed : "",
@@ -222,7 +222,8 @@ export class Screen {
         canUndo: store.canUndo,
         canRedo: store.canRedo,
         isRunning: runner.isRunning,
-        hasRaced: new Set(runner.courses.list.map(({ baseline }) => baseline)).size > 1,
+        hasRaced: new Set(store.courses.list.map(({ baseline }) => baseline)).size > 1,
+        hasTrails: store.courses.list.some(({ path }) => path.length > 1),
       },
     });
     if (moves) this.request();

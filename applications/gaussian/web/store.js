@@ -5,9 +5,11 @@
 // whatever others change in between. Whoever opens a gesture ends it: by `seal`, or by `cancel`, which
 // takes back what that gesture has changed and nothing else. Undo and redo end all of them.
 
+import { Courses } from "./courses.js";
 import { levelsOf, PICTURE } from "./reward.js";
 import { consistent, DEFAULTS, differences } from "./state.js";
 
+/** @import { Course } from "./courses.js" */
 /** @import { State } from "./state.js" */
 
 /** Entries that can be undone. */
@@ -21,6 +23,7 @@ const LOOKS = ["panel", "view", "lesson", "question"];
  * @typedef {object} Entry
  * @property {State} state
  * @property {number[] | null} aside draws of one's own in the other tab.
+ * @property {Course[] | null} courses where the change did away with them.
  */
 
 /**
@@ -34,6 +37,7 @@ const LOOKS = ["panel", "view", "lesson", "question"];
 
 /** A state, what it was made with, and what it was before. */
 export class Store {
+  courses = new Courses();
   /** @type {State} */
   #state;
   /** @type {Entry[]} */
@@ -126,6 +130,19 @@ export class Store {
     for (const name of changed) open.changed.add(name);
     if (changed.includes("samples") && !hasDraws) this.#aside = null;
     this.#future = [];
+    return open;
+  }
+
+  /**
+   * Do away with all courses; undo brings them back.
+   *
+   * @param {string} [gesture] that this belongs to.
+   */
+  clearCourses(gesture = "") {
+    const { list } = this.courses;
+    if (list.length === 0) return;
+    this.#enter([], gesture, true).entry.courses = list;
+    this.courses.list = [];
   }
 
   /**
@@ -136,7 +153,7 @@ export class Store {
   seal(gesture) {
     const open = this.#open.get(gesture);
     this.#open.delete(gesture);
-    if (!open || this.#past.at(-1) !== open.entry) return;
+    if (!open || open.entry.courses || this.#past.at(-1) !== open.entry) return;
     if (differences(this.#state, open.entry.state).length > 0) return;
     this.#past.pop(); // it has changed nothing after all
     this.#future = open.future;
@@ -194,7 +211,7 @@ export class Store {
 
   /** @returns {Entry} */
   get #present() {
-    return { state: this.#state, aside: this.#aside };
+    return { state: this.#state, aside: this.#aside, courses: null };
   }
 
   /**
@@ -206,8 +223,9 @@ export class Store {
   #move(from, to) {
     const entry = from.pop();
     if (!entry) return;
-    to.push(this.#present);
+    to.push({ ...this.#present, courses: entry.courses && this.courses.list });
     this.#open.clear();
+    this.courses.list = entry.courses ?? this.courses.list;
     this.#aside = entry.aside;
     this.#become(entry.state);
   }

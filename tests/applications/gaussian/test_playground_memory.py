@@ -182,8 +182,20 @@ def test_a_run_leaves_its_path_and_its_curve(open_page):
     page.act("run")
     page.act("run")
     assert len(page.text("#runs").splitlines()) == 2
-    page.act("clear-runs")
+
+    # What Clear, or a question, does away with is brought back by undo.
+    for clear in ("clear-runs", "clear-trails"):
+        page.act(clear)
+        assert page.text("#runs") == ""
+        assert not page.tab.locator("[data-action=clear-trails]").is_visible()
+        page.act("undo")
+        assert len(page.text("#runs").splitlines()) == 2
+    page.tab.evaluate("location.hash = 'question=samples&panel=runs'")
+    page.settle()
     assert page.text("#runs") == ""
+    page.act("undo")
+    assert len(page.text("#runs").splitlines()) == 2
+    assert page.tab.locator("[data-action=clear-trails]").is_visible()
 
 
 @pytest.mark.parametrize("tab", ["gaussian", "moves"])
@@ -208,6 +220,18 @@ def test_a_race_gives_every_baseline_the_same(tab, open_page):
     after = page.numbers()
     assert after["estimate"] == before["estimate"]
     assert after["state"] == before["state"] | {"panel": "runs"}
+
+    # Once more, with other draws; undo leads back to the race before, and to the runs before that.
+    first, curves = page.text("#runs"), "document.getElementById('curve').toDataURL()"
+    drawn = page.tab.evaluate(curves)
+    page.act("race")
+    page.tab.wait_for_function(
+        "document.getElementById('runs').textContent.match(/after 60 × 20/g)?.length === 5"
+    )
+    assert page.tab.evaluate(curves) != drawn
+    page.act("undo")
+    assert page.text("#runs") == first
+    assert page.tab.evaluate(curves) == drawn
 
     # The page's own steps from there end where the racer did.
     ends = page.text("#runs").splitlines()

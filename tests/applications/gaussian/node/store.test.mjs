@@ -177,3 +177,26 @@ test("a state and its link are the same", () => {
     "this page has no setting “standardized”",
   ]);
 });
+
+test("courses that were done away with come back with undo", () => {
+  const store = fresh();
+  store.courses.begin(store.state, -1);
+  const own = store.courses.list;
+  store.clearCourses("link");
+  store.change({ seed: 1, question: "baseline" }, "link");
+  store.seal("link");
+  assert.deepEqual(store.courses.list, []);
+  store.undo();
+  assert.equal(store.courses.list, own);
+  assert.equal(store.canUndo, false);
+  store.redo();
+  assert.deepEqual(store.courses.list, []);
+  store.undo();
+  store.clearCourses(); // a race, say
+  store.courses.begin(store.state, -1);
+  store.undo();
+  assert.equal(store.courses.list, own);
+  store.redo();
+  assert.equal(store.courses.list.length, 1);
+  assert.notEqual(store.courses.list[0], own[0]);
+});
