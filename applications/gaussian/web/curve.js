@@ -2,7 +2,7 @@
 
 import { prepared, traceDisc } from "./canvas.js";
 import { meanOf } from "./estimator.js";
-import { signed, size } from "./numbers.js";
+import { counted, signed, size } from "./numbers.js";
 import { nameOf } from "./sentences.js";
 
 /** @import { Sheet } from "./canvas.js" */
@@ -41,7 +41,10 @@ export class Curve {
     const courses = all.filter((course) => course.tab === tab);
     const sheet = prepared(this.#canvas);
     const steps = Math.max(10, ...courses.map(({ rewards }) => rewards.length - 1));
-    const rewards = courses.flatMap((course) => course.rewards);
+    const rewards = courses.flatMap((course) => [
+      ...course.rewards,
+      ...course.breaks.map(({ reward }) => reward),
+    ]);
     const [low, high] = roundRange(rewards.length > 0 ? rewards : [shift - scale, shift + scale]);
     const width = sheet.width - ROOM.left - ROOM.right;
     const height = sheet.height - ROOM.top - ROOM.bottom;
@@ -93,12 +96,25 @@ function listed(courses) {
 }
 
 /** @param {Course} course */
-function textOfCourse({ baseline, samples, rewards, end }) {
+export function textOfCourse({ baseline, samples, draws, rewards, breaks, end }) {
+  const steps = rewards.length - 1;
   const last = signed(rewards[rewards.length - 1], 2);
   const settled = signed(meanOf(rewards.slice(-LAST)), 2);
   const late = rewards.length > LAST ? ` (mean of the last ${LAST}: ${settled})` : "";
   const stop = end ? `, then ${end}` : "";
-  return `${nameOf(baseline)}: ${last} after ${rewards.length - 1} × ${samples} draws${late}${stop}`;
+  const isEven = draws === steps * samples;
+  const length = isEven
+    ? `${steps} × ${samples} draws`
+    : `${steps} steps, ${counted(draws, "draw")}`;
+  return `${nameOf(baseline)}: ${last} after ${length}${breaksOf(breaks)}${late}${stop}`;
+}
+
+/** @param {Course["breaks"]} breaks */
+function breaksOf(breaks) {
+  if (breaks.length === 0) return "";
+  const [first, last] = [breaks[0].step, breaks[breaks.length - 1].step];
+  const steps = first === last ? `step ${first}` : `steps ${first} to ${last}`;
+  return `, settings changed after ${steps} (○)`;
 }
 
 /**
@@ -141,7 +157,7 @@ function drawFrame({ context, colour, font }, x, y, steps, rewards) {
  * @param {(step: number) => number} x
  * @param {(reward: number) => number} y
  */
-function drawCourse({ context, colour }, { rewards, colour: index }, x, y) {
+function drawCourse({ context, colour }, { rewards, breaks, colour: index }, x, y) {
   context.strokeStyle = context.fillStyle = colour[`run${index}`];
   context.lineWidth = 2;
   context.setLineDash(DASHES[index]);
@@ -149,9 +165,16 @@ function drawCourse({ context, colour }, { rewards, colour: index }, x, y) {
   rewards.forEach((reward, step) => {
     if (step === 0) context.moveTo(x(step), y(reward));
     else context.lineTo(x(step), y(reward));
+    const broken = breaks.find((own) => own.step === step);
+    if (broken) context.moveTo(x(step), y(broken.reward));
   });
   context.stroke();
   context.setLineDash([]);
+  for (const { step, reward } of breaks) {
+    context.beginPath();
+    traceDisc(context, x(step), y(reward), 3);
+    context.stroke();
+  }
   context.beginPath();
   traceDisc(context, x(rewards.length - 1), y(rewards[rewards.length - 1]), 3);
   context.fill();

@@ -52,6 +52,7 @@ export class Runner {
   /** Go where the estimate points, and draw afresh; a run of steps is one gesture. */
   step() {
     const { state, experiment, distribution, messages, store } = this.#page;
+    const { expectedReward } = experiment;
     const problem = distribution.problem(experiment);
     if (problem) {
       const sentence = refusal(problem, state);
@@ -61,12 +62,11 @@ export class Runner {
       return;
     }
     let course = store.courses.list.at(-1);
-    if (!course || !endsAt(course, state, experiment.expectedReward)) {
-      course = store.courses.begin(state, experiment.expectedReward);
-    }
+    if (!course || !endsAt(course, state)) course = store.courses.begin(state, expectedReward);
     const gesture = this.isRunning ? RUN : "";
     this.#page.change(afterStep(state, experiment, distribution), { gesture });
-    recordStep(course, this.#page.state, this.#page.experiment.expectedReward);
+    const { state: next, experiment: after } = this.#page;
+    recordStep(course, { state, expectedReward }, { ...after, state: next });
   }
 
   /** Take steps until it is stopped. */
@@ -128,8 +128,10 @@ function advance(racer, distribution, picture) {
   const estimate = distribution.estimate(racer.state, picture);
   racer.course.end = distribution.problem(estimate);
   if (racer.course.end) return;
-  racer.state = { ...racer.state, ...afterStep(racer.state, estimate, distribution) };
-  recordStep(racer.course, racer.state, distribution.value(racer.state, picture));
+  const { state } = racer;
+  racer.state = { ...state, ...afterStep(state, estimate, distribution) };
+  const after = { state: racer.state, expectedReward: distribution.value(racer.state, picture) };
+  recordStep(racer.course, { state, expectedReward: NaN }, after);
 }
 
 /**
