@@ -4,7 +4,6 @@ import { actionsOf } from "./actions.js";
 import { buttonOf, controls, labelOf, textOf } from "./controls.js";
 import { element, elements } from "./elements.js";
 import { drawsIn } from "./files.js";
-import { NO_GUESS } from "./hover.js";
 import { pictureIn } from "./images.js";
 import { LONG_LINK, longLinkSentence } from "./messages.js";
 import { BUILT_IN, pictureText } from "./reward.js";
@@ -77,7 +76,8 @@ function readTool(page, control) {
   page.messages.complain([]);
   if (control.name === "brush") page.tools.brush = Number(control.value);
   else page.tools.tool = control.value;
-  page.screen.guess = page.tools.tool === "guess" ? NO_GUESS : null;
+  if (page.tools.tool === "guess") page.runner.stop(); // one guesses at a picture that stands still
+  page.screen.guess = null;
   page.screen.request();
 }
 

@@ -51,6 +51,7 @@ export class Runner {
 
   /** Go where the estimate points, and draw afresh; a run of steps is one gesture. */
   step() {
+    this.#page.screen.endGuess();
     const { state, experiment, distribution, messages, store } = this.#page;
     const { expectedReward } = experiment;
     const problem = distribution.problem(experiment);
@@ -72,6 +73,7 @@ export class Runner {
   /** Take steps until it is stopped. */
   run() {
     this.stop();
+    this.#page.screen.endGuess();
     const { state, experiment, store } = this.#page;
     store.courses.begin(state, experiment.expectedReward);
     this.#timer = setInterval(() => this.step(), 1000 / PACE);
@@ -84,6 +86,7 @@ export class Runner {
    */
   race() {
     this.stop();
+    this.#page.screen.endGuess();
     const { state, experiment, distribution, picture, store, link } = this.#page;
     store.clearCourses();
     const races = link === this.#raced.link ? this.#raced.races : 0;

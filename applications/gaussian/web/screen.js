@@ -32,12 +32,7 @@ const HOLD = 900;
 
 /** Draws the page whenever something on it has changed. */
 export class Screen {
-  /**
-   * A reader's own arrow, while the pointer makes guesses.
-   *
-   * @type {Guess | null}
-   */
-  guess = null;
+  #guess = NO_GUESS;
   #page;
   #view;
   #hands;
@@ -81,6 +76,28 @@ export class Screen {
   }
 
   /**
+   * A reader's own arrow, while the pointer makes guesses: in the tab that has a plane, and with the
+   * tool for it.
+   *
+   * @returns {Guess | null}
+   */
+  get guess() {
+    const { state, tools } = this.#page;
+    return state.tab === "gaussian" && tools.tool === "guess" ? this.#guess : null;
+  }
+
+  set guess(guess) {
+    this.#guess = guess ?? NO_GUESS;
+  }
+
+  /** Guess no more: whatever moves the Gaussian shows the answer too. */
+  endGuess() {
+    const { tools } = this.#page;
+    if (tools.tool === "guess") tools.tool = "move";
+    this.guess = null;
+  }
+
+  /**
    * Show what has changed, and let the address follow.
    *
    * @param {boolean} glides
@@ -88,7 +105,7 @@ export class Screen {
   show(glides) {
     this.#hold = null;
     this.#turn();
-    if (this.guess) this.guess = NO_GUESS;
+    this.guess = null;
     this.#aim(glides);
     this.#announcer.soon();
   }

@@ -250,6 +250,46 @@ def test_while_it_runs_the_address_and_the_figures_are_told(open_page):
     page.act("run")
 
 
+def test_a_guess_ends_with_its_tab_and_with_a_run(open_page):
+    """What a guess hides is seen again; a slider that is drawn during a run is one entry."""
+    page = open_page("tab=moves&samples=20")
+    figures = page.tab.locator("#figures")
+    seen = "e => getComputedStyle(e).visibility"
+
+    def guess():
+        page.tab.click("#tab-gaussian")
+        choose(page, "tool", "guess")
+        assert figures.evaluate(seen) == "hidden"
+
+    guess()
+    page.act("undo")
+    assert (state_of(page)["tab"], figures.evaluate(seen)) == ("moves", "visible")
+    guess()
+    page.tab.evaluate("location.hash = 'tab=moves&samples=19'")
+    page.settle()
+    assert (state_of(page)["tab"], figures.evaluate(seen)) == ("moves", "visible")
+    guess()
+    page.act("run")
+    assert figures.evaluate(seen) == "visible"
+    page.tab.wait_for_function("document.getElementById('seed').value > 1")
+    for samples in range(21, 29):
+        page.tab.locator("#samples").evaluate(
+            "(slider, value) => (slider.value = value, slider.dispatchEvent(new Event('input')))",
+            samples,
+        )
+        page.tab.wait_for_timeout(130)
+    assert len(page.text("#runs").splitlines()) == 1
+    assert "settings changed after steps" in page.text("#runs")
+    choose(page, "tool", "guess")
+    assert page.tab.text_content("[data-action=run]") == "Run"
+    page.act("undo")
+    assert state_of(page)["samples"] == 19
+    page.act("undo")
+    assert (state_of(page)["seed"], state_of(page)["tab"]) == (0, "gaussian")
+    page.act("undo")
+    assert state_of(page)["tab"] == "moves"
+
+
 # ---------------------------------------------------------------- all baselines at once
 
 
