@@ -7,7 +7,7 @@ import { drawsIn } from "./files.js";
 import { pictureIn } from "./images.js";
 import { LONG_LINK, longLinkSentence } from "./messages.js";
 import { BUILT_IN, pictureText } from "./reward.js";
-import { fieldFrom, isField, messageOf } from "./state.js";
+import { consistent, fieldFrom, isField, messageOf } from "./state.js";
 
 /** @import { Control } from "./controls.js" */
 /** @import { Page } from "./page.js" */
@@ -155,7 +155,7 @@ function listenToFiles(page) {
 /**
  * @param {Page} page
  * @param {string} id of the input.
- * @param {(file: File) => Promise<Partial<State>>} fieldsIn
+ * @param {(file: File, state: State) => Promise<Partial<State>>} fieldsIn
  */
 function listenToFile(page, id, fieldsIn) {
   const input = /** @type {HTMLInputElement} */ (element(id));
@@ -165,8 +165,10 @@ function listenToFile(page, id, fieldsIn) {
     page.messages.clear();
     if (!file) return;
     try {
-      const fields = await fieldsIn(file);
-      page.change({ ...fields, lesson: 0 });
+      const fields = { ...(await fieldsIn(file, page.state)), lesson: 0 };
+      const { errors } = consistent({ ...page.state, ...fields });
+      if (errors.length > 0) throw new Error(`${file.name}: ${errors.join(". ")}`);
+      page.change(fields);
       if (page.link.length > LONG_LINK) page.messages.tell(longLinkSentence(page.link.length));
     } catch (error) {
       page.messages.complain([messageOf(error)]);

@@ -174,7 +174,7 @@ export function consistent(state, errors = []) {
  *
  * @param {string} tab
  */
-function drawSize(tab) {
+export function drawSize(tab) {
   return tab === "gaussian" ? 2 : 1;
 }
 

@@ -150,6 +150,9 @@ def test_a_link_that_is_wrong_says_how(state, message, open_page):
     ("name", "content", "message"),
     [
         ("draws.txt", b"1,2,x", "draws.txt: “x” is not a number"),
+        ("draws.csv", b"1,2\n3,4\n5\n", "draws.csv: row 3 has 1 number, not 2"),
+        ("draws.txt", b"1 2 3", "draws.txt: draws: 3 numbers are not 1 to 500 draws of 2"),
+        ("draws.txt", b"1 2\n" * 501, "1002 numbers are not 1 to 500 draws of 2"),
         ("draws.txt", b"", "draws.txt: there are no draws in it"),
         ("draws.json", b'{"draws": 3}', "draws.json: there are no draws in it"),
         ("draws.json", b'{"draws": [1', "draws.json:"),
@@ -161,11 +164,12 @@ def test_a_link_that_is_wrong_says_how(state, message, open_page):
     ],
 )
 def test_a_file_that_is_wrong_says_how(name, content, message, open_page, tmp_path):
-    page = open_page()
+    page = open_page("draws=1,2,3,4")
     (tmp_path / name).write_bytes(content)
     page.tab.set_input_files("#draws-file", tmp_path / name)
     page.tab.wait_for_selector("#error:not([hidden])")
     assert message in page.text("#error")
+    assert page.numbers()["draws"] == [1, 2, 3, 4]
 
 
 @needs_browser

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
 import { roundRange } from "../../../../applications/gaussian/web/curve.js";
 import { numbersOf } from "../../../../applications/gaussian/web/export.js";
-import { drawsInText } from "../../../../applications/gaussian/web/files.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
 import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
@@ -175,10 +174,4 @@ test("regions are named in their middle", () => {
     assert.equal(levels[row * 200 + column], level);
   }
   assert.deepEqual(labelsOf(new Uint8Array(40_000)), []);
-});
-
-test("a table of draws may have a header", () => {
-  assert.deepEqual(drawsInText("x,y\n1,2\n3,4\n"), { draws: [1, 2, 3, 4] });
-  assert.throws(() => drawsInText("1,2,x"), /“x” is not a number/);
-  assert.throws(() => drawsInText("x,y"), /“x” is not a number/);
 });
