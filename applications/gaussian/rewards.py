@@ -15,6 +15,8 @@ from torch import Tensor
 
 from applications.kit.errors import RunError
 
+INK = 8
+"""Levels by which one colour may differ from itself, by rounding."""
 LIMIT = 3.4
 """The plotted square is [−LIMIT, LIMIT]²."""
 
@@ -90,16 +92,17 @@ def regions(points: Tensor) -> Tensor:
 def from_image(path: Path) -> Reward:
     """Bright is good: grey levels become [−1, 1] over the plotted square, −1 outside of it.
 
-    Transparent parts are black. Where that leaves one level all over, as with black ink on nothing,
-    the opacity takes the place of the levels.
+    Transparent parts are black. A drawing in one colour on nothing is as bright as it is opaque.
     """
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
             opaque = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright)
             levels = np.asarray(opaque.convert("L"))
-            if levels.min() == levels.max():
-                levels = np.asarray(upright.getchannel("A"))
+            opacity = np.asarray(upright.getchannel("A"))
+            seen = np.asarray(upright.convert("L"))[opacity >= opacity.max() / 2]
+            if seen.size < opacity.size and np.ptp(seen) <= INK:
+                levels = opacity
             grey = torch.tensor(levels, dtype=torch.float64) / 127.5 - 1
     except (OSError, UnidentifiedImageError) as error:
         raise RunError(f"{path} is no image that can be read ({error})") from error

@@ -5,6 +5,8 @@
 
 /** The plotted square is [−LIMIT, LIMIT]². */
 export const LIMIT = 3.4;
+/** Levels by which one colour may differ from itself, by rounding. */
+const INK = 8;
 export const CELLS = 200;
 const SIDE = (2 * LIMIT) / CELLS;
 
@@ -136,8 +138,7 @@ function offscreen() {
 /**
  * Levels of a decoded image, stretched over the square; grey by the weights of ITU-R BT.601.
  *
- * Transparent parts are black. Where that leaves one level all over, as with black ink on nothing,
- * the levels are those of the opacity.
+ * Transparent parts are black. A drawing in one colour on nothing is as bright as it is opaque.
  *
  * @param {CanvasImageSource} image
  */
@@ -146,14 +147,38 @@ export function levelsOfImage(image) {
   context.imageSmoothingQuality = "high";
   context.drawImage(image, 0, 0, CELLS, CELLS);
   const opacities = levelsIn(context, (data, k) => data[k + 3]);
+  const inks = levelsIn(context, greyAt);
 
   context.globalCompositeOperation = "destination-over";
   context.fillRect(0, 0, CELLS, CELLS);
-  const levels = levelsIn(
-    context,
-    (data, k) => (19595 * data[k] + 38470 * data[k + 1] + 7471 * data[k + 2] + 32768) >> 16,
+  const levels = levelsIn(context, greyAt);
+  return isInk(inks, opacities) ? opacities : levels;
+}
+
+/**
+ * The grey of a pixel.
+ *
+ * @param {Uint8ClampedArray} data
+ * @param {number} k where it begins.
+ */
+function greyAt(data, k) {
+  return (19595 * data[k] + 38470 * data[k + 1] + 7471 * data[k + 2] + 32768) >> 16;
+}
+
+/**
+ * Whether all that is seen has one colour, and something is transparent.
+ *
+ * @param {Uint8Array} inks the grey of each cell, whatever its opacity.
+ * @param {Uint8Array} opacities
+ */
+function isInk(inks, opacities) {
+  const most = opacities.reduce((largest, opacity) => Math.max(largest, opacity), 0);
+  const seen = inks.filter((_, k) => 2 * opacities[k] >= most);
+  const spread = seen.reduce(
+    ([least, most], ink) => [Math.min(least, ink), Math.max(most, ink)],
+    [255, 0],
   );
-  return levels.every((level) => level === levels[0]) ? opacities : levels;
+  return seen.length < inks.length && spread[1] - spread[0] <= INK;
 }
 
 /**

@@ -204,13 +204,28 @@ def test_a_broken_image_is_refused_by_name(open_page, tmp_path):
     assert page.text("#error") == "broken.png is not an image that this browser can read"
     assert state_of(page)["reward"] == "regions"
 
+    # Half an image is one that the browser would show.
+    noise = Image.effect_noise((64, 64), 90)
+    for name in ("half.png", "half.jpg"):
+        noise.save(tmp_path / name)
+        page.tab.set_input_files("#picture-file", tmp_path / name)
+        page.tab.wait_for_function("document.getElementById('error').hidden")
+        page.tab.wait_for_function("location.hash.includes('picture')")
+        page.act("undo")
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-900])
+        page.tab.set_input_files("#picture-file", tmp_path / name)
+        page.tab.wait_for_selector("#error:not([hidden])")
+        assert page.text("#error").startswith(f"{name} is cut off")
+        assert state_of(page)["reward"] == "regions"
+        page.tab.wait_for_function("!location.hash.includes('picture')")
+
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["png", "svg"])
-def test_ink_on_nothing_is_a_reward(kind, open_page, tmp_path):
-    """A black drawing whose ground is transparent, as pixels or as SVG; `make gaussian` agrees."""
+@pytest.mark.parametrize(("kind", "grey"), [("png", 0), ("png", 40), ("svg", 0)])
+def test_ink_on_nothing_is_a_reward(kind, grey, open_page, tmp_path):
+    """A dark drawing whose ground is transparent, as pixels or as SVG; `make gaussian` agrees."""
     ink = Image.new("RGBA", (CELLS, CELLS), (0, 0, 0, 0))
-    ink.paste((0, 0, 0, 255), (0, 0, CELLS // 2, CELLS))
+    ink.paste((grey, grey, grey, 255), (0, 0, CELLS // 2, CELLS))
     ink.save(tmp_path / "ink.png")
     (tmp_path / "ink.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">'
