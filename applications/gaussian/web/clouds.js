@@ -3,7 +3,7 @@
 import { prepared } from "./canvas.js";
 import { reachOf } from "./cloud.js";
 import { write } from "./elements.js";
-import { signed, size, twoDigits } from "./numbers.js";
+import { amount, size, twoDigits } from "./numbers.js";
 import { drawDots, drawTruth, drawZero, scaleFor } from "./scatter.js";
 
 /** @import { Experiment } from "./experiment.js" */
@@ -105,9 +105,9 @@ export class Clouds {
  * @param {Experiment} experiment
  * @param {State} state
  */
-function subtrahend(baseline, { best }, { constant, average: [sum, mass] }) {
-  if (baseline === "constant") return ` ${constant < 0 ? "−" : ""}${size(Math.abs(constant), 3)}`;
-  if (baseline === "best") return ` ${signed(best, 2)}`;
-  if (baseline === "moving-average") return mass > 0 ? ` ${signed(sum / mass, 2)}` : " (empty)";
+function subtrahend(baseline, { best }, { constant, average: [sum, mass], scale }) {
+  if (baseline === "constant") return ` ${size(constant, 3)}`;
+  if (baseline === "best") return ` ${amount(best, scale)}`;
+  if (baseline === "moving-average") return mass > 0 ? ` ${amount(sum / mass, scale)}` : " (empty)";
   return "";
 }

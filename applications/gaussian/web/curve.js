@@ -2,14 +2,14 @@
 
 import { prepared, traceDisc } from "./canvas.js";
 import { meanOf } from "./estimator.js";
-import { counted, signed, size } from "./numbers.js";
+import { amount, counted, digitsFor, size } from "./numbers.js";
 import { nameOf } from "./sentences.js";
 
 /** @import { Sheet } from "./canvas.js" */
 /** @import { Course } from "./courses.js" */
 /** @import { State } from "./state.js" */
 
-/** Room around the axes, pixels: left, right, above, below. */
+/** Least room around the axes, pixels. */
 const ROOM = { left: 34, right: 10, top: 10, bottom: 22 };
 /** Dashes tell runs apart where colours do not. */
 const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4]];
@@ -46,12 +46,19 @@ export class Curve {
       ...course.breaks.map(({ reward }) => reward),
     ]);
     const [low, high] = roundRange(rewards.length > 0 ? rewards : [shift - scale, shift + scale]);
-    const width = sheet.width - ROOM.left - ROOM.right;
+    const marks = [low, (low + high) / 2, high].map((reward) => ({
+      reward,
+      text: markText(reward, (high - low) / 2),
+    }));
+    sheet.context.font = sheet.font;
+    const widths = marks.map(({ text }) => sheet.context.measureText(text).width);
+    const left = Math.max(ROOM.left, Math.max(...widths) + 9);
+    const width = sheet.width - left - ROOM.right;
     const height = sheet.height - ROOM.top - ROOM.bottom;
-    const x = (/** @type {number} */ step) => ROOM.left + (width * step) / steps;
+    const x = (/** @type {number} */ step) => left + (width * step) / steps;
     const y = (/** @type {number} */ reward) =>
       ROOM.top + (height * (high - reward)) / (high - low);
-    drawFrame(sheet, x, y, steps, [low, (low + high) / 2, high]);
+    drawFrame(sheet, x, y, steps, marks);
     for (const course of courses) drawCourse(sheet, course, x, y);
     this.#canvas.setAttribute("aria-label", `Expected reward by step: ${listed(courses)}`);
     this.#write(courses);
@@ -96,10 +103,11 @@ function listed(courses) {
 }
 
 /** @param {Course} course */
-export function textOfCourse({ baseline, samples, draws, rewards, breaks, end }) {
+export function textOfCourse({ baseline, samples, draws, rewards, breaks, state, end }) {
   const steps = rewards.length - 1;
-  const last = signed(rewards[rewards.length - 1], 2);
-  const settled = signed(meanOf(rewards.slice(-LAST)), 2);
+  const { scale } = state;
+  const last = amount(rewards[rewards.length - 1], scale);
+  const settled = amount(meanOf(rewards.slice(-LAST)), scale);
   const late = rewards.length > LAST ? ` (mean of the last ${LAST}: ${settled})` : "";
   const stop = end ? `, then ${end}` : "";
   const isEven = draws === steps * samples;
@@ -118,28 +126,38 @@ function breaksOf(breaks) {
 }
 
 /**
+ * A reward at the axis, with the digits that tell it from its neighbours.
+ *
+ * @param {number} reward
+ * @param {number} distance to the next.
+ */
+export function markText(reward, distance) {
+  return size(Number(reward.toFixed(Math.max(0, digitsFor(distance) - 1))), 15);
+}
+
+/**
  * The axes, with their names.
  *
  * @param {Sheet} sheet
  * @param {(step: number) => number} x
  * @param {(reward: number) => number} y
  * @param {number} steps
- * @param {number[]} rewards to be marked.
+ * @param {{reward: number, text: string}[]} marks the lowest first.
  */
-function drawFrame({ context, colour, font }, x, y, steps, rewards) {
+function drawFrame({ context, colour, font }, x, y, steps, marks) {
   context.font = font;
   context.fillStyle = colour.muted;
   context.strokeStyle = colour.line;
   context.lineWidth = 1;
-  for (const reward of rewards) {
+  for (const { reward, text } of marks) {
     context.beginPath();
     context.moveTo(x(0), y(reward));
     context.lineTo(x(steps), y(reward));
     context.stroke();
     context.textAlign = "right";
-    context.fillText(size(reward, 2), x(0) - 5, y(reward) + 4);
+    context.fillText(text, x(0) - 5, y(reward) + 4);
   }
-  const bottom = y(rewards[0]) + 15;
+  const bottom = y(marks[0].reward) + 15;
   context.textAlign = "left";
   context.fillText("0", x(0), bottom);
   context.textAlign = "center";

@@ -80,7 +80,7 @@
  * @property {(state: State) => string} placeSentence where it is, for those who listen.
  * @property {(experiment: X, stage: string, at: number[]) => number} sampleAt the sample under a
  *     pointer in the plot; −1 for none.
- * @property {(experiment: X, sample: number) => string} sampleSentence a sample in figures.
+ * @property {(experiment: X, sample: number, state: State) => string} sampleSentence a sample in figures.
  * @property {(experiment: X, sample: number) => string} drawName a draw, in short.
  * @property {(experiment: X) => {cloud_draws: number[]} & Record<string, any>} numbers of its own, for `Save numbers`.
  * @property {(experiment: X) => number[]} draws as a state has them.

@@ -1,7 +1,7 @@
 // The table of the five moves: a policy's probabilities, and the score of every move on the logits.
 
 import { write } from "./elements.js";
-import { signed } from "./numbers.js";
+import { amount, unitOf } from "./numbers.js";
 import { MOVES, scoreOf } from "./policy.js";
 
 /** @import { MovesExperiment } from "./experiment.js" */
@@ -71,13 +71,13 @@ export class MovesTable {
    * Show an experiment.
    *
    * @param {MovesExperiment} experiment
-   * @param {State} _state
+   * @param {State} state
    * @param {Marks} marks
    */
-  draw(experiment, _state, marks) {
+  draw(experiment, state, marks) {
     this.#drawProbabilities(experiment, marks);
-    this.#drawScores(experiment, marks);
-    this.#drawAverage(experiment, marks);
+    this.#drawScores(experiment, state, marks);
+    this.#drawAverage(experiment, state, marks);
   }
 
   /**
@@ -100,9 +100,10 @@ export class MovesTable {
 
   /**
    * @param {MovesExperiment} experiment
+   * @param {State} state
    * @param {Marks} marks
    */
-  #drawScores({ before, moves, factors, payoffs }, { stage, opacity, seen, sample }) {
+  #drawScores({ before, moves, factors, payoffs }, state, { stage, opacity, seen, sample }) {
     const isAlone = stage === "scores";
     const values = isAlone ? factors.score : factors.weighted;
     const drawnMoves = seen.map((k) => moves[k]);
@@ -115,26 +116,28 @@ export class MovesTable {
     });
 
     // All rows to one scale: the longest arrow fills its cell.
+    const unit = isAlone ? 1 : unitOf(state);
     const longest = Math.max(...rows.flatMap(({ entries }) => entries.map(Math.abs)), 1e-12);
     rows.forEach(({ count, entries, kind }, move) => {
       const row = this.#scores[move];
-      const reward = signed(payoffs[move], 1);
+      const reward = amount(payoffs[move], state.scale, 1);
       row.cells[0].innerHTML = `<b>${count} ×</b> ${MOVES[move]}<br><small>reward ${reward}</small>`;
       row.style.opacity = String((count ? 1 : 0.3) * opacity(isAlone ? "scores" : "weighted"));
       row.classList.toggle("marked", sample >= 0 && moves[sample] === move);
       entries.forEach((entry, k) => {
         const [picture, words] = row.cells[k + 1].children;
         point(picture, entry / longest, kind);
-        write(words, count ? signed(entry, 2) : "not drawn");
+        write(words, count ? amount(entry, unit) : "not drawn");
       });
     });
   }
 
   /**
    * @param {MovesExperiment} experiment
+   * @param {State} state
    * @param {Marks} marks
    */
-  #drawAverage({ estimate, exact, weights }, { stage, opacity }) {
+  #drawAverage({ estimate, exact, weights }, state, { stage, opacity }) {
     const isSeen = stage === "average" || stage === "step";
     const row = this.#average;
     row.style.visibility = isSeen ? "visible" : "hidden";
@@ -146,7 +149,10 @@ export class MovesTable {
       const [own, truth, words] = row.cells[k + 1].children;
       point(truth, exact[k] / longest, "truth");
       point(own, estimate[k] / longest, "own");
-      write(words, `${signed(estimate[k], 3)}, exact ${signed(exact[k], 3)}`);
+      write(
+        words,
+        `${amount(estimate[k], unitOf(state), 3)}, exact ${amount(exact[k], state.scale, 3)}`,
+      );
     });
   }
 }

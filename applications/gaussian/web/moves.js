@@ -1,7 +1,7 @@
 // The policy over five moves as the page has it: its experiment, its step, its captions.
 
 import { arrowFactors } from "./arrows.js";
-import { signed, size } from "./numbers.js";
+import { amount, signed, size, unitOf } from "./numbers.js";
 import { exactPolicyGradient, MOVES, movesOf, probabilitiesOf, scoreOf } from "./policy.js";
 import { uniforms } from "./random.js";
 import { emptyNote, weightName } from "./sentences.js";
@@ -27,9 +27,10 @@ export const MOVES_POLICY = {
   caption: movesCaption,
   placeSentence: () => "",
   sampleAt: () => -1,
-  sampleSentence({ moves, logProbs, rewards, weights }, sample) {
-    const figures = [logProbs[sample], rewards[sample], weights[sample]].map((f) => signed(f, 2));
-    const [logProb, reward, weight] = figures;
+  sampleSentence({ moves, logProbs, rewards, weights }, sample, state) {
+    const logProb = signed(logProbs[sample], 2);
+    const reward = amount(rewards[sample], state.scale);
+    const weight = amount(weights[sample], unitOf(state));
     return `${MOVES[moves[sample]]}: log p = ${logProb}, reward ${reward}, weight ${weight}`;
   },
   drawName: ({ moves }, sample) => MOVES[moves[sample]],

@@ -1,5 +1,8 @@
 // Numbers as people read them.
 
+/** From here on, and with more digits than these, a number is written with an exponent. */
+const LARGEST_PLAIN = 1e7;
+const MOST_DIGITS = 10;
 /** Below this a number is written with an exponent. */
 const SMALLEST_PLAIN = 1e-5;
 
@@ -11,9 +14,30 @@ const SMALLEST_PLAIN = 1e-5;
  */
 export function signed(value, digits) {
   if (!Number.isFinite(value)) return "—";
-  const text = Math.abs(value).toFixed(digits);
+  if (Math.abs(value) >= LARGEST_PLAIN || digits > MOST_DIGITS) return exponential(value, 2);
+  const text = Math.abs(value).toFixed(Math.max(0, digits));
   if (Number(text) === 0) return text;
   return (value < 0 ? "−" : "+") + text;
+}
+
+/**
+ * A reward, or what is in its unit: as many digits as it needs, whatever the scale of the rewards.
+ *
+ * @param {number} value
+ * @param {number} scale
+ * @param {number} [digits] after the point where rewards are about 1.
+ */
+export function amount(value, scale, digits = 2) {
+  return signed(value, digitsFor(scale) + digits - 3);
+}
+
+/**
+ * The scale of weights and estimates: standardised rewards have none of their own.
+ *
+ * @param {{baseline: string, scale: number}} state
+ */
+export function unitOf({ baseline, scale }) {
+  return baseline === "standardized" ? 1 : scale;
 }
 
 /**
@@ -36,20 +60,23 @@ export function vector(values, digits) {
     entries.splice(
       0,
       entries.length,
-      ...list.map((value) => (isPlain ? signed(value, Math.max(usual, own)) : exponential(value))),
+      ...list.map((value) =>
+        isPlain ? signed(value, Math.max(usual, own)) : exponential(value, 1),
+      ),
     );
   }
   return list.length > 2 ? entries.join(" ") : `(${entries.join(", ")})`;
 }
 
 /**
- * A number with two digits and an exponent.
+ * A number with an exponent.
  *
  * @param {number} value
+ * @param {number} digits after the point.
  */
-function exponential(value) {
+function exponential(value, digits) {
   if (value === 0) return "0";
-  const text = Math.abs(value).toExponential(1).replace("-", "−");
+  const text = Math.abs(value).toExponential(digits).replace("-", "−").replace("+", "");
   return (value < 0 ? "−" : "+") + text;
 }
 
@@ -69,8 +96,9 @@ export function digitsFor(scale) {
  * @param {number} [digits]
  */
 export function size(value, digits = 3) {
-  if (value === 0) return "0";
-  return Number(value.toPrecision(digits)).toString().replace("-", "−");
+  const short = Number(value.toPrecision(digits));
+  const text = Math.abs(short) < LARGEST_PLAIN ? short.toString() : short.toExponential();
+  return text.replaceAll("-", "−").replace("+", "");
 }
 
 /**

@@ -213,7 +213,7 @@ export class Screen {
     const state = isRead ? { ...this.#page.state, lesson: 0 } : this.#page.state;
     const [pictured, stage, sample] = [this.#pictured, this.#stage, this.#sample];
     this.#hands.place(state);
-    const told = sample >= 0 ? distribution.sampleSentence(pictured, sample) : "";
+    const told = sample >= 0 ? distribution.sampleSentence(pictured, sample, state) : "";
     const guess = this.guess ?? this.#keptGuess;
     const isGuessing = this.guess !== null && pictured.tab === "gaussian";
     const guessed = guess && isGuessing ? guessSentence(guess, pictured) : "";

@@ -1,7 +1,7 @@
 // What the page says in sentences: of the noise, of the picture, of a sample.
 
 import { readAverage } from "./estimator.js";
-import { counted, digitsFor, signed, size, twoDigits, vector } from "./numbers.js";
+import { amount, counted, digitsFor, signed, size, twoDigits, unitOf, vector } from "./numbers.js";
 import { REPEATS } from "./study.js";
 
 /** @import { Range } from "./estimator.js" */
@@ -69,7 +69,7 @@ function stillSentence({ slope, rewards }, { baseline, scale, samples }) {
   if (slope < FLAT * scale) return `${equal}: there is no noise.`;
   const draws = counted(REPEATS * samples, "draw");
   const isEven = rewards.every((reward) => reward === rewards[0]);
-  const earned = isEven ? ` Every draw earned ${signed(rewards[0], 1)}.` : "";
+  const earned = isEven ? ` Every draw earned ${amount(rewards[0], scale, 1)}.` : "";
   return (
     `${equal}, but the exact gradient is not zero. What it comes from is so rare that none of the ` +
     `${draws} met it: the noise is rare too, not absent.${earned}`
@@ -82,13 +82,13 @@ function stillSentence({ slope, rewards }, { baseline, scale, samples }) {
  * @param {Experiment} experiment
  * @param {State} state
  */
-function worthNow({ worth }, { baseline, samples, average }) {
+function worthNow({ worth }, { baseline, samples, average, scale }) {
   const isAveraging = baseline === "moving-average";
   if (isAveraging && average[1] === 0) {
     return "The moving average is empty before the first step: it subtracts nothing.";
   }
   const name = isAveraging
-    ? `this moving average (${signed(readAverage(average), 2)})`
+    ? `this moving average (${amount(readAverage(average), scale)})`
     : nameOf(baseline);
   const verb = samples === 1 ? "is" : "are";
   return `${counted(samples, "sample")} with ${name} ${verb} as precise as about ${rangeOf(worth)} without a baseline.`;
@@ -209,14 +209,17 @@ export function emptyNote({ baseline, average }) {
  *
  * @param {GaussianExperiment} experiment
  * @param {number} sample its index.
+ * @param {State} state
  */
-export function sampleSentence({ points, logProbs, scores, rewards, weights, factors }, sample) {
+export function sampleSentence(experiment, sample, state) {
+  const { points, logProbs, scores, rewards, weights, factors } = experiment;
   const pair = (/** @type {Float64Array} */ values) =>
     vector(values.subarray(2 * sample, 2 * sample + 2), 2);
+  const unit = unitOf(state);
   const term = [0, 1].map((d) => factors.weighted[sample] * scores[2 * sample + d]);
   return (
     `x = ${pair(points)}: log p = ${signed(logProbs[sample], 2)}, score ${pair(scores)}, ` +
-    `reward ${signed(rewards[sample], 2)}, weight ${signed(weights[sample], 2)}, ` +
-    `term ${vector(term, 2)}`
+    `reward ${amount(rewards[sample], state.scale)}, weight ${amount(weights[sample], unit)}, ` +
+    `term ${vector(term, digitsFor(unit) - 1)}`
   );
 }

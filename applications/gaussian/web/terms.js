@@ -1,8 +1,9 @@
 // The terms of the average, one row a sample: pointing at a row marks the sample, and the other way.
 
-import { signed, vector } from "./numbers.js";
+import { amount, digitsFor, unitOf, vector } from "./numbers.js";
 
 /** @import { Distribution, Experiment } from "./experiment.js" */
+/** @import { State } from "./state.js" */
 
 /** The table of the terms. */
 export class Terms {
@@ -38,11 +39,12 @@ export class Terms {
    * @param {Experiment} experiment
    * @param {Distribution<any, any>} distribution
    * @param {number} sample
+   * @param {State} state
    */
-  draw(experiment, distribution, sample) {
+  draw(experiment, distribution, sample, state) {
     if (this.#shown !== experiment) {
       this.#shown = experiment;
-      this.#body.innerHTML = rowsOf(experiment, distribution);
+      this.#body.innerHTML = rowsOf(experiment, distribution, state);
       this.#marked = -1;
     }
     if (this.#marked === sample) return;
@@ -63,9 +65,12 @@ export class Terms {
  *
  * @param {Experiment} experiment
  * @param {Distribution<any, any>} distribution
+ * @param {State} state
  */
-function rowsOf(experiment, distribution) {
+function rowsOf(experiment, distribution, state) {
   const { weights, rewards, scores, factors, dimensions } = experiment;
+  const unit = unitOf(state);
+  const digits = digitsFor(unit) - 1;
   const rows = [];
   for (let k = 0; k < weights.length; k++) {
     const own = scores.subarray(k * dimensions, (k + 1) * dimensions);
@@ -75,7 +80,13 @@ function rowsOf(experiment, distribution) {
       own.map((entry) => entry * factors.score[k]),
       2,
     );
-    const cells = [draw, score, signed(rewards[k], 1), signed(weights[k], 2), vector(term, 2)];
+    const cells = [
+      draw,
+      score,
+      amount(rewards[k], state.scale, 1),
+      amount(weights[k], unit),
+      vector(term, digits),
+    ];
     const focus = k === 0 ? 0 : -1; // one stop for the Tab key, arrow keys from there
     rows.push(
       `<tr data-sample="${k}" tabindex="${focus}"><th scope="row">${k + 1}</th>` +

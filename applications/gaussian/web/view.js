@@ -120,6 +120,6 @@ export class View {
     if (state.panel === "cloud") this.#cloud.draw(experiment, state.baseline !== "none", opacity);
     if (state.panel === "clouds") this.#clouds.draw(experiment, state);
     if (state.panel === "runs") this.#curve.draw(courses, state);
-    if (state.panel === "terms") this.#terms.draw(experiment, distribution, sample);
+    if (state.panel === "terms") this.#terms.draw(experiment, distribution, sample, state);
   }
 }

@@ -182,6 +182,28 @@ def test_figures_have_the_digits_of_their_unit(open_page):
     assert page.text("#figure-value") == "−0.00008235"
     page.open("scale=1000000")
     assert page.text("#figure-value") == "−823545.1"
+    page.open("tab=moves&scale=0.001&samples=5")
+    assert "0.0" not in page.tab.locator("#moves small").all_inner_texts()
+    assert "reward −0.0010" in page.text("#moves")
+
+
+@pytest.mark.parametrize("unit", ["scale=0.001", "shift=0.25", "scale=1e15", "scale=1e-15"])
+def test_nothing_is_cut_whatever_the_unit(unit, open_page):
+    page = open_page(f"{unit}&panel=runs&samples=20&rate=0")
+    page.act("step")
+    assert page.tab.evaluate("figures.scrollWidth <= figures.parentElement.clientWidth")
+    assert page.tab.evaluate(
+        "[...figures.querySelectorAll('td')].every(td => td.scrollWidth <= td.clientWidth + 1)"
+    )
+    left = page.tab.evaluate(
+        """(() => {
+            const curve = document.getElementById('curve')
+            const {data} = curve.getContext('2d').getImageData(0, 0, 3, curve.height)
+            return data.filter((_, k) => k % 4 === 3).reduce((most, own) => Math.max(most, own), 0)
+        })()"""
+    )
+    assert left == 0
+    page.messages.clear()  # the browser's advice on reading pixels
 
 
 def test_average(follow):

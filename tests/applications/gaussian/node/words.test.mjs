@@ -3,16 +3,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
-import { roundRange } from "../../../../applications/gaussian/web/curve.js";
+import { markText, roundRange } from "../../../../applications/gaussian/web/curve.js";
 import { numbersOf } from "../../../../applications/gaussian/web/export.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
 import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
 import { fewOf, lessonSentence } from "../../../../applications/gaussian/web/lesson.js";
-import { signed, twoDigits, vector } from "../../../../applications/gaussian/web/numbers.js";
+import { MOVES_POLICY } from "../../../../applications/gaussian/web/moves.js";
+import {
+  amount,
+  signed,
+  size,
+  twoDigits,
+  vector,
+} from "../../../../applications/gaussian/web/numbers.js";
 import { columnSteps } from "../../../../applications/gaussian/web/quadrature.js";
 import { levelsOf } from "../../../../applications/gaussian/web/reward.js";
-import { chanceSentence, worthSentence } from "../../../../applications/gaussian/web/sentences.js";
+import {
+  chanceSentence,
+  statusSentence,
+  worthSentence,
+} from "../../../../applications/gaussian/web/sentences.js";
 import { parseState } from "../../../../applications/gaussian/web/state.js";
 
 const levels = levelsOf("regions");
@@ -119,6 +130,44 @@ test("small gradients do not read as zero", () => {
   assert.equal(vector([0, 0], 3), "(0.000, 0.000)");
   assert.equal(vector([1e-17, 0], 3), "(0.000, 0.000)");
   assert.equal(signed(Number.NaN, 2), "—");
+});
+
+test("what is in the unit of the reward has the digits of its unit", () => {
+  assert.equal(amount(0.000123, 0.001), "+0.00012");
+  assert.equal(amount(-0.5, 1), "−0.50");
+  assert.equal(amount(823545, 1e6), "+823545");
+  assert.equal(amount(8.2e14, 1e15), "+8.20e14");
+  assert.equal(amount(8.2e-13, 1e-12), "+8.20e−13");
+  assert.equal(vector([8.2e14, -1e13], 0), "(+8.20e14, −1.00e13)");
+  assert.equal(size(1e15), "1e15");
+  assert.equal(size(-0.00025), "−0.00025");
+  const marks = (low, high) =>
+    [low, (low + high) / 2, high].map((r) => markText(r, (high - low) / 2));
+  assert.deepEqual(marks(-1, 1), ["−1", "0", "1"]);
+  assert.deepEqual(marks(-0.75, 1.25), ["−0.75", "0.25", "1.25"]);
+  assert.deepEqual(marks(-0.001, 0.001), ["−0.001", "0", "0.001"]);
+  assert.deepEqual(marks(999_999, 1_000_001), ["999999", "1000000", "1000001"]);
+  assert.deepEqual(marks(-1e15, 1e15), ["−1e15", "0", "1e15"]);
+});
+
+test("nothing reads as 0.00 because rewards are small, nor runs on because they are large", () => {
+  for (const scale of [1e-15, 1e-3, 1e4, 1e15]) {
+    const { state, experiment, worth } = shown(
+      `scale=${scale}&samples=5&baseline=moving-average&average=${-0.4 * scale},0.5`,
+    );
+    const texts = [
+      worth,
+      GAUSSIAN.sampleSentence(experiment, 0, state),
+      statusSentence(experiment, state, 0),
+    ];
+    for (const text of texts) {
+      assert.doesNotMatch(text, /(?<![\d.])0\.0+(?!\d)/, `${scale}: ${text}`);
+      assert.doesNotMatch(text, /\d{9}|\.\d{12}/, `${scale}: ${text}`);
+    }
+  }
+  const moves = parseState("tab=moves&scale=0.001&samples=5").state;
+  const experiment = MOVES_POLICY.experiment(moves);
+  assert.match(MOVES_POLICY.sampleSentence(experiment, 0, moves), /reward [+−]0\.00[01]/);
 });
 
 test("a worth has two digits", () => {
