@@ -4,7 +4,7 @@
 import { elements } from "./elements.js";
 import { follow } from "./follow.js";
 import { axesOf, factorOf } from "./normal.js";
-import { ARROWS, clamp, inside, NUDGE, put, toPlane } from "./plot.js";
+import { ARROWS, inside, NUDGE, put, toPlane, within } from "./plot.js";
 import { LIMIT } from "./reward.js";
 
 /** @import { Axes, Gaussian } from "./normal.js" */
@@ -109,8 +109,11 @@ export class Hands {
    * @param {number} dx
    * @param {number} dy
    */
-  #moveMean({ mean, factor }, dx, dy) {
-    this.#desk.setGaussian({ mean: [inside(mean[0] + dx), inside(mean[1] + dy)], factor });
+  #moveMean({ mean: [x, y], factor }, dx, dy) {
+    this.#desk.setGaussian({
+      mean: [within(x + dx, x, -LIMIT, LIMIT), within(y + dy, y, -LIMIT, LIMIT)],
+      factor,
+    });
   }
 
   /**
@@ -124,7 +127,7 @@ export class Hands {
    */
   #bend({ mean }, { deviations, angle }, axis, deviation, turn) {
     const bent = [...deviations];
-    bent[axis] = clamp(deviation, NARROWEST, WIDEST);
+    bent[axis] = within(deviation, deviations[axis], NARROWEST, WIDEST);
     this.#axes = { deviations: bent, angle: angle + turn };
     this.#desk.setGaussian({ mean, factor: factorOf(this.#axes) });
   }

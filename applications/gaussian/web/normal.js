@@ -179,6 +179,8 @@ export function factorOf({ deviations: [first, second], angle }) {
 const SMALLEST_DEVIATION = 0.01;
 const LARGEST_DEVIATION = 30;
 const LARGEST_RATIO = 300;
+/** No entry of a factor is larger: none exceeds the largest deviation, but by rounding. */
+export const LARGEST_ENTRY = LARGEST_DEVIATION + 1;
 
 /**
  * What is wrong with a Gaussian, in words; nothing if it can be drawn and integrated.

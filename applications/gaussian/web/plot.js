@@ -50,6 +50,18 @@ export function inside(value) {
 }
 
 /**
+ * A number that is changed by hand, kept in a range, or where it was if that is beyond.
+ *
+ * @param {number} value
+ * @param {number} before
+ * @param {number} least
+ * @param {number} most
+ */
+export function within(value, before, least, most) {
+  return clamp(value, Math.min(least, before), Math.max(most, before));
+}
+
+/**
  * A number, kept in a range.
  *
  * @param {number} value

@@ -145,7 +145,7 @@ function advance(racer, distribution, picture) {
  * @param {Distribution<any, any>} distribution
  * @returns {Partial<State>}
  */
-function afterStep({ baseline, seed }, estimate, distribution) {
+export function afterStep({ baseline, seed }, estimate, distribution) {
   const average = baseline === "moving-average" ? estimate.nextAverage : [0, 0];
   return { ...distribution.place(estimate), average, seed: nextSeed(seed), draws: null };
 }

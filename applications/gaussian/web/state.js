@@ -4,7 +4,7 @@
 
 import { BASELINES } from "./estimator.js";
 import { choice, flag, integer, number, numbers, numbersIn, word } from "./fields.js";
-import { problemOf } from "./normal.js";
+import { LARGEST_ENTRY, problemOf } from "./normal.js";
 import { BUILT_IN, levelsOf } from "./reward.js";
 
 /** @import { Field } from "./fields.js" */
@@ -52,7 +52,7 @@ const FIELDS = {
 
   // The distribution: of the Gaussian, of the policy.
   mean: numbers([0.35, 0.3], 2, -20, 20),
-  factor: numbers([1, 0, 1], 3, -20, 20),
+  factor: numbers([1, 0, 1], 3, -LARGEST_ENTRY, LARGEST_ENTRY),
   logits: numbers([0, 0.5, 1, 0.5, 0], 5, -20, 20),
 
   // The reward: a picture, or one number for each move; then shift + scale · reward.
@@ -67,8 +67,9 @@ const FIELDS = {
 
   gradient: choice("log-density", ["log-density", "density"]),
   baseline: choice("none", BASELINES),
-  constant: number(-1, -1e15, 1e15),
-  average: numbers([0, 0], 2, -1e15, 1e15),
+  // A reward is at most twice what it is scaled by, and what it is shifted by.
+  constant: number(-1, -1e16, 1e16),
+  average: numbers([0, 0], 2, -1e16, 1e16),
 
   rate: number(3, 0, 1e18),
   covariance: flag(false),

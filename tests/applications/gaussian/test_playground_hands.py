@@ -119,6 +119,17 @@ def test_everything_is_done_by_keyboard(open_page):
     label = page.tab.get_attribute("[data-handle='1']", "aria-label")
     assert label == "Axis 2: standard deviation 1.50, 0°"
 
+    # What is wider, or further away, than a hand can reach stays so while it is turned or moved.
+    page.tab.evaluate("location.hash = 'factor=10,0,10&mean=15,15&lesson=0'")
+    page.settle()
+    page.tab.focus("[data-handle='0']")
+    keys.press("ArrowLeft")
+    assert state_of(page)["factor"] == pytest.approx([10, 0, 10])
+    page.tab.focus("[data-handle=mean]")
+    keys.press("ArrowLeft")
+    assert state_of(page)["mean"] == pytest.approx([14.95, 15])
+    page.act("reset")
+
     page.tab.locator("[name=tool][value=move]").focus()
     keys.press("ArrowRight")
     page.tab.focus("#plane")

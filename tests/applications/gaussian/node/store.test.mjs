@@ -2,7 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { distributionOf } from "../../../../applications/gaussian/web/distributions.js";
+import { columnSteps } from "../../../../applications/gaussian/web/quadrature.js";
 import { levelsOf, pictureText } from "../../../../applications/gaussian/web/reward.js";
+import { afterStep } from "../../../../applications/gaussian/web/runner.js";
 import { DEFAULTS, formatState, parseState } from "../../../../applications/gaussian/web/state.js";
 import { Store } from "../../../../applications/gaussian/web/store.js";
 
@@ -199,4 +202,32 @@ test("courses that were done away with come back with undo", () => {
   store.redo();
   assert.equal(store.courses.list.length, 1);
   assert.notEqual(store.courses.list[0], own[0]);
+});
+
+test("what a step leads to is a link that can be read", () => {
+  const picture = { levels: levelsOf("regions"), columns: columnSteps(levelsOf("regions")) };
+  const settings = [
+    "covariance=1&samples=4&rate=0.05&factor=19.9,0,19.9",
+    "covariance=1&samples=4&rate=0.001&factor=29.9,0,29.9",
+    "covariance=1&samples=50&rate=0.7&factor=1,0.5,0.02",
+    "shift=1e15&scale=1e15&baseline=moving-average&rate=0",
+    "shift=-1e15&scale=1e15&baseline=moving-average&rate=0&mean=-15,3",
+    "tab=moves&shift=1e15&scale=1e15&baseline=moving-average&rate=0",
+    "tab=moves&logits=20,-20,0,0,0&rate=0.5&samples=3",
+  ];
+  for (const text of settings) {
+    let { state } = parseState(text);
+    for (let step = 0; step < 40; step++) {
+      const distribution = distributionOf(state);
+      const experiment = distribution.experiment(state, picture);
+      if (distribution.problem(experiment)) break;
+      state = {
+        ...state,
+        constant: experiment.best,
+        ...afterStep(state, experiment, distribution),
+      };
+      assert.deepEqual(parseState(formatState(state)), { state, errors: [] }, text);
+    }
+    assert.ok(state.seed > 0, text);
+  }
 });
