@@ -12,6 +12,8 @@ import { size } from "./numbers.js";
  * @type {Guess}
  */
 export const NO_GUESS = { vector: [0, 0], isDone: false };
+/** An arrow is too short to be seen, and so to be guessed, where another is so many times as long. */
+const INVISIBLE = 1e5;
 /** A pointer is at a sample within this distance, units of the plot. */
 const NEAR = 0.2;
 
@@ -60,11 +62,14 @@ export function guessSentence({ vector, isDone }, experiment) {
   const angle = (/** @type {ArrayLike<number>} */ other) =>
     Math.round(degreesBetween(vector, other));
   const length = Math.hypot(exact[0], exact[1]) * times;
-  const ratio = length > 0 ? size(Math.hypot(dx, dy) / length, 2) : "∞";
-  return (
-    `Your arrow is ${angle(exact)}° from the exact gradient (dashed) and ${ratio} times as long. ` +
-    `The average of these samples is ${angle(estimate)}° from yours.`
-  );
+  const ratio = Math.hypot(dx, dy) / length;
+  const verdict =
+    ratio < INVISIBLE
+      ? `Your arrow is ${angle(exact)}° from the exact gradient (dashed) and ${size(ratio, 2)} times as long.`
+      : "The exact gradient is too short here to be seen: no arrow is right, and none has its direction.";
+  const hasAverage = Math.hypot(estimate[0], estimate[1]) > 0;
+  const average = hasAverage ? `${angle(estimate)}° from yours` : "zero";
+  return `${verdict} The average of these samples is ${average}.`;
 }
 
 /**

@@ -6,7 +6,7 @@ import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
 import { markText, roundRange } from "../../../../applications/gaussian/web/curve.js";
 import { numbersOf } from "../../../../applications/gaussian/web/export.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
-import { degreesBetween } from "../../../../applications/gaussian/web/hover.js";
+import { degreesBetween, guessSentence } from "../../../../applications/gaussian/web/hover.js";
 import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
 import { fewOf, lessonSentence } from "../../../../applications/gaussian/web/lesson.js";
 import { MOVES_POLICY } from "../../../../applications/gaussian/web/moves.js";
@@ -200,6 +200,15 @@ test("an error that chance explains is said to be chance", () => {
   );
   const biased = shown("samples=100&gradient=density");
   assert.equal(chanceSentence(biased.experiment, biased.state), "");
+});
+
+test("where there is no gradient there is no direction to guess", () => {
+  const guess = { vector: [1, 1], isDone: true };
+  const verdict = (text) => guessSentence(guess, shown(text).experiment);
+  assert.match(verdict("samples=20"), /\d+° from the exact gradient .* [\d.]+ times as long/);
+  const far = verdict("mean=15,15&samples=20&baseline=leave-one-out");
+  assert.match(far, /^The exact gradient is too short here to be seen.*samples is zero\.$/);
+  assert.doesNotMatch(far, /°|∞|NaN/);
 });
 
 test("draws that this Gaussian did not make are called strangers", () => {
