@@ -44,7 +44,13 @@ export class Brush {
     // Handles lie above the canvas: what is under them is pointed at all the same.
     const plane = first(".plane");
     plane.addEventListener("pointermove", (event) => this.#hover(toPlane(canvas, event)));
-    plane.addEventListener("pointerleave", () => this.#leave());
+    // A finger that taps points, too, until it taps elsewhere; one that scrolls does not.
+    plane.addEventListener("pointerdown", (event) => this.#hover(toPlane(canvas, event)));
+    plane.addEventListener(
+      "pointerleave",
+      (event) => event.pointerType !== "touch" && this.#leave(),
+    );
+    plane.addEventListener("pointercancel", () => this.#leave());
     canvas.addEventListener("focus", () => this.#hover(this.#brush));
     canvas.addEventListener("blur", () => this.#leave());
     canvas.addEventListener("keyup", () => this.#desk.end(false));

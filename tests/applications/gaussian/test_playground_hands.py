@@ -271,6 +271,16 @@ def test_the_pointer_tells_of_the_sample_under_it(open_page):
     assert "x = (+2.00, +2.00)" not in page.text("#caption")
 
 
+def test_a_finger_that_taps_a_sample_is_told_of_it(open_page):
+    page = open_page("draws=2,2,-1,-1&reward=checkerboard", has_touch=True, width=400, height=800)
+    page.tab.touchscreen.tap(*place(page, 2.05, 2))
+    page.settle()
+    assert page.text("#caption").startswith("x = (+2.00, +2.00): log p = −4.64")
+    page.tab.touchscreen.tap(*place(page, 2.5, -2.5))
+    page.settle()
+    assert page.text("#caption").startswith("Each arrow")
+
+
 def test_what_is_typed_in_vain_goes(open_page):
     page = open_page()
     field = page.tab.locator("input[type=number][name=samples]")
