@@ -1,10 +1,11 @@
 // Controls show the state: tabs, radio buttons, sliders, the open answer.
 
 import { element, elements, first, write } from "./elements.js";
+import { quoted } from "./fields.js";
 import { BUILT_IN } from "./reward.js";
 import { formatState, parseState } from "./state.js";
 
-/** @import { State } from "./state.js" */
+/** @import { Parsed, State } from "./state.js" */
 
 /**
  * What the pointer does.
@@ -202,6 +203,20 @@ function showAnswer(question, link) {
     if (canonical(choice) === link) choice.setAttribute("aria-current", "true");
     else choice.removeAttribute("aria-current");
   }
+}
+
+/**
+ * A state with a question that the page answers, or with none.
+ *
+ * @param {Parsed} parsed
+ * @returns {Parsed}
+ */
+export function answered({ state, errors }) {
+  const { question } = state;
+  const names = elements("[data-question]").map(({ dataset }) => dataset.question);
+  if (question === "" || names.includes(question)) return { state, errors };
+  const error = `question: ${quoted(question)} is not one of ${names.join(", ")}; none is opened`;
+  return { state: { ...state, question: "" }, errors: [...errors, error] };
 }
 
 /** @type {Map<HTMLElement, string>} */

@@ -68,7 +68,8 @@ export function word(value) {
  * @returns {Field<boolean>}
  */
 export function flag(value) {
-  return { value, read: (text) => text === "1", write: (isSet) => (isSet ? "1" : "0") };
+  const { read } = choice("", ["0", "1"]);
+  return { value, read: (text) => read(text) === "1", write: (isSet) => (isSet ? "1" : "0") };
 }
 
 /**

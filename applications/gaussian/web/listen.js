@@ -1,7 +1,7 @@
 // Buttons, controls and keys: what people do to the page besides the plane.
 
 import { actionsOf } from "./actions.js";
-import { buttonOf, controls, labelOf, textOf } from "./controls.js";
+import { answered, buttonOf, controls, labelOf, textOf } from "./controls.js";
 import { element, elements } from "./elements.js";
 import { drawsIn } from "./files.js";
 import { pictureIn } from "./images.js";
@@ -166,7 +166,7 @@ function listenToFile(page, id, fieldsIn) {
     if (!file) return;
     try {
       const fields = { ...(await fieldsIn(file, page.state)), lesson: 0 };
-      const { errors } = consistent({ ...page.state, ...fields });
+      const { errors } = answered(consistent({ ...page.state, ...fields }));
       if (errors.length > 0) throw new Error(`${file.name}: ${errors.join(". ")}`);
       page.change(fields);
       if (page.link.length > LONG_LINK) page.messages.tell(longLinkSentence(page.link.length));

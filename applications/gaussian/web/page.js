@@ -1,5 +1,6 @@
 // The page: a store, a runner and a screen, and what becomes of a change.
 
+import { answered } from "./controls.js";
 import { distributionOf } from "./distributions.js";
 import { first } from "./elements.js";
 import { listen } from "./listen.js";
@@ -32,7 +33,7 @@ export class Page {
   experiment;
 
   constructor() {
-    const made = parseState(document.body.dataset.state ?? "");
+    const made = answered(parseState(document.body.dataset.state ?? ""));
     const { state, errors } = fromAddress(made.state);
     this.store = new Store(made.state, state);
     this.picture = pictureOf(state.reward);
@@ -133,7 +134,7 @@ export class Page {
  */
 function fromAddress(made) {
   const text = location.hash.slice(1);
-  if (text !== "") return parseState(text);
+  if (text !== "") return answered(parseState(text));
   return { state: { ...made, lesson: made.tab === "gaussian" ? 1 : 0 }, errors: [] };
 }
 
