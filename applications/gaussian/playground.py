@@ -106,6 +106,8 @@ def build(state: str = "") -> str:
     repeats = REPEATS.search(sources["study.js"])
     if repeats is None:
         raise PlaygroundError("study.js does not say how many REPEATS there are")
+    for name in ("index.html", "derivation.html"):
+        sources[name] = re.sub(r"\n\s+", "\n", sources[name])
     page = sources["index.html"].replace("{{repeats}}", repeats[1])
     parts = {
         '<link rel="stylesheet" href="style.css">': (
