@@ -20,7 +20,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+)";\n', re.M)
 """The one form of import that the modules use: names, in braces, from a neighbour."""
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 DEFINITION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.M)
-CLOSE = '<button type="button" data-action="close-answer" aria-label="Close the answer"></button>'
+CLOSE = '<button data-action="close-answer" aria-label="Close the answer"></button>'
 REPEATS = re.compile(r"^export const REPEATS = (\d+);", re.M)
 KEPT = r"""(?P<kept>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
 """A string, which stays as it is."""
