@@ -62,7 +62,10 @@ function experimentActions(page) {
     "redo": () => travel(() => store.redo()),
     "reset": () => travel(() => page.messages.complain(store.reset())),
     "close-answer": () => page.change({ question: "" }),
-    "present": () => page.change({ view: page.state.view === "lecture" ? "page" : "lecture" }),
+    "present": () => {
+      page.change({ view: page.state.view === "lecture" ? "page" : "lecture" });
+      if (page.state.lesson > 0) buttonOf("lesson-next").focus(); // where the space bar goes on
+    },
   };
 }
 

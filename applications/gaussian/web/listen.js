@@ -1,10 +1,11 @@
 // Buttons, controls and keys: what people do to the page besides the plane.
 
 import { actionsOf } from "./actions.js";
-import { answered, buttonOf, controls, labelOf, textOf } from "./controls.js";
+import { answered, controls, labelOf, textOf } from "./controls.js";
 import { element, elements } from "./elements.js";
 import { drawsIn } from "./files.js";
 import { pictureIn } from "./images.js";
+import { listenToKeys } from "./keys.js";
 import { LONG_LINK, longLinkSentence } from "./messages.js";
 import { BUILT_IN, pictureText } from "./reward.js";
 import { consistent, fieldFrom, isField, messageOf } from "./state.js";
@@ -30,13 +31,14 @@ export function listen(page) {
   }
   for (const tab of elements("[role=tab]")) {
     tab.addEventListener("click", () => page.openTab(tab.dataset.tab ?? ""));
-    tab.addEventListener("keydown", ({ key }) => {
-      if (key !== "ArrowLeft" && key !== "ArrowRight") return;
+    tab.addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+      event.preventDefault();
       page.openTab(tab.dataset.tab === "gaussian" ? "moves" : "gaussian");
       element(`tab-${page.state.tab}`).focus();
     });
   }
-  listenToKeys();
+  listenToKeys(page);
   listenToWindow(page);
 }
 
@@ -174,20 +176,6 @@ function listenToFile(page, id, fieldsIn) {
       page.messages.complain([messageOf(error)]);
     }
     input.value = ""; // so that the same file can be chosen again
-  });
-}
-
-/** Undo and redo by keys; in a text field they are the browser's. */
-function listenToKeys() {
-  addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
-    const { target } = event;
-    const isText = target instanceof HTMLInputElement && target.type === "number";
-    if (isText) return;
-    const key = event.key.toLowerCase();
-    if (key !== "z" && key !== "y") return;
-    event.preventDefault();
-    buttonOf(key === "y" || event.shiftKey ? "redo" : "undo").click();
   });
 }
 

@@ -282,6 +282,30 @@ def test_a_lecture_can_be_left(open_page):
     assert state_of(page)["view"] == "page"
 
 
+def test_a_clicker_turns_a_lecture_and_escape_leaves_it(open_page):
+    page = open_page("lesson=2")
+    keys = page.tab.keyboard
+    page.act("present")  # and the space bar does not press what was pressed last
+    for key, number in (
+        (" ", 3),
+        ("PageDown", 4),
+        ("ArrowRight", 5),
+        ("PageUp", 4),
+        ("ArrowLeft", 3),
+    ):
+        keys.press(key)
+        page.settle()
+        assert page.text("#lesson-count") == f"{number} of 6"
+    page.tab.focus("[data-handle=mean]")
+    keys.press("ArrowRight")
+    assert (state_of(page)["lesson"], state_of(page)["mean"]) == (3, pytest.approx([0.4, 0.3]))
+    page.tab.focus("#samples")
+    keys.press("PageDown")
+    assert (state_of(page)["lesson"], state_of(page)["samples"] < 80) == (3, True)
+    keys.press("Escape")
+    assert (state_of(page)["lesson"], state_of(page)["view"]) == (3, "page")
+
+
 # ---------------------------------------------------------------- without JavaScript
 
 
