@@ -176,8 +176,11 @@ function drawTicks({ context, colour, scale, width, opacity, font }) {
     if (tick > -3) context.fillText(label, 4, width - at + 4);
   }
   context.font = `italic ${font}`;
-  context.fillText("x₁", width - 14, width - 18);
-  context.fillText("x₂", 20, 12);
+  context.textBaseline = "top";
+  context.fillText("x₂", 20, 2);
+  context.textBaseline = "alphabetic";
+  context.textAlign = "right";
+  context.fillText("x₁", width - 4, width - 18);
 }
 
 /**

@@ -273,6 +273,23 @@ def test_a_lecture_needs_no_scrolling(size, state, open_page):
     assert cells[0] <= cells[1]  # no column of the terms is cut off
 
 
+def test_a_lecture_names_the_axes_in_full(open_page):
+    """Their names end before the edges of the plane: there is nothing but the reward's colour."""
+    page = open_page("samples=1&draws=0,0&view=lecture", width=1920, height=1080)
+    colours = page.tab.evaluate(
+        """(() => {
+            const context = plane.getContext('2d'), side = plane.width
+            const edges = [[side - 2, side - 60, 1, 59], [15, 1, 60, 1]]
+            return edges.map(box => {
+                const {data} = context.getImageData(...box)
+                return new Set(new Uint32Array(data.buffer)).size
+            })
+        })()"""
+    )
+    assert colours == [1, 1]
+    page.messages.clear()  # the browser's advice on reading pixels
+
+
 def test_a_lecture_can_be_left(open_page):
     page = open_page("samples=20")
     page.act("present")
