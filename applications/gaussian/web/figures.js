@@ -6,6 +6,7 @@ import { digitsFor, signed, size, vector } from "./numbers.js";
 import { chanceSentence } from "./sentences.js";
 
 /** @import { Experiment } from "./experiment.js" */
+/** @import { Scatter } from "./estimator.js" */
 /** @import { State } from "./state.js" */
 
 /**
@@ -23,7 +24,7 @@ export function showFigures(experiment, state) {
     exact: vector(experiment.exact, digits),
     estimate: vector(experiment.estimate, digits),
     mean: vector(chosen.mean, digits),
-    off: errorOf(experiment, state),
+    off: errorOf(chosen, state.baseline),
     variance: size(chosen.variance),
     after: signed(experiment.expectedRewardAfter, digits + 1),
   };
@@ -33,13 +34,13 @@ export function showFigures(experiment, state) {
 }
 
 /**
- * How far the mean is off, in the component where it is most.
+ * How far the mean is off, in the component where it is most; no figure where there is no error to
+ * measure it by.
  *
- * @param {Experiment} experiment
- * @param {State} state
+ * @param {Scatter} chosen
+ * @param {string} baseline
  */
-function errorOf({ chosen, slope }, { baseline, scale }) {
+export function errorOf({ varies, standardErrorsOff }, baseline) {
   if (baseline === "standardized") return "other units";
-  if (!chosen.varies && slope > 1e-6 * scale) return "no two estimates differ";
-  return `${chosen.standardErrorsOff.toFixed(1)} std. errors`;
+  return varies ? `${standardErrorsOff.toFixed(1)} std. errors` : "no two estimates differ";
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { lengthOf } from "../../../../applications/gaussian/web/arrows.js";
 import { markText, roundRange } from "../../../../applications/gaussian/web/curve.js";
 import { numbersOf } from "../../../../applications/gaussian/web/export.js";
+import { errorOf } from "../../../../applications/gaussian/web/figures.js";
 import { GAUSSIAN } from "../../../../applications/gaussian/web/gaussian.js";
 import { degreesBetween, guessSentence } from "../../../../applications/gaussian/web/hover.js";
 import { labelsOf } from "../../../../applications/gaussian/web/labels.js";
@@ -189,6 +190,17 @@ test("no noise is claimed only where there is nothing to meet", () => {
   assert.match(rare.worth, /so rare that none of the 400 draws met it/);
   const flat = shown("mean=-0.9,-0.9&factor=0.08,0,0.08&samples=40&baseline=leave-one-out");
   assert.match(flat.worth, /there is no noise/);
+});
+
+test("where no two estimates differ an error has no standard error", () => {
+  const errorIn = (text) => {
+    const { experiment, state } = shown(text);
+    return errorOf(experiment.chosen, state.baseline);
+  };
+  const flat = "mean=-0.9,-0.9&factor=0.08,0,0.08&samples=40";
+  assert.equal(errorIn(`${flat}&baseline=leave-one-out`), "no two estimates differ");
+  assert.match(errorIn(flat), /^\d\.\d std\. errors$/);
+  assert.equal(errorIn("samples=40&baseline=standardized"), "other units");
 });
 
 test("an error that chance explains is said to be chance", () => {
