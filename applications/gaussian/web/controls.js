@@ -54,7 +54,7 @@ export function showControls(state, stage, tools, surroundings) {
   for (const control of controls()) writeControl(control, { ...state, stage, ...tools });
   showWhatApplies(state, tools, surroundings);
   showTabs(state.tab);
-  showAnswer(state.question, link);
+  showAnswer(state.question, link.replace("&view=lecture", "")); // its links are those of the page
 
   const reward = /** @type {HTMLSelectElement} */ (element("reward"));
   const isBuiltIn = Object.hasOwn(BUILT_IN, state.reward);

@@ -100,6 +100,7 @@ export class Page {
     this.runner.stop();
     const { state, errors } = fromAddress(this.store.made);
     const isOther = state.question !== this.state.question;
+    if (!isOther && state.question) state.view = this.state.view; // an answer's link in a lecture
     if (isOther) this.screen.clear();
     if (isOther) this.store.clearCourses(LINK); // a question begins with a clean picture
     this.messages.clear();

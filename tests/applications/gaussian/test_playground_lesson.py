@@ -241,6 +241,7 @@ def test_the_table_of_moves_can_be_heard(open_page):
         "panel=runs",
         "panel=terms",
         "lesson=4",
+        "question=baseline&samples=16&seed=1534&stage=weighted&baseline=leave-one-out",
     ],
 )
 def test_a_lecture_needs_no_scrolling(size, state, open_page):
@@ -254,7 +255,9 @@ def test_a_lecture_needs_no_scrolling(size, state, open_page):
     )
     assert all(needed <= there for needed, there in room), room
     hidden = page.tab.evaluate(
-        """[...document.querySelectorAll('#lab button, #lab input, #caption, #worth')].filter(e => {
+        """[...document.querySelectorAll(
+            '#lab button, #lab input, #caption, #worth, .answer, .answer a'
+        )].filter(e => {
             const box = e.getBoundingClientRect()
             return box.width > 1 && !e.closest('.plane') && !e.closest('.scroll')
                 && (box.bottom > innerHeight + 1 || box.right > innerWidth + 1)
@@ -297,6 +300,20 @@ def test_a_lecture_can_be_left(open_page):
     page.act("present")
     assert page.tab.locator("#questions").is_visible()
     assert state_of(page)["view"] == "page"
+
+
+def test_a_lecture_shows_the_question_and_its_answer(open_page):
+    page = open_page("question=label&tab=moves&view=lecture", width=1280, height=800)
+    for link, samples in (("One draw", 1), ("100 draws", 100)):  # and its links do not leave it
+        page.tab.get_by_role("link", name=link, exact=True).click()
+        page.settle()
+        assert (state_of(page)["view"], state_of(page)["samples"]) == ("lecture", samples)
+        question, answer, _ = page.text("#text").split("\n\n")
+        assert (question, answer[:20]) == ("What is the fake label?", "The move that was dr")
+        assert page.text("#text a[aria-current=true]") == link
+        assert page.tab.locator("#text a").filter(visible=True).count() == 4
+    page.paste("tab=moves&view=lecture")
+    assert not page.text("#text")
 
 
 def test_a_clicker_turns_a_lecture_and_escape_leaves_it(open_page):
