@@ -53,3 +53,21 @@ export function first(selector) {
 export function write(place, text) {
   if (place.textContent !== text) place.textContent = text;
 }
+
+/** A page that is too narrow for the experiment to stand beside the text. */
+const NARROW = "(max-width: 67.99rem)";
+
+/**
+ * Do something, and keep a thing where it is in a narrow window, whatever grows or goes above it.
+ *
+ * @param {Element} thing
+ * @param {() => void} act
+ */
+export function keepInPlace(thing, act) {
+  const { top } = thing.getBoundingClientRect();
+  act();
+  requestAnimationFrame(() => {
+    const isSeen = thing.getClientRects().length > 0;
+    if (matchMedia(NARROW).matches && isSeen) scrollBy(0, thing.getBoundingClientRect().top - top);
+  });
+}

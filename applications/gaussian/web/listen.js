@@ -2,7 +2,7 @@
 
 import { actionsOf } from "./actions.js";
 import { answered, controls, labelOf, textOf } from "./controls.js";
-import { element, elements } from "./elements.js";
+import { element, elements, keepInPlace } from "./elements.js";
 import { drawsIn } from "./files.js";
 import { pictureIn } from "./images.js";
 import { listenToKeys } from "./keys.js";
@@ -27,7 +27,9 @@ export function listen(page) {
 
   const actions = actionsOf(page);
   for (const button of elements("[data-action]")) {
-    button.addEventListener("click", () => actions[button.dataset.action ?? ""]());
+    button.addEventListener("click", () =>
+      keepInPlace(button, actions[button.dataset.action ?? ""]),
+    );
   }
   for (const tab of elements("[role=tab]")) {
     tab.addEventListener("click", () => page.openTab(tab.dataset.tab ?? ""));
@@ -57,6 +59,7 @@ function listenToControl(page, control) {
   });
   control.addEventListener("input", () => {
     if (name === "tool" || name === "brush") readTool(page, control);
+    else if (name === "panel") keepInPlace(control, () => readControl(page, control, before));
     else readControl(page, control, before);
   });
   control.addEventListener("change", () => {

@@ -1,6 +1,6 @@
 // Readers of the derivation: a paragraph that is pointed at, or focused, shows what it speaks of.
 
-import { elements } from "./elements.js";
+import { elements, keepInPlace } from "./elements.js";
 
 /**
  * What a paragraph shows; nulls while nobody reads.
@@ -17,7 +17,9 @@ export function listenToReaders(show) {
   const preview = (/** @type {HTMLElement | null} */ paragraph) => {
     const parts = paragraph?.dataset.shows?.split(" ") ?? null;
     markParts(parts);
-    show({ parts, stage: paragraph?.dataset.stage ?? null });
+    const stage = paragraph?.dataset.stage ?? null;
+    if (paragraph) keepInPlace(paragraph, () => show({ parts, stage }));
+    else show({ parts, stage });
   };
   for (const paragraph of elements("[data-shows]")) {
     paragraph.addEventListener("mouseenter", () => preview(paragraph));

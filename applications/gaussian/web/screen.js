@@ -70,7 +70,9 @@ export class Screen {
     new Brush(canvas, desk, (event) => this.#hands.dragMean(canvas, event));
     listenToReaders((preview) => {
       this.#preview = preview;
-      if (preview.parts?.includes("cloud")) page.change({ panel: "cloud" });
+      const isUpright = matchMedia("(max-aspect-ratio: 4/5)").matches; // all else scrolls away there
+      if (preview.parts && (isUpright || preview.parts.includes("cloud")))
+        page.change({ panel: "cloud" });
       this.#aim(true);
     });
   }

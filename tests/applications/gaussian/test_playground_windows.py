@@ -34,6 +34,45 @@ def test_on_a_phone_the_pictures_stay_in_sight(open_page):
     assert box["height"] < 400
 
 
+PHONE = {"width": 400, "height": 800, "has_touch": True, "is_mobile": True}
+
+
+def test_on_a_phone_what_was_tapped_stays_in_place(open_page):
+    """With what it shows: the panel that was chosen, the curve of the run that is to be stopped."""
+    page = open_page("samples=20", **PHONE)
+
+    def top(selector):
+        page.settle()
+        return page.tab.locator(selector).bounding_box()["y"]
+
+    for panel, result in (("clouds", "#clouds"), ("terms", "#terms"), ("runs", "#curve")):
+        label = f"label:has([value={panel}])"
+        before = top(label)
+        page.tab.tap(label)
+        assert top(label) == pytest.approx(before, abs=1)
+        assert before < top(result) < 600
+    page.open("samples=20")
+    run = page.tab.locator("[data-action=run]")
+    run.evaluate("e => e.scrollIntoView({block: 'end'})")
+    before = top("[data-action=run]")
+    run.tap()
+    assert top("[data-action=run]") == pytest.approx(before, abs=1)
+    assert 0 <= top("#curve") < before
+    run.tap()
+    assert run.inner_text() == "Run"
+
+
+def test_on_a_phone_a_paragraph_shows_what_it_speaks_of_whatever_was_chosen(open_page):
+    page = open_page("samples=20&panel=terms", **PHONE)
+    paragraph = page.tab.locator("#derivation li").nth(5)
+    paragraph.scroll_into_view_if_needed()
+    paragraph.tap()
+    page.settle()
+    for part in (page.tab.locator("#plane"), paragraph.locator("p")):
+        box = part.bounding_box()
+        assert 0 <= box["y"] < 750
+
+
 @pytest.mark.parametrize("state", ["", "tab=moves"])
 def test_pictures_are_as_sharp_as_the_screen(state, open_page):
     """Also after the tab, the window or the scale has changed the size of a canvas."""
