@@ -258,6 +258,7 @@ def test_a_guess_ends_with_its_tab_and_with_a_run(open_page):
 
     def guess():
         page.tab.click("#tab-gaussian")
+        page.settle()  # another tab is begun with the tool that moves
         choose(page, "tool", "guess")
         assert figures.evaluate(seen) == "hidden"
 
