@@ -167,6 +167,7 @@ def rank(number, port, queue):
         objective(x, counts).backward()
         average = objective.module.fn.node.baseline
         queue.put((number, average.average.item(), average.mass.item()))
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 

@@ -94,6 +94,8 @@ def join() -> Iterator[Ranks]:
         dist.init_process_group("gloo")  # what travels is small
     try:
         yield ranks
+        if ranks.size > 1:
+            dist.barrier()  # nobody leaves while another still hears of it
     finally:
         if ranks.size > 1:
             dist.destroy_process_group()
