@@ -59,6 +59,7 @@ def test_on_a_phone_what_was_tapped_stays_in_place(open_page):
     assert top("[data-action=run]") == pytest.approx(before, abs=1)
     assert 0 <= top("#curve") < before
     run.tap()
+    page.settle()
     assert run.inner_text() == "Run"
 
 
