@@ -25,16 +25,15 @@ def measure(folder: Path, passed: int, data: Data, draws: int) -> dict[str, floa
     model, objective = autoencoder("double-cv")
     model.load_state_dict(weights, strict=False)
     learn(model.code, objective, data)
-    result = {"learned": float(model.code.estimator.baseline.current_scale(fixed))}
+    learned = float(model.code.estimator.baseline.current_scale(fixed))
 
-    plain = 0.0
+    variances = {}
     for scale in (0.0, *SCALES):  # at 0 it is leave-one-out
         model.code.estimator = sf.ScoreFunction(sf.DoubleCV(scale))
         torch.manual_seed(0)
-        found = variance(model, objective, fixed, draws)
-        plain = plain or found
-        result[f"{scale:g}"] = found / plain
-    return result
+        variances[f"{scale:g}"] = variance(model, objective, fixed, draws)
+    ratios = {name: value / variances["0"] for name, value in variances.items()}
+    return {"learned": learned, **ratios}
 
 
 def main() -> None:

@@ -45,8 +45,8 @@ def modules(name: str, known: dict[str, str] | None = None) -> dict[str, str]:
     return known
 
 
-def uncommented(text: str) -> str:
-    """JavaScript or CSS without comments, indentation, and the lines that are empty without."""
+def folded(text: str) -> str:
+    """JavaScript or CSS without comments, indentation and empty lines."""
     bare = COMMENT.sub(lambda match: match["kept"] or "", text)
     return INDENT.sub(lambda match: match["kept"] or "\n", bare).strip() + "\n"
 
@@ -69,7 +69,7 @@ def script(name: str) -> str:
         body = EXPORT.sub("", IMPORT.sub("", text)).strip()
         if line := re.search(r"^(import|export)\b.*", body, re.M):
             raise PlaygroundError(f"{module} has a line that cannot be folded: {line[0]}")
-        parts.append(uncommented(body))
+        parts.append(folded(body))
     return "\n".join(parts)
 
 
@@ -111,7 +111,7 @@ def build(state: str = "") -> str:
     page = sources["index.html"].replace("{{repeats}}", repeats[1])
     parts = {
         '<link rel="stylesheet" href="style.css">': (
-            f"<style>\n{uncommented(sources['style.css'])}</style>"
+            f"<style>\n{folded(sources['style.css'])}</style>"
         ),
         '<script type="module" src="main.js"></script>': (
             f'<script type="module">\n{script("main.js")}</script>'

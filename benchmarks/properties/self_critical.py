@@ -17,9 +17,9 @@ READINGS = [0, 2, 4, 7, 10, 15, 20, 30, 40, 60, 100, 200]
 
 
 class Captions:
-    """Inputs with five words each; the score is the share of right words, plus the input's own.
+    """Inputs with five words each; the reward is the share of right words, plus the input's own.
 
-    Some captions are easy and some hard: what an input adds to its score, whatever the words, has
+    Some captions are easy and some hard: what an input adds to its reward, whatever the words, has
     the deviation 1.
     """
 
@@ -35,7 +35,7 @@ class Captions:
         return self.logits.softmax(2).gather(2, self.targets.unsqueeze(2)).squeeze(2)
 
     def learn(self) -> None:
-        """One step along the exact gradient of the score."""
+        """One step along the exact gradient of the reward."""
         wanted = nn.functional.one_hot(self.targets, VOCABULARY) - self.logits.softmax(2)
         self.logits = self.logits + 2 * self.right().unsqueeze(2) * wanted / WORDS
 

@@ -70,8 +70,16 @@ export class Courses {
     const colour = [...Array(KEPT).keys()].find((index) => !taken.includes(index)) ?? 0;
     const path = placeOf(state);
     const course = {
-      ...{ baseline, tab, samples, colour, path, state },
-      ...{ draws: 0, rewards: [expectedReward], breaks: [], end: "" },
+      baseline,
+      tab,
+      samples,
+      colour,
+      path,
+      state,
+      draws: 0,
+      rewards: [expectedReward],
+      breaks: [],
+      end: "",
     };
     this.list = [...kept, course];
     return course;

@@ -101,8 +101,10 @@ export class Page {
     const { state, errors } = fromAddress(this.store.made);
     const isOther = state.question !== this.state.question;
     if (!isOther && state.question) state.view = this.state.view; // an answer's link in a lecture
-    if (isOther) this.screen.clear();
-    if (isOther) this.store.clearCourses(LINK); // a question begins with a clean picture
+    if (isOther) {
+      this.screen.clear();
+      this.store.clearCourses(LINK); // a question begins with a clean picture
+    }
     this.messages.clear();
     this.change(state, { glides: true, gesture: LINK });
     this.store.seal(LINK);

@@ -131,8 +131,8 @@ export class Screen {
 
   /** The guess of the lesson's last picture, for as long as it is one of this gradient. */
   get #keptGuess() {
-    const isOwn = this.#kept?.of === keyOf(this.#page.experiment);
-    return this.#kept && isOwn ? this.#kept.guess : null;
+    const kept = this.#kept;
+    return kept && kept.of === keyOf(this.#page.experiment) ? kept.guess : null;
   }
 
   /**

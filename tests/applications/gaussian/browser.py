@@ -24,9 +24,9 @@ KEEP_BLOB = """
 """
 
 
-DRAWN = """new Promise(done => {
+FIGURES = """new Promise(done => {
     const look = () => document.getElementById('figure-value').textContent
-        ? requestAnimationFrame(() => requestAnimationFrame(done))
+        ? done()
         : requestAnimationFrame(look)
     look()
 })"""
@@ -54,7 +54,8 @@ class OpenPage:
         self.loads += 1  # a new hash alone would not load anything
         address = f"{self.address}?{self.loads}"
         self.tab.goto(f"{address}#{state}" if state else address)
-        self.tab.evaluate(DRAWN)
+        self.tab.evaluate(FIGURES)
+        self.settle()
         return self
 
     def paste(self, state):

@@ -60,7 +60,7 @@ def test_links_to_the_site_are_seen_on_the_site(browser):
 
 def test_comments_and_indentation_go_and_strings_stay():
     source = 'const a = "// no"; // yes\n/** Yes. */\n  const b = `/* no */\n  no`;\n\n// yes\n'
-    assert playground.uncommented(source) == 'const a = "// no";\nconst b = `/* no */\n  no`;\n'
+    assert playground.folded(source) == 'const a = "// no";\nconst b = `/* no */\n  no`;\n'
 
 
 def test_the_sources_agree_on_their_constants():
