@@ -1,5 +1,6 @@
 """A real browser for the pages: Chromium, driven by Playwright."""
 
+import base64
 import json
 import os
 import shutil
@@ -23,6 +24,11 @@ KEEP_BLOB = """
     URL.createObjectURL = blob => (window.lastBlob = blob, make.call(URL, blob))
 """
 
+LAST_BLOB = """new Promise(done => {
+    const reader = new FileReader()
+    reader.onload = () => done(reader.result.split(',')[1])
+    reader.readAsDataURL(lastBlob)
+})"""
 
 FIGURES = """new Promise(done => {
     const look = () => document.getElementById('figure-value').textContent
@@ -62,6 +68,7 @@ class OpenPage:
         """Put another state into the address of the open page."""
         self.tab.evaluate("state => void (location.hash = state)", state)
         self.settle()
+        return self
 
     def press(self, action, times):
         """Press a button again and again, faster than frames are drawn."""
@@ -86,13 +93,19 @@ class OpenPage:
             self.tab.locator(f"[data-action={action}]").dispatch_event("click")
         return Path(download.value.path())
 
-    def numbers(self):
-        """Everything that the page computed: what its `Save numbers` saves.
+    def saved(self, action):
+        """The bytes of what a button saves.
 
         Browsers drop the eleventh download in quick succession, so this reads what would be saved.
         """
-        self.act("save")
-        return json.loads(self.tab.evaluate("lastBlob.text()"))
+        self.tab.evaluate("lastBlob = null")
+        self.act(action)
+        self.tab.wait_for_function("lastBlob")
+        return base64.b64decode(self.tab.evaluate(LAST_BLOB))
+
+    def numbers(self):
+        """Everything that the page computed: what its `Save numbers` saves."""
+        return json.loads(self.saved("save"))
 
     def text(self, selector):
         """What a part of the page says."""

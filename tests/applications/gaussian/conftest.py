@@ -24,36 +24,34 @@ def page_file(tmp_path_factory):
     return path
 
 
-PLAIN = {
-    "viewport": {"width": 1280, "height": 900},
-    "reduced_motion": "reduce",
-    "color_scheme": "light",
-}
-"""A window as the tests of the page have it, unless they ask for another."""
-
-
 @pytest.fixture(scope="session")
-def plain_page(browser, page_file):
-    """The page in one window for all tests: opening windows is most of what they take."""
-    return OpenPage(browser.new_context(**PLAIN), page_file.as_uri())
+def windows():
+    """Windows for all tests, one for each kind: to open one is most of what a short test takes."""
+    return {}
 
 
 @pytest.fixture
-def open_page(browser, page_file, plain_page):
-    """Opens the page at a state; checked at the end for errors and requests."""
+def open_page(browser, page_file, windows):
+    """Opens the page at a state; checked at the end for errors and requests.
+
+    A second page in the same test is a window of its own. Without `load`, the state is pasted into
+    the page that is in the window, which is quicker: for tests of what follows from a state alone.
+    """
     pages = []
 
-    def open(state="", width=None, height=900, **settings):
-        if width:
-            settings["viewport"] = {"width": width, "height": height}
-        if settings or plain_page in pages:
-            pages.append(OpenPage(browser.new_context(**PLAIN | settings), page_file.as_uri()))
-        else:
-            pages.append(plain_page)
-        return pages[-1].open(state)
+    def open(state="", width=1280, height=900, color_scheme="light", load=True, **kind):
+        key = frozenset(kind.items())
+        page = windows.get(key)
+        if page is None or page in pages:
+            page = OpenPage(browser.new_context(**kind), page_file.as_uri())
+            windows.setdefault(key, page)
+        pages.append(page)
+        page.tab.set_viewport_size({"width": width, "height": height})
+        page.tab.emulate_media(color_scheme=color_scheme, reduced_motion="reduce")
+        return page.open(state) if load or not page.loads else page.paste(state)
 
     yield open
     for page in pages:
         page.check()
-        if page is not plain_page:
+        if page not in windows.values():
             page.tab.context.close()

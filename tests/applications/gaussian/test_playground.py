@@ -144,7 +144,7 @@ def test_a_link_that_is_wrong_says_how(state, message, open_page):
     page = open_page(state)
     assert message in page.text("#error")
     assert len(page.numbers()["draws"]) > 0
-    page.open("")
+    page.paste("")
     assert not page.tab.locator("#error").is_visible()
 
 

@@ -20,7 +20,7 @@ LONG_CAPTIONS = [
 @pytest.mark.parametrize("size", [(1088, 600), (1088, 800), (1280, 700), (1280, 800)])
 @pytest.mark.parametrize("state", LONG_CAPTIONS)
 def test_a_long_caption_is_not_cut(size, state, open_page):
-    page = open_page(state, width=size[0], height=size[1])
+    page = open_page(state, width=size[0], height=size[1], load=False)
     caption, controls = (
         page.tab.locator(selector).bounding_box() for selector in ("#caption", "#controls")
     )

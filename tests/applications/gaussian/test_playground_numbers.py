@@ -1,5 +1,7 @@
 """The playground says the truth: its numbers beside the library's, for the same draws."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
@@ -42,14 +44,15 @@ def gaussian_of(state):
 
 def reward_of(page, state):
     """The reward of the page, as `make gaussian` reads the picture that the page saves."""
-    picture = find_reward(str(page.download("save-picture").rename(page.folder / "reward.png")))
+    (page.folder / "reward.png").write_bytes(page.saved("save-picture"))
+    picture = find_reward(str(page.folder / "reward.png"))
     return Reward(lambda points: state["shift"] + state["scale"] * picture(points), "page")
 
 
 @pytest.fixture
 def open_state(open_page, tmp_path):
     def open(state):
-        page = open_page(state)
+        page = open_page(state, load=False)
         page.folder = tmp_path
         return page, page.numbers()
 
@@ -171,7 +174,7 @@ def test_the_exact_gradient_is_exact(place, kind, open_state):
     page, numbers = open_state(f"{place}&reward={kind}&samples=3")
     state = numbers["state"]
     gaussian = gaussian_of(state)
-    with Image.open(page.download("save-picture")) as picture:
+    with Image.open(BytesIO(page.saved("save-picture"))) as picture:
         levels = tensor(np.asarray(picture, dtype=float)[..., 0].tolist())
     shift, bend = (torch.zeros(*s, dtype=torch.float64, requires_grad=True) for s in ((2,), (2, 2)))
     here = gaussian.moved(shift, bend)

@@ -50,7 +50,7 @@ def test_there_are_ten():
 def test_every_link_is_a_state_without_errors(open_page):
     page = open_page()
     for link in sorted(LINKS):
-        page.open(link)
+        page.paste(link)
         assert not page.tab.locator("#error").is_visible(), link
         if link in CHOICES:  # and the answer marks which of its links this is
             assert page.tab.locator('.answer:visible a[aria-current="true"]').count() == 1, link

@@ -119,9 +119,7 @@ def test_an_error_is_in_sight(size, open_page):
 
 
 def test_it_needs_no_network(open_page):
-    page = open_page()
-    page.tab.context.set_offline(True)
-    page.open("tab=moves")
+    page = open_page("tab=moves", offline=True)
     page.open("reward=hills")
     assert page.text("#figure-value")
 
