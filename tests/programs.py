@@ -227,7 +227,7 @@ def brute_force(program: Program) -> list[Tensor]:
 
     flat = theta.flatten()
     gradient = torch.autograd.functional.jacobian(fn, flat)
-    hessian = torch.autograd.functional.hessian(fn, flat)
+    hessian = torch.autograd.functional.hessian(fn, flat, vectorize=True)
     return [fn(flat).reshape(1), gradient, hessian.flatten()]
 
 

@@ -11,7 +11,7 @@ PLACE = 17  # where a digit begins: the first glimpse, in the middle, sees its c
 @pytest.mark.training
 def test_it_learns_where_to_look(tmp_path):
     write_images(tmp_path / "data" / "mnist")
-    output = run("glimpse.py", "--epochs", "5", folder=tmp_path)  # 300 updates
+    output = run("glimpse.py", "--epochs", "3", folder=tmp_path)  # 180 updates
     check_form("glimpse.py", output.replace("1,000 test", "10,000 test"))
     learned, random = (number(output, rf"{name} glimpses: (\S+)%") for name in LEARNERS)
     assert learned < random - 15
