@@ -139,7 +139,7 @@ def test_every_estimator_is_exact_for_any_number_of_row_dimensions(name, batch_n
         return (first[..., 0] + 2 * second - 0.7) ** 2
 
     report = sf.check_unbiased(
-        fn, wrt=[theta], mode="exact", batch_ndims=batch_ndims, max_outcomes=100_000
+        fn, wrt=[theta], mode="exact", repeats=30, batch_ndims=batch_ndims, max_outcomes=100_000
     )
     assert report, report
 

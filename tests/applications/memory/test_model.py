@@ -446,9 +446,9 @@ def test_leave_one_out_leaves_the_gradient_exact(strict):
     assert distance(mean_gradient(broken, 2, samples=2), wanted) > 0.01
 
 
-def check(made, rows=50):
+def check(made, rows=50, repeats=40):
     """By random draws, at an error rate of 1e-6 over all parameters; the truth is enumerated."""
-    settings = {"mode": "monte_carlo", "repeats": 40, "error_rate": FAMILY, "seed": 0}
+    settings = {"mode": "monte_carlo", "repeats": repeats, "error_rate": FAMILY, "seed": 0}
     objective = sf.expectation(made, made.config.samples, has_aux=True)
     return sf.check_unbiased(objective, *instance(made, rows), limits(2, rows), **settings)
 
@@ -460,4 +460,4 @@ def test_by_random_draws_there_is_no_bias(baseline):
 
 
 def test_by_random_draws_a_baseline_that_knows_the_draw_is_found():
-    assert not check(make(Peeking, **FEWER))
+    assert not check(make(Peeking, **FEWER), repeats=100)
