@@ -371,10 +371,12 @@ def test_gaussian_nodes_by_quadrature_and_by_reference(estimator):
 
     report = sf.check_unbiased(fn, wrt=[loc], mode="exact", quadrature={"z": 4}, repeats=30)
     assert report, report
-    report = sf.check_unbiased(fn, wrt=[loc], seed=0)
+    report = sf.check_unbiased(fn, wrt=[loc], seed=0, repeats=300)
     assert report, report
     assert report.mode == "monte_carlo"
-    report = sf.check_unbiased(fn, wrt=[loc], seed=0, mode="monte_carlo", reference=sf.Pathwise())
+    report = sf.check_unbiased(
+        fn, wrt=[loc], seed=0, mode="monte_carlo", reference=sf.Pathwise(), repeats=300
+    )
     assert report, report
 
 
@@ -548,7 +550,7 @@ def test_negative_controls_are_caught_and_the_nodes_named(name, mode):
     make, nodes = BROKEN[name]
     rows = 64 if mode == "monte_carlo" and "moving average" not in name else 1
     report = sf.check_unbiased(
-        make(), X[:1].repeat(rows, 1), mode=mode, seed=2, repeats=200 if rows > 1 else 1000
+        make(), X[:1].repeat(rows, 1), mode=mode, seed=2, repeats=100 if rows > 1 else 1000
     )
     assert not report
     assert "BIASED" in str(report)

@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, images, monkeypatch, change
 @pytest.mark.training
 def test_learns_to_see_and_keeps_the_best(tmp_path):
     config = Config(
-        glimpses=3, hidden=64, features=64, batch=64, epochs=12, precision="float32", warp=0.5
+        glimpses=3, hidden=64, features=64, batch=64, epochs=8, precision="float32", warp=0.5
     )
     images = generated_digits(5000, 10, seed=1)
     assert run(tmp_path, config, images)
@@ -174,7 +174,7 @@ def test_a_price_too_high_is_paid_once():
         policy="centre",
         stop_price=100.0,
         earlier_weight=0.0,
-        epochs=25,
+        epochs=15,
         learning_rate=5e-3,
         warp=0,
     )
