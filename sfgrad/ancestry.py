@@ -71,6 +71,10 @@ class Ancestry:
 
     def reached(self, events: Iterable[Ancestors]) -> list[bool]:
         """Of every node, whether it is among the ancestors of one of the events."""
+        events = list(events)
+        if any(isinstance(event, int) and event >= len(self.events) for event in events):
+            return [True] * len(self.events)
+
         marked = [False] * len(self.events)
         count = 0
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sfgrad.ancestry import Ancestors, Members, Path
 from sfgrad.recurrence import linear_recurrence
+from sfgrad.tensors import summed
 
 
 class Credit:
@@ -49,6 +50,13 @@ class Credit:
 
     def _log_products(self, log_weights: Tensor) -> tuple[Tensor, Tensor]:
         """As `products`, of weights that are known by their logarithms."""
+        if len(log_weights) == 1 and self.ordered:
+            weight, later = log_weights.exp(), self._after_one()
+            one = torch.ones_like(weight)
+            if all(later):
+                return weight if len(later) == 1 else weight.expand(len(later), -1), one
+            return torch.cat([weight if is_later else one for is_later in later]), one
+
         # The sums over the first 0, 1, … W weighted nodes.
         sums = torch.cat([torch.zeros_like(log_weights[:1]), log_weights.cumsum(0)])
         if not self.ordered:
@@ -60,6 +68,10 @@ class Credit:
         if [self.number[e] for e in starts] == list(range(len(starts))):  # type: ignore
             return at_costs, products[:-1]
         return at_costs, products.index_select(0, self._counts(starts, sums.device))
+
+    def _after_one(self) -> list[bool]:
+        """Of every cost, whether it comes after the only weighted node."""
+        return [self.number[event] == 1 for event in self.costs if isinstance(event, int)]
 
     def _counts(self, events: Sequence[Ancestors], device: torch.device) -> Tensor:
         """How many weighted nodes may influence each of the events, all of which are numbers."""
@@ -134,6 +146,11 @@ class Credit:
         Returns:
             `[W, R]`.
         """
+        if len(weights) == 1 and self.ordered:
+            later = [place for place, is_later in enumerate(self._after_one()) if is_later]
+            costs = costs if len(later) == len(costs) else costs[later]
+            return summed(costs).unsqueeze(0)
+
         weights = weights.to(costs.dtype)
         after = costs.new_zeros(len(weights) + 1, costs.shape[1])
         if all(isinstance(event, int) for event in self.costs):

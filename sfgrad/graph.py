@@ -3,6 +3,7 @@
 The formula is in `objective`, what is recorded in `tape`, who makes a draw in `draws`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
@@ -150,7 +151,7 @@ class StochasticGraph:
         self._check_complete()
         total, learning = row_total(self.tape, chosen)
         loss = total.mean()
-        if is_readable(loss) and not torch.isfinite(loss):
+        if is_readable(loss) and not math.isfinite(loss.item()):
             self._refuse_what_is_not_finite(chosen)
 
         # Only what was found finite teaches the baselines.

@@ -13,6 +13,7 @@ from sfgrad.owners import is_kept
 from sfgrad.records import Node
 from sfgrad.settings import accepts, describe
 from sfgrad.tape import Tape
+from sfgrad.tensors import stacked
 from sfgrad.tracing import is_readable
 from sfgrad.warn import warn_user
 
@@ -56,8 +57,8 @@ class Learning:
             if node.baseline is not None and has_cost:
                 k[place], h[place] = self._read(node, place)
         plain = all(one is other for one, other in zip(k, h, strict=True))
-        stacked = torch.stack(h)
-        self.pairs = Pairs(stacked if plain else torch.stack(k), stacked)
+        all_h = stacked(h)
+        self.pairs = Pairs(all_h if plain else stacked(k), all_h)
         """What the costs to go are compared with; 0 for nodes without a baseline."""
 
     def _read(self, node: Node, place: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from sfgrad.credit import Credit
+from sfgrad.tensors import summed
 
 
 class Weights(NamedTuple):
@@ -63,7 +64,7 @@ def row_loss(costs: Tensor, weights: Weights, credit: Credit, pairs: Pairs | Non
     Order Gradient Estimation in Stochastic Computation Graphs, for the second.
     """
     before_costs, before_nodes = credit.products(weights.logs, weights.factors)
-    total = (before_costs * costs).sum(0)
+    total = summed(before_costs * costs)
     if pairs is None:
         return total
 
@@ -72,4 +73,4 @@ def row_loss(costs: Tensor, weights: Weights, credit: Credit, pairs: Pairs | Non
         own = own * weights.factors
     plain = pairs.k is pairs.h
     compared = (1 - own) * pairs.k if plain else pairs.k - own * pairs.h
-    return total + (before_nodes * compared).sum(0)
+    return total + summed(before_nodes * compared)

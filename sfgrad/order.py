@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfgrad.estimators.base import Draw, Estimator
+from sfgrad.tracing import is_readable
 
 
 def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
@@ -27,13 +28,14 @@ def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
     def limited(part: Tensor | None) -> Tensor | None:
         if part is None or not part.requires_grad:
             return part
-        return _Limit.apply(part, message)  # type: ignore[no-any-return]
+        limit = _QuickLimit if is_readable(part) else _Limit
+        return limit.apply(part, message)  # type: ignore[no-any-return]
 
     # Where the log-density is the log-probability itself, it stays so: it saves a subtraction.
     log_prob, value = limited(draw.log_prob), draw.value
     log_density = log_prob if draw.log_density is draw.log_prob else draw.log_density
     if draw.log_prob is None and value.requires_grad:
-        value = _Limit.apply(value, message)
+        value = limited(value)
     return draw._replace(
         value=value, log_prob=log_prob, log_density=log_density, factor=limited(draw.factor)
     )
@@ -57,8 +59,22 @@ class _Limit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         # The gradient is made to depend on the part again, so that whatever differentiates it by
         # what the part comes from has to pass.
+        if not torch.is_grad_enabled():  # no graph is made of it: nothing can differentiate it
+            return gradients[0], None
         (part,) = ctx.saved_tensors
         return _Refusal.apply(gradients[0], part, ctx.message), None
+
+
+class _QuickLimit(torch.autograd.Function):
+    """The same outside of `torch.func`, which takes the other form and longer to call it."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, message: str) -> Tensor:
+        ctx.message = message
+        ctx.save_for_backward(part)
+        return part.clone()
+
+    backward = staticmethod(_Limit.backward)
 
 
 class _Refusal(torch.autograd.Function):

@@ -21,6 +21,7 @@ from sfgrad.rows import Groups, Rows, row_index
 from sfgrad.settings import describe
 from sfgrad.shapes import Shapes
 from sfgrad.site import Parents, Request, Site, make_site, predict
+from sfgrad.tensors import stacked
 
 
 class Tape:
@@ -220,7 +221,7 @@ class Tape:
 
     def stacked(self, recorded: Iterable[Tensor | None]) -> Tensor:
         """What was recorded by rows, in every present row, `[N, R]`; None is left out."""
-        return torch.stack([self.rows.tile(rows) for rows in recorded if rows is not None])
+        return stacked([self.rows.tile(rows) for rows in recorded if rows is not None])
 
     def _comparable(self, name: str, baseline: Baseline) -> int:
         """How many independent draws a baseline has to compare."""

@@ -1,5 +1,6 @@
 """Tensors that users give: their type, and the precision of their sums."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,6 +54,16 @@ def floating_type(tensor: Tensor) -> torch.dtype:
 def single(tensor: Tensor) -> Tensor:
     """The tensor in at least single precision: half types have too few digits for a sum."""
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+
+
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """`[N, R]` of N rows; of a single one, as most graphs have, without a copy."""
+    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(list(rows))
+
+
+def summed(rows: Tensor) -> Tensor:
+    """The sum of rows `[N, R]`, `[R]`; of a single one, without a copy."""
+    return rows.squeeze(0) if len(rows) == 1 else rows.sum(0)
 
 
 def trailing_sum(tensor: Tensor, ndims: int) -> Tensor:

@@ -41,9 +41,10 @@ def members(ancestry, event):
     return {i for i in range(bits.bit_length()) if bits >> i & 1}
 
 
+@pytest.mark.parametrize("nodes", [1, 7])
 @pytest.mark.parametrize("seed", range(60))
-def test_products_and_costs_to_go_equal_those_of_all_pairs(seed):
-    ancestry, sets, of_costs, cost_sets = random_graph(seed)
+def test_products_and_costs_to_go_equal_those_of_all_pairs(seed, nodes):
+    ancestry, sets, of_costs, cost_sets = random_graph(seed, nodes)
     generator = torch.Generator().manual_seed(seed)
     weighted = (torch.rand(len(sets), generator=generator) < 0.7).tolist()
     weighted[0] = True

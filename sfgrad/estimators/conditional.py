@@ -10,6 +10,7 @@ Source: Tucker et al. (2017), REBAR, appendix B for bits, C for categories.
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, OneHotCategorical
+from torch.nn.functional import softplus
 
 from sfgrad.tensors import single
 
@@ -40,10 +41,8 @@ def given_value(base: Discrete, value: Tensor, logits: Tensor) -> Tensor:
     noise = uniform(logits)
     if isinstance(base, Bernoulli):
         # |z̃| = log(1 + v / (1 − v) / q), q the probability of the other value.
-        sign = torch.where(value > 0.5, 1.0, -1.0).to(logits.dtype)
-        log_odds = noise.log() - torch.log1p(-noise)
-        zero = torch.zeros_like(logits)
-        return sign * torch.logaddexp(log_odds + torch.logaddexp(sign * logits, zero), zero)
+        sign = 2 * value.to(logits.dtype) - 1
+        return sign * _softplus(noise.logit() + _softplus(sign * logits))
 
     # The largest is a Gumbel variable; each other one is cut off there.
     log_exponential = (-noise.log()).log()
@@ -51,6 +50,11 @@ def given_value(base: Discrete, value: Tensor, logits: Tensor) -> Tensor:
     largest = torch.where(is_drawn, log_exponential, 0).sum(-1, keepdim=True)
     others = -torch.logaddexp(log_exponential - logits, largest)
     return torch.where(is_drawn, -largest, others)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """`log(1 + exp(x))`, exact in double precision too."""
+    return softplus(x, threshold=40)
 
 
 def squash(base: Discrete, variable: Tensor, temperature: float) -> Tensor:

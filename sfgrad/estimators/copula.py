@@ -23,7 +23,7 @@ def uniforms(shape: tuple[int, ...], size: int, device: torch.device) -> Tensor:
     return (1 - rest ** (size - 1)).flatten(0, 1)
 
 
-def bernoulli_ratio(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def bernoulli_ratio(logits: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
     """Of two coupled draws that differ, `p·(1 − p) / P(1, 0)`.
 
     A draw is 1 where its number is below p, or where 1 minus it is: whichever makes draws differ
@@ -34,10 +34,10 @@ def bernoulli_ratio(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
         size: how many draws are coupled.
 
     Returns:
-        The ratios, and whether the numbers are to be taken from 1.
+        The ratios, and whether the numbers are to be taken from 1; None where no matter.
     """
     if size == 2:
-        return logits.abs().sigmoid(), torch.zeros((), dtype=torch.bool, device=logits.device)
+        return logits.abs().sigmoid(), None
     logits = logits.double()
     log_one, log_zero = logsigmoid(logits), logsigmoid(-logits)
     straight = _apart(log_zero, size)

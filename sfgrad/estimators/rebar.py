@@ -7,12 +7,13 @@ from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from sfgrad.estimators.base import Draw, Layout
 from sfgrad.estimators.conditional import bounded_logits, given_value, squash
-from sfgrad.estimators.log_prob import MisfitError, log_prob_of_copies
+from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.relaxation import with_gradient_of
 from sfgrad.estimators.siblings import copied_shape
 from sfgrad.estimators.weighted import Weighted
 from sfgrad.masks import base_distribution
 from sfgrad.settings import describe, is_number, positive_number, whole_number
+from sfgrad.tensors import trailing_sum
 
 
 class Rebar(Weighted):
@@ -88,17 +89,16 @@ class Rebar(Weighted):
 
         # The same variable twice: it moves with the logits, or within what gives the hard value.
         logits = bounded_logits(base).reshape(E, S, R, *elements)
-        _, free, fixed = logits.expand(E, copies, R, *elements).chunk(3, 1)
+        first, free, fixed = logits.expand(E, copies, R, *elements).chunk(3, 1)
         given = given_value(base, hard, fixed)
         pair = (with_gradient_of(free, given), given)
         relaxed = [squash(base, part, self.temperature).to(hard.dtype) for part in pair]
 
         shape = copied_shape(distribution.batch_shape, own or 1) + distribution.event_shape
         value = torch.cat([hard, *relaxed], 1).reshape(shape)
-        thirds = hard.repeat(1, 3, *[1] * (hard.dim() - 2))
-        log_prob = log_prob_of_copies(distribution, thirds, batch_ndims, own).view(E, 3, -1)
-        log_prob = log_prob * log_prob.new_tensor([1, 0, 1]).view(1, 3, 1)  # free: its path alone
-        log_prob = log_prob.reshape(-1)
+        scored = type(base)(logits=first, validate_args=False)
+        score = trailing_sum(scored.log_prob(hard.to(first.dtype)), 3).view(E, 1, -1)
+        log_prob = torch.cat([score, score.detach(), score], 1).reshape(-1)  # free: its path alone
         signs = log_prob.new_tensor([3, 3 * self.scale, -3 * self.scale]).view(1, 3, 1)
         factor = signs.expand(E, 3, log_prob.numel() // (3 * E)).reshape(-1)
         unknown = torch.full_like(factor, torch.nan)

@@ -95,7 +95,9 @@ def test_draws_differ_as_often_as_the_ratio_says(size, logit):
     logits = torch.full((200_000,), logit, dtype=torch.float64)
     ratio, flipped = bernoulli_ratio(logits[:1], size)
     numbers = uniforms((size, len(logits)), size, torch.device("cpu"))
-    draws = quantile(Bernoulli(logits=logits), torch.where(flipped, 1 - numbers, numbers))
+    if flipped is not None:
+        numbers = torch.where(flipped, 1 - numbers, numbers)
+    draws = quantile(Bernoulli(logits=logits), numbers)
     p = torch.sigmoid(logits[0])
     wanted = p * (1 - p) / ratio[0]
     frequency = ((draws[0] == 1) & (draws[1] == 0)).double().mean()
