@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
 
 from sfgrad.containers import map_tensors
 from sfgrad.estimators.antithetic import Mirrored
@@ -14,6 +15,8 @@ from sfgrad.estimators.base import Estimator
 from sfgrad.graph import active_graph, is_greedy
 from sfgrad.node import StochasticNode, align
 from sfgrad.settings import describe, positive_number
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class ParameterNoise(nn.Module):
@@ -29,14 +32,16 @@ class ParameterNoise(nn.Module):
 
     Args:
         module: maps a batch to a batch. It is called with one row at a time, under
-            `torch.func.vmap`: it must not branch on values, nor call `sample` or `add_cost`.
+            `torch.func.vmap`: it must not branch on values, nor call `sample` or `add_cost`. What
+            `vmap` does not know, such as `nn.GRU`, is called row after row, which takes longer.
         scale: the standard deviation, above 0, in the unit of the parameters; may be assigned.
         estimator: how the draw carries a gradient; if None `Antithetic()`, or `ScoreFunction()`
             where the copies have no pairs.
 
     Raises:
         ValueError: the scale is not above 0; the module has no parameter that requires a gradient,
-            or holds a `StochasticNode`; or it is called without rows.
+            or holds a `StochasticNode`; or it is called without rows, or with batch normalisation
+            in training, whose batch would be one row.
         TypeError: an argument is something else.
 
     Unbiased: as the estimator says, for the expected cost at drawn parameters, not that at θ.
@@ -89,8 +94,7 @@ class ParameterNoise(nn.Module):
         # The module gets batches of one row, and rows of several dimensions are one for a while.
         shape = parameters.shape[:ndims]
         batches = [align(x).flatten(0, ndims - 1).unsqueeze(1) for x in inputs]
-        call = vmap(partial(self._call, shared), randomness="different")
-        outputs = call(parameters.flatten(0, ndims - 1), *batches)
+        outputs = self._call_rows(shared, parameters.flatten(0, ndims - 1), *batches)
         return map_tensors(outputs, lambda y: torch.unflatten(y.squeeze(1), 0, shape))
 
     def _draw(self, row_shape: torch.Size) -> Tensor:
@@ -103,6 +107,18 @@ class ParameterNoise(nn.Module):
     def _trained(self) -> dict[str, Tensor]:
         """The parameters that are drawn."""
         return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+
+    def _call_rows(self, shared: dict[str, Any], *rows: Tensor) -> Any:
+        """The module's outputs of every row: of all at once where that can be."""
+        _check_batch_norm(self.module)
+        call = partial(self._call, shared)
+        try:
+            return vmap(call, randomness="different")(*rows)
+        except RuntimeError as error:
+            if "Batching rule not implemented" not in str(error):
+                raise
+        outputs = [call(*row) for row in zip(*rows, strict=True)]
+        return tree_map(lambda *parts: torch.stack(parts), *outputs)
 
     def _call(self, shared: dict[str, Any], flat: Tensor, *inputs: Tensor) -> Any:
         """The module's outputs at these parameters, `[P]`."""
@@ -148,3 +164,14 @@ def _check_module(module: Any) -> None:
             f"the {type(module).__name__} of ParameterNoise holds a StochasticNode: draw outside "
             "of it, from what it returns"
         )
+
+
+def _check_batch_norm(module: nn.Module) -> None:
+    """Refuse batch normalisation that takes the statistics of the present batch."""
+    for name, part in module.named_modules():
+        if isinstance(part, BATCH_NORMS) and part.training:
+            raise ValueError(
+                f"the {type(module).__name__} of ParameterNoise has batch normalisation in training"
+                f"{f', {name!r}' if name else ''}: each row has parameters of its own, so its batch"
+                " would be one row; use nn.LayerNorm, or eval() for what it has learned"
+            )

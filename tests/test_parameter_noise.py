@@ -364,3 +364,29 @@ def test_mirrored_noise_is_unbiased():
         quadrature=8, mode="monte_carlo", seed=0, repeats=300, max_outcomes=100_000,
     )  # fmt: skip
     assert report, report
+
+
+# ---------------------------------------------------------------- modules that vmap does not know
+
+
+def test_a_recurrent_layer_is_called_row_after_row():
+    """With so little noise each output is that of the module, and all weights get gradients."""
+    torch.manual_seed(0)
+    layer = nn.GRU(2, 3, batch_first=True)
+    noisy, x = sf.ParameterNoise(layer, 1e-6), torch.randn(5, 4, 2)
+    output, state = noisy(x)
+    wanted, last = layer(x)
+    torch.testing.assert_close(output, wanted, rtol=0, atol=1e-4)
+    torch.testing.assert_close(state.squeeze(1), last.squeeze(0), rtol=0, atol=1e-4)
+
+    sf.expectation(lambda x: noisy(x)[0].square().sum((1, 2)), samples=2)(x).backward()
+    assert all(weight.grad.abs().max() > 0 for weight in layer.parameters())
+
+
+def test_batch_normalisation_in_training_is_refused():
+    layers = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    noisy = sf.ParameterNoise(layers, 0.1)
+    with pytest.raises(ValueError, match=r"batch normalisation in training, '1': each row has"):
+        noisy(torch.zeros(5, 2))
+    noisy.eval()
+    assert noisy(torch.zeros(5, 2)).shape == (5, 2)
