@@ -185,10 +185,14 @@ class Learning:
             error = _error(baseline, cost_to_go, prediction, *mask)
             if error is not None:
                 yield _gradient_alone(error)
+            elif is_distributed():
+                yield from _nothing(baseline)
         for control, evidence, counted in self.lessons:
             error = control.learn(evidence, counted)
             if error is not None:
                 yield _gradient_alone(error)
+            elif is_distributed():
+                yield from _nothing(control)
 
     def _learners(self) -> list[Baseline]:
         """The baselines that are to learn, control variates among them."""
@@ -249,6 +253,12 @@ def _error(baseline: Baseline, *arguments: Tensor | None) -> Tensor | None:
             "error.square().mean(), or None"
         )
     return error
+
+
+def _nothing(baseline: Baseline) -> Iterator[Tensor]:
+    """0, with that gradient by all parameters: processes that average gradients wait for it."""
+    for parameter in baseline.parameters():
+        yield 0 * parameter.sum()
 
 
 def _gradient_alone(error: Tensor) -> Tensor:

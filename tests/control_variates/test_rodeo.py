@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd.functional import hessian
-from torch.distributions import Bernoulli, Independent, Normal, OneHotCategorical
+from torch.distributions import Bernoulli, Categorical, Independent, Normal, OneHotCategorical
 
 import sfgrad as sf
 from benchmarks.estimators import WideCost, gradients
@@ -248,6 +248,22 @@ def test_negative_controls_are_found_and_named(broken):
     report = exactly_unbiased(sf.expectation(model, samples=2), X)
     assert not report
     assert set(report.nodes) == {"first"}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_slopes_several_processes_still_get_a_gradient_by_its_parameters(
+    processes, monkeypatch
+):
+    """`DistributedDataParallel` waits for one by every parameter; 0 changes nothing."""
+    monkeypatch.setattr("sfgrad.learning.is_distributed", lambda: processes > 1)
+    node = sf.StochasticNode(sf.ScoreFunction(sf.Rodeo(), samples=2))
+    logits = torch.zeros(4, 3, requires_grad=True)
+    with sf.StochasticGraph() as graph:
+        sf.add_cost(node(Categorical(logits=logits)).float())
+    graph.loss().backward()
+    for parameter in node.parameters():
+        assert (parameter.grad is None) == (processes == 1)
+        assert processes == 1 or not parameter.grad.any()
 
 
 # ---------------------------------------------------------------- what is refused
