@@ -56,6 +56,11 @@ def single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
+def one_hot(numbers: Tensor, count: int) -> Tensor:
+    """Boolean `[..., count]`; torch's own looks at the values, which `vmap` does not allow."""
+    return numbers.unsqueeze(-1) == torch.arange(count, device=numbers.device)
+
+
 def stacked(rows: Sequence[Tensor]) -> Tensor:
     """`[N, R]` of N rows; of a single one, as most graphs have, without a copy."""
     return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(list(rows))

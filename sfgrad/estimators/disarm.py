@@ -11,7 +11,7 @@ from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.quantiles import quantile
 from sfgrad.estimators.siblings import Copies, check_siblings
 from sfgrad.masks import Masked, base_distribution
-from sfgrad.tensors import single, trailing_sum
+from sfgrad.tensors import one_hot, single, trailing_sum
 
 Discrete = Bernoulli | Categorical | OneHotCategorical
 
@@ -114,8 +114,7 @@ class ARMS(Coupling):
         number = copies.merge(number)
         if isinstance(base, Categorical):
             return number, ratios
-        one_hot = torch.nn.functional.one_hot(number, probs.shape[-1])
-        return one_hot.to(base.logits.dtype), ratios
+        return one_hot(number, probs.shape[-1]).to(base.logits.dtype), ratios
 
 
 class DisARM(ARMS):

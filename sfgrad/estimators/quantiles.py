@@ -13,6 +13,7 @@ from torch.distributions import (
 
 from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.siblings import parameters
+from sfgrad.tensors import one_hot
 
 LEAST = 2.0**-54
 """Uniform numbers are kept this far from 0 and twice this far from 1, whose quantiles may be
@@ -48,7 +49,7 @@ def quantile(base: Distribution, uniform: Tensor) -> Tensor:
         return _category(base.probs, uniform)
     if isinstance(base, OneHotCategorical):
         probs: Tensor = base.probs
-        return torch.nn.functional.one_hot(_category(probs, uniform), probs.shape[-1]).to(probs)
+        return one_hot(_category(probs, uniform), probs.shape[-1]).to(probs.dtype)
     if isinstance(base, Normal | MultivariateNormal):
         return _gaussian(base, torch.special.ndtri(uniform))
     try:

@@ -380,3 +380,22 @@ def test_three_copies_are_coupled_under_vmap():
     probability = torch.tensor(0.4).sigmoid()
     wanted = probability * (1 - probability)
     assert abs(found.mean() - wanted) < 6 * found.std() / 300**0.5
+
+
+@pytest.mark.parametrize("estimator", [sf.Antithetic(samples=2), sf.ARMS(samples=3)], ids=repr)
+def test_one_hot_vectors_are_coupled_under_vmap(estimator):
+    """The gradient of the share of the last category, over 300 parts, to six standard errors."""
+    torch.manual_seed(0)
+    logits = torch.tensor([0.4, -0.3, 0.9])
+
+    def loss(logits, cost):
+        vectors = OneHotCategorical(logits=logits.unsqueeze(0), validate_args=False)
+        with sf.StochasticGraph() as graph:
+            sf.add_cost(cost * sf.sample(vectors, estimator)[:, 2])
+        return graph.loss()
+
+    gradient = torch.func.vmap(torch.func.grad(loss), (None, 0), randomness="different")
+    found = gradient(logits, torch.ones(300))
+    p = logits.softmax(0)
+    wanted = p[2] * (torch.eye(3)[2] - p)
+    assert ((found.mean(0) - wanted).abs() < 6 * found.std(0) / 300**0.5).all()
