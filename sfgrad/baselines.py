@@ -4,6 +4,7 @@ A baseline leaves the gradient unbiased as long as it does not depend on the dra
 The graph therefore reads all baselines before it updates any.
 """
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -28,6 +29,9 @@ class Baseline(nn.Module, ABC):
 
     collective: bool = False
     """Whether `update` talks to the other processes, which then have to call it as often."""
+
+    order: float = math.inf
+    """The highest derivative that stays right: 0 for a baseline that makes the gradient biased."""
 
     made_inside: bool = False
     """Whether it was made while a graph was open, and no loss has asked yet who keeps it."""

@@ -32,6 +32,7 @@ class GroupNormalized(Baseline):
     """
 
     compares = True
+    order = 0
 
     def __init__(self, eps: float = 1e-4):
         super().__init__()

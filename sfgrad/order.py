@@ -1,5 +1,6 @@
 """Refusal of derivatives beyond those that an estimator gets right."""
 
+import math
 from typing import Any
 
 import torch
@@ -19,8 +20,10 @@ def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
     """
     if torch.compiler.is_compiling():  # which takes no second derivative
         return draw
+    baseline = estimator.baseline
+    limits = estimator if baseline is None or baseline.order == math.inf else baseline
     message = (
-        f"node {name!r}: {type(estimator).__name__} has order {estimator.order:g}, so of its draws "
+        f"node {name!r}: {type(limits).__name__} has order {estimator.order:g}, so of its draws "
         "only the first derivative can be taken, and a second one was asked for: use "
         "ScoreFunction() or Enumerate(), whose derivatives are right to any order"
     )
