@@ -24,6 +24,14 @@ def bounded_logits(base: Discrete) -> Tensor:
     return logits.clamp(-limit, limit)
 
 
+def with_logits(base: Discrete, logits: Tensor) -> Discrete:
+    """A distribution of the same kind over other logits, whatever arguments a subclass takes."""
+    for kind in (Bernoulli, Categorical):
+        if isinstance(base, kind):
+            return kind(logits=logits, validate_args=False)
+    return OneHotCategorical(logits=logits, validate_args=False)
+
+
 def uniform(like: Tensor) -> Tensor:
     """Uniform noise above 0 and below 1, of a tensor's shape, in its type."""
     limits = torch.finfo(like.dtype)

@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from sfgrad.estimators.base import Draw, Layout
-from sfgrad.estimators.conditional import bounded_logits, given_value, squash
+from sfgrad.estimators.conditional import bounded_logits, given_value, squash, with_logits
 from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.relaxation import with_gradient_of
 from sfgrad.estimators.siblings import copied_shape
@@ -96,8 +96,8 @@ class Rebar(Weighted):
 
         shape = copied_shape(distribution.batch_shape, own or 1) + distribution.event_shape
         value = torch.cat([hard, *relaxed], 1).reshape(shape)
-        scored = type(base)(logits=first, validate_args=False)
-        score = trailing_sum(scored.log_prob(hard.to(first.dtype)), 3).view(E, 1, -1)
+        scores = with_logits(base, first).log_prob(hard.to(first.dtype))
+        score = trailing_sum(scores, 3).view(E, 1, -1)
         log_prob = torch.cat([score, score.detach(), score], 1).reshape(-1)  # free: its path alone
         signs = log_prob.new_tensor([3, 3 * self.scale, -3 * self.scale]).view(1, 3, 1)
         factor = signs.expand(E, 3, log_prob.numel() // (3 * E)).reshape(-1)

@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from sfgrad.baselines import Baseline
 from sfgrad.controls import Control, Evidence
-from sfgrad.estimators.conditional import bounded_logits, given_value, squash
+from sfgrad.estimators.conditional import bounded_logits, given_value, squash, with_logits
 from sfgrad.estimators.log_prob import MisfitError
 from sfgrad.estimators.relaxation import with_gradient_of
 from sfgrad.settings import describe
@@ -110,7 +110,7 @@ class Surrogate(Control):
         given = given_value(base, hard, leaf)
         free = with_gradient_of(leaf, given)
         predictions = [self.predict(squash(base, y, 1.0), batch_ndims) for y in (free, given)]
-        twin = type(base)(logits=leaf, validate_args=False)
+        twin = with_logits(base, leaf)
         log_prob = single(twin.log_prob(value))
         slopes = _slopes(predictions[0] - predictions[1], [leaf])
         return _knowledge(predictions[1], slopes, log_prob, [logits], [leaf], batch_ndims)

@@ -190,3 +190,19 @@ def test_rows_without_elements_have_nothing_to_draw():
         sf.add_cost(bits.sum(1) + 1)
     assert bits.shape == (6, 0)
     assert graph.loss() == 1
+
+
+@pytest.mark.parametrize(
+    "estimator", [sf.Rebar(samples=3), sf.Relax(torch.nn.Linear(1, 1))], ids=["Rebar", "Relax"]
+)
+def test_a_class_of_bits_with_other_arguments_is_drawn(estimator):
+    """A subclass is made by what its author says, so no other one is made of it."""
+
+    class Coins(Bernoulli):
+        def __init__(self, heads):
+            super().__init__(logits=heads, validate_args=False)
+
+    logits = torch.zeros(4, requires_grad=True)
+    loss = sf.expectation(lambda x: sf.sample(Coins(x), estimator).exp())(logits)
+    loss.backward()
+    assert logits.grad.isfinite().all()
