@@ -30,6 +30,13 @@ LAST_BLOB = """new Promise(done => {
     reader.readAsDataURL(lastBlob)
 })"""
 
+PASTE = """state => new Promise(done => {
+    const before = location.hash
+    addEventListener('hashchange', () => done(), {once: true})
+    location.hash = state
+    if (location.hash === before) done()
+})"""
+
 FIGURES = """new Promise(done => {
     const look = () => document.getElementById('figure-value').textContent
         ? done()
@@ -66,7 +73,7 @@ class OpenPage:
 
     def paste(self, state):
         """Put another state into the address of the open page."""
-        self.tab.evaluate("state => void (location.hash = state)", state)
+        self.tab.evaluate(PASTE, state)  # browsers tell the page when they have time
         self.settle()
         return self
 
