@@ -37,8 +37,9 @@ CASES: dict[str, dict[str, Any]] = {
     "leave-one-out 4": {"baseline": "leave-one-out", "samples": 4},
     "leave-one-out 8": {"baseline": "leave-one-out", "samples": 8},
     "leave-one-out 16": {"baseline": "leave-one-out", "samples": 16},
+    "self-critical": {"baseline": "self-critical", "samples": 1, "batch": Config.batch // 2},
 }
-"""What is compared, and in what it differs."""
+"""What is compared, and in what it differs; the greedy run of self-critical is a run too."""
 TRAINED, HALF = "leave-one-out 8", 0.5
 """Gradients are measured at a program that this case trained until that share was right."""
 FITTED = ("average", "learned")
@@ -188,10 +189,11 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
     )
     for name, ((variance, error), results, courses) in found.items():
         samples = CASES[name]["samples"]
+        is_greedy = name == "self-critical"
         updates = statistics.median(reached(course, config.last) for course in courses)
         shown.add_row(
             name,
-            f"{config.batch // samples} × {samples}",
+            f"{case(config, name, 0).batch // samples} × {samples}{' + greedy' * is_greedy}",
             f"{variance:.2g} ± {error:.1g}",
             f"{variance / found['none'].spread.variance:.2g}",
             f"{sum(result.near >= SOLVED for result in results)} of {len(results)}",

@@ -16,7 +16,7 @@ PICTURES = Path("pictures/memory")
 """Folder of the pictures of shipped programs."""
 Task = Literal[tuple(TASKS)]
 Mode = Literal[MODES]
-BASELINES = ("none", "average", "learned", "leave-one-out")
+BASELINES = ("none", "average", "learned", "leave-one-out", "self-critical")
 
 
 @dataclass(frozen=True)

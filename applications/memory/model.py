@@ -152,5 +152,6 @@ def choose_estimator(baseline: str, units: int) -> sf.ScoreFunction:
         "average": sf.MovingAverage,
         "learned": lambda: sf.Learned(Critic(units)),
         "leave-one-out": sf.LeaveOneOut,
+        "self-critical": sf.SelfCritical,
     }[baseline]()
     return sf.ScoreFunction(made)
