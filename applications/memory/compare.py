@@ -184,8 +184,9 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
         "minutes",
         f"to {config.last} letters",
         title=f"{config.task} by {config.mode}: {config.batch} runs per update",
-        caption=f"B problems, K runs each; solved: {SOLVED:.0%} of letters right at every length; "
-        f"minutes and updates to {config.last} letters (within {METRICS_INTERVAL}): medians",
+        caption=f"B problems, K runs each, +1 greedy; solved: {SOLVED:.0%} of letters right "
+        f"at every length; minutes and updates to {config.last} letters (within "
+        f"{METRICS_INTERVAL}): medians",
     )
     for name, ((variance, error), results, courses) in found.items():
         samples = CASES[name]["samples"]
@@ -193,7 +194,7 @@ def table(config: Config, found: dict[str, Outcome]) -> Table:
         updates = statistics.median(reached(course, config.last) for course in courses)
         shown.add_row(
             name,
-            f"{case(config, name, 0).batch // samples} × {samples}{' + greedy' * is_greedy}",
+            f"{case(config, name, 0).batch // samples} × {samples}{'+1' * is_greedy}",
             f"{variance:.2g} ± {error:.1g}",
             f"{variance / found['none'].spread.variance:.2g}",
             f"{sum(result.near >= SOLVED for result in results)} of {len(results)}",
