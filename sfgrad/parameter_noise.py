@@ -16,8 +16,6 @@ from sfgrad.graph import active_graph, is_greedy
 from sfgrad.node import StochasticNode, align
 from sfgrad.settings import describe, positive_number
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
 
 class ParameterNoise(nn.Module):
     """Calls a module with parameters drawn anew for every row, around its own.
@@ -117,8 +115,22 @@ class ParameterNoise(nn.Module):
         except RuntimeError as error:
             if "Batching rule not implemented" not in str(error):
                 raise
+            if not len(rows[0]):
+                raise ValueError(
+                    f"ParameterNoise got no row, and calls {type(self.module).__name__} row after "
+                    "row, so it does not know what that returns: leave empty batches out"
+                ) from error
         outputs = [call(*row) for row in zip(*rows, strict=True)]
-        return tree_map(lambda *parts: torch.stack(parts), *outputs)
+        return tree_map(self._stack, *outputs)
+
+    def _stack(self, *parts: Any) -> Tensor:
+        """One output of all rows."""
+        if not torch.is_tensor(parts[0]):
+            raise TypeError(
+                f"the {type(self.module).__name__} of ParameterNoise returned {describe(parts[0])} "
+                "among its outputs: return tensors alone"
+            )
+        return torch.stack(parts)
 
     def _call(self, shared: dict[str, Any], flat: Tensor, *inputs: Tensor) -> Any:
         """The module's outputs at these parameters, `[P]`."""
@@ -169,7 +181,8 @@ def _check_module(module: Any) -> None:
 def _check_batch_norm(module: nn.Module) -> None:
     """Refuse batch normalisation that takes the statistics of the present batch."""
     for name, part in module.named_modules():
-        if isinstance(part, BATCH_NORMS) and part.training:
+        kind: Any = nn.modules.batchnorm._BatchNorm  # pyright: ignore[reportPrivateUsage]
+        if isinstance(part, kind) and (part.training or part.running_mean is None):
             raise ValueError(
                 f"the {type(module).__name__} of ParameterNoise has batch normalisation in training"
                 f"{f', {name!r}' if name else ''}: each row has parameters of its own, so its batch"

@@ -134,3 +134,14 @@ def test_refusals():
         sf.sample(
             Bernoulli(logits=leaf(0.0, 1.0)), sf.ScoreFunction(sf.GroupNormalized()), name="z"
         )
+
+
+def test_the_order_of_a_baseline_limits_that_of_its_estimator():
+    assert sf.ScoreFunction(sf.GroupNormalized()).order == 0
+    assert sf.ScoreFunction(sf.LeaveOneOut()).order == sf.ScoreFunction.order == float("inf")
+
+    class First(sf.ScoreFunction):
+        order = 1
+
+    assert First(sf.LeaveOneOut()).order == 1
+    assert First(sf.GroupNormalized()).order == 0

@@ -390,3 +390,18 @@ def test_batch_normalisation_in_training_is_refused():
         noisy(torch.zeros(5, 2))
     noisy.eval()
     assert noisy(torch.zeros(5, 2)).shape == (5, 2)
+    forgetful = sf.ParameterNoise(nn.BatchNorm1d(2, track_running_stats=False).eval(), 0.1)
+    with pytest.raises(ValueError, match="batch normalisation in training: each row has"):
+        forgetful(torch.zeros(5, 2))
+
+
+def test_what_cannot_be_called_row_after_row_is_refused():
+    with pytest.raises(ValueError, match="got no row, and calls GRU row after row"):
+        sf.ParameterNoise(nn.GRU(2, 3), 0.1)(torch.zeros(0, 4, 2))
+
+    class Counting(nn.GRU):
+        def forward(self, x):
+            return super().forward(x)[0], 3
+
+    with pytest.raises(TypeError, match="Counting of ParameterNoise returned 3 among"):
+        sf.ParameterNoise(Counting(2, 3), 0.1)(torch.zeros(5, 4, 2))

@@ -94,7 +94,7 @@ class ARMS(Coupling):
             noise = torch.where(flipped, 1 - noise, noise)
         value = quantile(base, copies.merge(noise))
 
-        groups = copies.split(value).unflatten(0, (-1, size))
+        groups = copies.split(value.to(logits.dtype)).unflatten(0, (-1, size))
         slopes = ratio * (size * groups - groups.sum(1, keepdim=True)) / (size - 1)
         return value, copies.merge(slopes.flatten(0, 1)).to(logits.dtype) * logits
 

@@ -1,6 +1,5 @@
 """The score-function estimator, also called REINFORCE or the likelihood-ratio method."""
 
-import math
 from typing import Any
 
 import torch
@@ -45,6 +44,7 @@ class ScoreFunction(Estimator):
     def __init__(self, baseline: Baseline | None = None, samples: int = 1):
         if baseline is not None:
             check_baseline("ScoreFunction", baseline)
+            self.order = min(self.order, baseline.order)
         self._baseline, self.samples = baseline, samples
 
     def __setattr__(self, attribute: str, value: Any) -> None:
@@ -63,11 +63,6 @@ class ScoreFunction(Estimator):
     def baseline(self) -> Baseline | None:  # type: ignore[override]
         """What the cost to go is compared with; fixed, since a `StochasticNode` owns it too."""
         return self._baseline
-
-    @property
-    def order(self) -> float:  # type: ignore[override]
-        """The highest derivative that is right: any, unless the baseline makes it biased."""
-        return math.inf if self._baseline is None else self._baseline.order
 
     def draw(self, distribution: Distribution, batch_ndims: int) -> Draw:
         """Draw `samples` values for every row."""

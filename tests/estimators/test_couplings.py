@@ -399,3 +399,15 @@ def test_one_hot_vectors_are_coupled_under_vmap(estimator):
     p = logits.softmax(0)
     wanted = p[2] * (torch.eye(3)[2] - p)
     assert ((found.mean(0) - wanted).abs() < 6 * found.std(0) / 300**0.5).all()
+
+
+def test_many_copies_of_half_precision_are_exact_for_a_constant():
+    """bfloat16 counts to 256 only: 301 copies are counted in single precision."""
+    torch.manual_seed(0)
+    logits = torch.ones(50, dtype=torch.bfloat16, requires_grad=True)
+
+    def cost(logits):
+        return 0 * sf.sample(Bernoulli(logits=logits), sf.ARMS(samples=301)).float() + 1000
+
+    sf.expectation(cost)(logits).backward()
+    assert logits.grad.abs().max() < 1e-4
