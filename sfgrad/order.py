@@ -29,16 +29,17 @@ def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
     )
 
     def limited(part: Tensor | None) -> Tensor | None:
-        if part is None or not part.requires_grad:
-            return part
-        limit = _QuickLimit if is_readable(part) else _Limit
-        return limit.apply(part, message)  # type: ignore[no-any-return]
+        if part is None:
+            return None
+        if not is_readable(part):  # it may be differentiated forward, which nothing shows
+            return _Limit.apply(part, message)  # type: ignore[no-any-return]
+        return _QuickLimit.apply(part, message) if part.requires_grad else part  # type: ignore
 
     # Where the log-density is the log-probability itself, it stays so: it saves a subtraction.
     log_prob, value = limited(draw.log_prob), draw.value
     log_density = log_prob if draw.log_density is draw.log_prob else draw.log_density
-    if draw.log_prob is None and value.requires_grad:
-        value = limited(value)
+    if draw.log_prob is None and (value.requires_grad or not is_readable(value)):
+        value = limited(value) if value.is_floating_point() else value
     return draw._replace(
         value=value, log_prob=log_prob, log_density=log_density, factor=limited(draw.factor)
     )
@@ -57,6 +58,12 @@ class _Limit(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
         part, ctx.message = inputs
         ctx.save_for_backward(part)
+        ctx.save_for_forward(part)
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        (part,) = ctx.saved_tensors
+        return _Refusal.apply(grad_inputs[0], part, ctx.message)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -75,8 +82,10 @@ class _QuickLimit(torch.autograd.Function):
     def forward(ctx: Any, part: Tensor, message: str) -> Tensor:
         ctx.message = message
         ctx.save_for_backward(part)
+        ctx.save_for_forward(part)
         return part.clone()
 
+    jvp = staticmethod(_Limit.jvp)
     backward = staticmethod(_Limit.backward)
 
 
@@ -92,6 +101,10 @@ class _Refusal(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
         *_, ctx.message = inputs
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        raise ValueError(ctx.message)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

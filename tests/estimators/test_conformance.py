@@ -507,6 +507,38 @@ def test_derivatives_beyond_the_order_are_refused(member):
         torch.autograd.grad(first.sum(), eta)
 
 
+def forward(fn):
+    """The derivative of a function of one number, in forward mode."""
+    return lambda x: torch.func.jvp(fn, (x,), (torch.ones_like(x),))[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # of torch itself
+@pytest.mark.parametrize("first", [forward, torch.func.grad], ids=["forward", "reverse"])
+@pytest.mark.parametrize("second", [forward, torch.func.grad], ids=["forward", "reverse"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        sf.DisARM(2),
+        sf.MeasureValued(3),
+        sf.StraightThrough(),
+        sf.ScoreFunction(sf.GroupNormalized(), 2),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_in_torch_func_derivatives_beyond_the_order_are_refused_too(first, second, estimator):
+    def loss(logit):
+        with sf.StochasticGraph() as graph:
+            bits = Bernoulli(logits=logit.expand(10), validate_args=False)
+            sf.add_cost((sf.sample(bits, estimator) - 0.3) ** 2)
+        return graph.loss()
+
+    torch.manual_seed(0)
+    logit = torch.tensor(0.5)
+    assert first(loss)(logit).isfinite()
+    with pytest.raises(ValueError, match="has order [01], so of its draws only the first"):
+        second(first(loss))(logit)
+
+
 @members(lambda member: member.exact and member.order == math.inf)
 def test_second_derivatives_of_a_chain_are_exact(member):
     chain, theta = BitChain(member, MEMBERS["LeaveOneOut"]), leaf(*THETA)
