@@ -145,3 +145,5 @@ def test_the_order_of_a_baseline_limits_that_of_its_estimator():
 
     assert First(sf.LeaveOneOut()).order == 1
     assert First(sf.GroupNormalized()).order == 0
+    node = sf.StochasticNode(sf.ScoreFunction(sf.GroupNormalized(), 4))
+    assert "ScoreFunction, name=None, samples=4\n" in repr(node)

@@ -186,7 +186,7 @@ def shown_settings(estimator: Estimator) -> list[str]:
     return [
         f"{name}={value!r}"
         for name, value in vars(estimator).items()
-        if not name.startswith("_") and name != "baseline"
+        if not name.startswith("_") and name not in ("baseline", "order")
     ]
 
 

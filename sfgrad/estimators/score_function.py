@@ -44,7 +44,8 @@ class ScoreFunction(Estimator):
     def __init__(self, baseline: Baseline | None = None, samples: int = 1):
         if baseline is not None:
             check_baseline("ScoreFunction", baseline)
-            self.order = min(self.order, baseline.order)
+            if baseline.order < self.order:
+                self.order = baseline.order
         self._baseline, self.samples = baseline, samples
 
     def __setattr__(self, attribute: str, value: Any) -> None:
