@@ -182,17 +182,9 @@ class Learning:
 
         for baseline, cost_to_go, prediction, counted in self._in_step():
             mask = () if counted is None else (counted,)
-            error = _error(baseline, cost_to_go, prediction, *mask)
-            if error is not None:
-                yield _gradient_alone(error)
-            elif is_distributed():
-                yield from _nothing(baseline)
+            yield from _shared(baseline, _error(baseline, cost_to_go, prediction, *mask))
         for control, evidence, counted in self.lessons:
-            error = control.learn(evidence, counted)
-            if error is not None:
-                yield _gradient_alone(error)
-            elif is_distributed():
-                yield from _nothing(control)
+            yield from _shared(control, control.learn(evidence, counted))
 
     def _learners(self) -> list[Baseline]:
         """The baselines that are to learn, control variates among them."""
@@ -255,10 +247,16 @@ def _error(baseline: Baseline, *arguments: Tensor | None) -> Tensor | None:
     return error
 
 
-def _nothing(baseline: Baseline) -> Iterator[Tensor]:
-    """0, with that gradient by all parameters: processes that average gradients wait for it."""
-    for parameter in baseline.parameters():
-        yield 0 * parameter.sum()
+def _shared(baseline: Baseline, error: Tensor | None) -> Iterator[Tensor]:
+    """0, with the gradient of an error, if there is one.
+
+    Processes that average gradients wait for one by every parameter, so there it is 0 without.
+    """
+    if error is not None:
+        yield _gradient_alone(error)
+    elif is_distributed():
+        for parameter in baseline.parameters():
+            yield 0 * parameter.sum()
 
 
 def _gradient_alone(error: Tensor) -> Tensor:

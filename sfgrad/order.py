@@ -38,8 +38,8 @@ def limit_order(draw: Draw, name: str, estimator: Estimator) -> Draw:
     # Where the log-density is the log-probability itself, it stays so: it saves a subtraction.
     log_prob, value = limited(draw.log_prob), draw.value
     log_density = log_prob if draw.log_density is draw.log_prob else draw.log_density
-    if draw.log_prob is None and (value.requires_grad or not is_readable(value)):
-        value = limited(value) if value.is_floating_point() else value
+    if draw.log_prob is None and value.is_floating_point():
+        value = limited(value)
     return draw._replace(
         value=value, log_prob=log_prob, log_density=log_density, factor=limited(draw.factor)
     )

@@ -34,7 +34,7 @@ def bernoulli_ratio(logits: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
         size: how many draws are coupled.
 
     Returns:
-        The ratios, and whether the numbers are to be taken from 1; None where no matter.
+        The ratios, and whether the numbers are to be taken from 1; None where either serves.
     """
     if size == 2:
         return logits.abs().sigmoid(), None
